@@ -1,0 +1,2 @@
+//! The command `cleanslide`.
+fn main() {}

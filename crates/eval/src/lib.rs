@@ -1,0 +1,1 @@
+//! Metrics with confidence intervals that resample cases, and paired comparisons.

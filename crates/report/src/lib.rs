@@ -1,0 +1,1 @@
+//! Plots and one-file HTML reports.

@@ -1,0 +1,1 @@
+//! Evidence from nothing: label-noise injectors, fusion of several annotators, simulated tissue.
