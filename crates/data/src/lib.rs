@@ -1,5 +1,36 @@
 //! Labels and images in, labels out: datasets, evidence, label versions, splits and formats.
+//!
+//! Every label is *evidence*: what one [`Source`] says about one [`Scope`] with a [`Trust`].
+//! Evidence lives in immutable, numbered label versions of a [`Dataset`]. What nobody labelled
+//! has no evidence, which is not the same as background.
 
+mod classes;
+mod dataset;
+mod difference;
+mod error;
+mod evidence;
+pub mod formats;
+mod image_file;
+mod images;
+mod labels;
+mod split;
+pub mod store;
+mod table;
+mod version;
 mod votes;
 
+pub use classes::{Classes, nearest};
+pub use dataset::{Dataset, FORMAT, Manifest, NewVersion, Reference, Task};
+pub use difference::{Change, Counts, difference};
+pub use error::{Blame, Error, Result};
+pub use evidence::{
+    Evidence, Family, Key, MaskFile, Object, Objects, Point, Polygon, Rectangle, Scope, Source,
+    SourceKind, Target, Trust, UNLABELLED_CLASS, UNLABELLED_INSTANCE,
+};
+pub use image_file::{ENDINGS, LoadedImage, MAX_PIXELS, Notice, looks_like_image, read_image};
+pub use images::{ImageRecord, Split, parse_scale, parse_split};
+pub use labels::{Labels, parse_trust};
+pub use split::{Leak, Proportions, assign_folds, assign_splits, independent_units, leaks};
+pub use table::{Row, Table};
+pub use version::{Provenance, Version, VersionId};
 pub use votes::{Vote, Votes, VotesError};

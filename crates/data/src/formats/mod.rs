@@ -1,0 +1,136 @@
+//! Labels as people have them, one file per format.
+
+mod classes;
+mod votes;
+
+pub use classes::{ClassColumns, read_class_folders, read_class_table};
+pub use votes::{VoteColumns, read_votes};
+
+use std::path::Path;
+
+use crate::classes::Classes;
+use crate::error::{Error, Result};
+use crate::evidence::{Evidence, Source};
+use crate::images::{ImageRecord, parse_scale, parse_split};
+use crate::table::{Row, Table};
+
+/// What an importer found: everything that a dataset needs.
+///
+/// Paths of images are as the user gave them, joined to the folder that they are relative to.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The images, in the order of the input.
+    pub images: Vec<ImageRecord>,
+    /// The classes: as given, otherwise sorted by name.
+    pub classes: Classes,
+    /// Who labelled.
+    pub sources: Vec<Source>,
+    /// What they said.
+    pub evidence: Vec<Evidence>,
+    /// Labels to be kept apart for evaluation: name and evidence.
+    pub references: Vec<(String, Vec<Evidence>)>,
+}
+
+/// Names of columns that describe the image, whatever the format.
+pub(crate) const IMAGE_NAMES: [&str; 5] = ["image", "path", "file", "filename", "file_name"];
+pub(crate) const DESCRIBING: [&str; 8] = [
+    "id",
+    "case",
+    "patient",
+    "slide",
+    "group",
+    "split",
+    "microns_per_pixel",
+    "mpp",
+];
+
+/// Where a table describes its images.
+pub(crate) struct ImageColumns {
+    path: usize,
+    id: Option<usize>,
+    case: Option<usize>,
+    slide: Option<usize>,
+    group: Option<usize>,
+    split: Option<usize>,
+    scale: Option<usize>,
+}
+
+impl ImageColumns {
+    pub(crate) fn find(table: &Table, image_column: Option<&str>) -> Result<Self> {
+        let path = match image_column {
+            Some(name) => table.column(name)?,
+            None => table.find_any(&IMAGE_NAMES).ok_or_else(|| {
+                Error::file(table.path(), "no column names the image files").with_help(format!(
+                    "Name it with `--image-column`. The columns are: {}.",
+                    table.header().join(", ")
+                ))
+            })?,
+        };
+        Ok(Self {
+            path,
+            id: table.find("id"),
+            case: table.find_any(&["case", "patient"]),
+            slide: table.find("slide"),
+            group: table.find("group"),
+            split: table.find("split"),
+            scale: table.find_any(&["microns_per_pixel", "mpp"]),
+        })
+    }
+
+    /// The columns in use.
+    pub(crate) fn used(&self) -> Vec<usize> {
+        let optional = [
+            self.id, self.case, self.slide, self.group, self.split, self.scale,
+        ];
+        std::iter::once(self.path)
+            .chain(optional.into_iter().flatten())
+            .collect()
+    }
+
+    pub(crate) fn read(&self, table: &Table, row: &Row, folder: &Path) -> Result<ImageRecord> {
+        let text = |column: Option<usize>| column.map_or("", |column| row.get(column)).to_owned();
+        let given = row.get(self.path);
+        if given.is_empty() {
+            return Err(table.error(row, "no image file is named"));
+        }
+        let id = text(self.id);
+        let at_row = |error: Error| table.error(row, error.to_string());
+        Ok(ImageRecord {
+            id: if id.is_empty() {
+                given.replace('\\', "/")
+            } else {
+                id
+            },
+            path: folder.join(given).to_string_lossy().into_owned(),
+            case: text(self.case),
+            slide: text(self.slide),
+            group: text(self.group),
+            split: parse_split(&text(self.split)).map_err(at_row)?,
+            microns_per_pixel: parse_scale(&text(self.scale)).map_err(at_row)?,
+        })
+    }
+}
+
+/// Refuses an image that a table names twice, with both lines.
+pub(crate) fn check_rows_unique(table: &Table, images: &[ImageRecord]) -> Result<()> {
+    crate::images::check_unique(
+        images,
+        |index| table.error(&table.rows()[index], ""),
+        |index| format!("line {}", table.rows()[index].line),
+    )
+}
+
+/// The classes that the user declared, or all that occur, sorted by name.
+pub(crate) fn classes_of<'a>(
+    declared: Option<&[String]>,
+    occurring: impl Iterator<Item = &'a str>,
+) -> Result<Classes> {
+    match declared {
+        Some(names) => Classes::new(names.to_vec()),
+        None => {
+            let names: std::collections::BTreeSet<&str> =
+                occurring.filter(|name| !name.is_empty()).collect();
+            Classes::new(names.into_iter().map(String::from).collect())
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Votes of several annotators: a table with one image per line and one column per annotator.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::classes::with_place;
+use super::{ImageColumns, Imported, check_rows_unique, classes_of};
+use crate::error::{Error, Result};
+use crate::evidence::{Evidence, Source};
+use crate::table::Table;
+
+/// Which columns of a vote table mean what; `None` takes the usual names.
+#[derive(Debug, Clone, Default)]
+pub struct VoteColumns {
+    /// The image file: `image`, `path`, `file`, `filename`.
+    pub image: Option<String>,
+    /// The annotators; by default every column that does not describe the image.
+    pub annotators: Option<Vec<String>>,
+    /// A class that is kept apart for evaluation, such as a published consensus.
+    pub reference: Option<String>,
+}
+
+/// More different answers than this in one column are a sign that it holds no classes.
+const MOST_CLASSES: usize = 100;
+
+/// Reads votes. An empty field is *not labelled*; an image without any vote is kept, unlabelled.
+///
+/// # Errors
+/// A malformed table, an image given twice, a vote for a class that was not declared, no
+/// annotator columns, or a column that does not look like classes.
+pub fn read_votes(
+    path: &Path,
+    columns: &VoteColumns,
+    declared: Option<&[String]>,
+) -> Result<Imported> {
+    let table = Table::read(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let image_columns = ImageColumns::find(&table, columns.image.as_deref())?;
+    let reference = columns
+        .reference
+        .as_ref()
+        .map(|name| table.column(name))
+        .transpose()?;
+    let annotators = annotator_columns(&table, &image_columns, reference, columns)?;
+
+    let votes = annotators.iter().copied().chain(reference);
+    let occurring = table
+        .rows()
+        .iter()
+        .flat_map(|row| votes.clone().map(|column| row.get(column)));
+    let classes = classes_of(declared, occurring)?;
+    let mut images = Vec::with_capacity(table.rows().len());
+    let (mut evidence, mut truth) = (Vec::new(), Vec::new());
+    for row in table.rows() {
+        let image = image_columns.read(&table, row, folder)?;
+        let vote = |column: usize, source: &str, into: &mut Vec<Evidence>| {
+            let name = row.get(column);
+            if !name.is_empty() {
+                let class = classes
+                    .index(name)
+                    .map_err(|error| with_place(&table, row, &error))?;
+                into.push(Evidence::class(source, &image.id, class));
+            }
+            Ok::<(), Error>(())
+        };
+        for &column in &annotators {
+            vote(column, &table.header()[column], &mut evidence)?;
+        }
+        if let Some(column) = reference {
+            vote(column, "reference", &mut truth)?;
+        }
+        images.push(image);
+    }
+    check_rows_unique(&table, &images)?;
+    let sources = annotators
+        .iter()
+        .map(|&column| Source::expert(&table.header()[column]))
+        .collect();
+    let references = columns
+        .reference
+        .iter()
+        .map(|name| (name.clone(), truth.clone()))
+        .collect();
+    Ok(Imported {
+        images,
+        classes,
+        sources,
+        evidence,
+        references,
+    })
+}
+
+fn annotator_columns(
+    table: &Table,
+    image_columns: &ImageColumns,
+    reference: Option<usize>,
+    columns: &VoteColumns,
+) -> Result<Vec<usize>> {
+    if let Some(names) = &columns.annotators {
+        return names.iter().map(|name| table.column(name)).collect();
+    }
+    let used = image_columns.used();
+    let rest: Vec<usize> = (0..table.header().len())
+        .filter(|column| !used.contains(column) && Some(*column) != reference)
+        .collect();
+    if rest.is_empty() {
+        return Err(Error::file(table.path(), "no column is left for annotators").with_help(
+            "A table of votes has the image file and one column per annotator; name them with `--annotators`.",
+        ));
+    }
+    for &column in &rest {
+        let answers: BTreeSet<&str> = table.rows().iter().map(|row| row.get(column)).collect();
+        if answers.len() > MOST_CLASSES {
+            return Err(Error::file(
+                table.path(),
+                format!(
+                    "the column `{}` has {} different values: not the votes of an annotator",
+                    table.header()[column],
+                    answers.len()
+                ),
+            )
+            .with_help(format!(
+                "Name the annotators, for example `--annotators {}`.",
+                rest.iter()
+                    .filter(|&&other| other != column)
+                    .map(|&other| table.header()[other].as_str())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )));
+        }
+    }
+    Ok(rest)
+}

@@ -1,0 +1,157 @@
+//! Importers: folders, tables and votes as people have them.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+use std::fs;
+use std::path::Path;
+
+use cleanslide_data::formats::{
+    ClassColumns, VoteColumns, read_class_folders, read_class_table, read_votes,
+};
+use cleanslide_data::{Scope, Source, Split, Target};
+
+fn said(evidence: &[cleanslide_data::Evidence]) -> Vec<(String, String, usize)> {
+    evidence
+        .iter()
+        .map(|piece| match (&piece.scope, &piece.target) {
+            (Scope::Image(id), Target::Class(class)) => (piece.source.clone(), id.clone(), *class),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn table(folder: &Path, text: &str) -> std::path::PathBuf {
+    let path = folder.join("table.csv");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_folder_per_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for name in [
+        "tumour/b.png",
+        "tumour/deep/a.JPG",
+        "normal/c.tif",
+        "normal/notes.txt",
+        ".hidden/d.png",
+    ] {
+        fs::create_dir_all(path.join(name).parent().unwrap()).unwrap();
+        fs::write(path.join(name), "x").unwrap();
+    }
+    let found = read_class_folders(path, &Source::expert("lab"), None).unwrap();
+    assert_eq!(found.classes.names(), ["normal", "tumour"]);
+    let expected = [
+        ("normal/c.tif", 0),
+        ("tumour/b.png", 1),
+        ("tumour/deep/a.JPG", 1),
+    ];
+    let expected: Vec<_> = expected
+        .map(|(id, class)| ("lab".into(), id.into(), class))
+        .into();
+    assert_eq!(said(&found.evidence), expected);
+
+    fs::write(path.join("loose.png"), "x").unwrap();
+    let error = read_class_folders(path, &Source::expert("lab"), None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("1 images lie beside the class folders")
+    );
+    fs::remove_file(path.join("loose.png")).unwrap();
+    fs::create_dir(path.join("empty")).unwrap();
+    let error = read_class_folders(path, &Source::expert("lab"), None).unwrap_err();
+    assert!(error.to_string().ends_with("empty: has no images"));
+}
+
+#[test]
+fn a_table_of_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = table(
+        folder.path(),
+        "file;label;patient;split;mpp;trust;gold\na.png;t;P1;train;0.5;0.25;t\nb.png;;P2;val;;;n\n",
+    );
+    let columns = ClassColumns {
+        reference: Some("gold".into()),
+        ..Default::default()
+    };
+    let found = read_class_table(&path, &Source::expert("lab"), &columns, None).unwrap();
+    assert_eq!(found.classes.names(), ["n", "t"]);
+    assert_eq!(
+        said(&found.evidence),
+        [("lab".to_owned(), "a.png".to_owned(), 1)]
+    );
+    assert_eq!(found.evidence[0].trust.value(), 0.25);
+    assert_eq!(found.references[0].0, "gold");
+    assert_eq!(found.references[0].1.len(), 2);
+    assert_eq!(found.images[1].case, "P2");
+    assert_eq!(found.images[1].split, Some(Split::Validation));
+    assert_eq!(found.images[0].microns_per_pixel, Some(0.5));
+    assert!(found.images[0].path.ends_with("a.png"));
+}
+
+#[test]
+fn votes_with_holes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = table(
+        folder.path(),
+        "image,slide,anna,ben,majority\na.png,S1,x,y,x\nb.png,S1,,,y\n",
+    );
+    let columns = VoteColumns {
+        reference: Some("majority".into()),
+        ..Default::default()
+    };
+    let found = read_votes(&path, &columns, None).unwrap();
+    let ids: Vec<&str> = found
+        .sources
+        .iter()
+        .map(|source| source.id.as_str())
+        .collect();
+    assert_eq!(ids, ["anna", "ben"]);
+    assert_eq!(found.images.len(), 2);
+    let expected = [("anna", "a.png", 0), ("ben", "a.png", 1)];
+    let expected: Vec<_> = expected
+        .map(|(a, b, c)| (a.to_owned(), b.to_owned(), c))
+        .into();
+    assert_eq!(said(&found.evidence), expected);
+}
+
+#[test]
+fn complaints_name_file_line_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let votes = |text: &str, declared: Option<&[String]>| {
+        let error = read_votes(
+            &table(folder.path(), text),
+            &VoteColumns::default(),
+            declared,
+        )
+        .unwrap_err();
+        let text = format!("{error} | {}", error.help().unwrap_or_default());
+        text.replace(&folder.path().display().to_string(), "DIR")
+    };
+    assert_eq!(
+        votes("image,anna\na.png,x\nb.png,y\na.png,x\n", None),
+        "DIR/table.csv, line 4: the id `a.png` was already given at line 2 | Every image needs an id of its own."
+    );
+    assert_eq!(
+        votes(
+            "image,anna\na.png,atypcal\n",
+            Some(&["normal".into(), "atypical".into()])
+        ),
+        "DIR/table.csv, line 2: there is no class `atypcal` | Did you mean `atypical`? The classes are: normal, atypical."
+    );
+    assert_eq!(
+        votes("picture,anna\na.png,x\n", None),
+        "DIR/table.csv: no column names the image files | Name it with `--image-column`. The columns are: picture, anna."
+    );
+    let rows: String = (0..150).map(|n| format!("{n}.png,{n},x\n")).collect();
+    assert_eq!(
+        votes(&format!("image,position,anna\n{rows}"), None),
+        "DIR/table.csv: the column `position` has 150 different values: not the votes of an annotator | Name the annotators, for example `--annotators anna`."
+    );
+    assert_eq!(
+        votes("image,split,anna\na.png,tset,x\n", None),
+        "DIR/table.csv, line 2: the split `tset` is none of train, validation and test | "
+    );
+}
