@@ -1,1 +1,4 @@
 //! Encoders, heads, losses and weights.
+
+pub mod heads;
+pub mod losses;

@@ -1,0 +1,53 @@
+//! Losses that are told how far to trust what they are told.
+//!
+//! Every loss compares *logits* `[items, classes]` (unnormalised scores, any real number) with soft
+//! *targets* `[items, classes]` (rows of probabilities that sum to 1; a hard label is a row with a
+//! single 1) and gives one number per item, `[items]`. [`weighted_mean`] then averages these with
+//! one weight per item, its trust. Dense outputs are reshaped to this form: pixels are items.
+//!
+//! Unless its own page says otherwise, a loss `l(p, k)` that was published for a hard label `k` is
+//! extended to a soft target `y` by its expectation, `sum_k y_k * l(p, k)`. The extension is linear
+//! in the target, so a symmetric loss (one whose sum over all labels is constant, which is what its
+//! tolerance to label noise rests on) stays symmetric.
+
+mod cross_entropy;
+mod early_learning;
+mod focal;
+mod forward_correction;
+mod generalized_cross_entropy;
+mod mean_absolute_error;
+mod normalized_cross_entropy;
+mod reverse_cross_entropy;
+mod symmetric_cross_entropy;
+mod weighted_mean;
+
+pub use cross_entropy::CrossEntropy;
+pub use early_learning::early_learning_regularisation;
+pub use focal::Focal;
+pub use forward_correction::ForwardCorrection;
+pub use generalized_cross_entropy::GeneralizedCrossEntropy;
+pub use mean_absolute_error::MeanAbsoluteError;
+pub use normalized_cross_entropy::{NceRce, NormalizedCrossEntropy};
+pub use reverse_cross_entropy::ReverseCrossEntropy;
+pub use symmetric_cross_entropy::SymmetricCrossEntropy;
+pub use weighted_mean::weighted_mean;
+
+use burn::tensor::Tensor;
+
+/// A loss with one value per item.
+pub trait Loss: Send + Sync {
+    /// The loss of every item, `[items]`, from logits and soft targets, both `[items, classes]`.
+    ///
+    /// The values and their gradients are finite for finite logits.
+    fn per_item(&self, logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1>;
+
+    /// The mean of [`Loss::per_item`] over the sum of `weights` `[items]`; see [`weighted_mean`].
+    fn mean(&self, logits: Tensor<2>, targets: Tensor<2>, weights: Tensor<1>) -> Tensor<1> {
+        weighted_mean(self.per_item(logits, targets), weights)
+    }
+}
+
+/// Sums over the classes: `[items, classes]` to `[items]`.
+fn sum_classes(values: Tensor<2>) -> Tensor<1> {
+    values.sum_dim(1).squeeze_dim(1)
+}
