@@ -1,0 +1,101 @@
+"""Metrics: ours against scikit-learn, alternating on the same input.
+
+Versions: scikit-learn 1.9.1, numpy 2.4.6
+Run from the repository root:
+  cargo build --release -p cleanslide-eval --example metrics_speed
+  python benches/peers/metrics.py [path of the built example]
+
+Each measurement is a process of its own, which loads the input and times the computation alone;
+memory is the peak resident size of that process. Prints medians of five and ours / peer.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+OURS = "target/release/examples/metrics_speed"
+REPEATS = 5
+
+
+def peer(task, folder):
+    from sklearn import metrics
+
+    folder = Path(folder)
+    truth = np.fromfile(folder / "truth.u8", np.uint8)
+    if task == "bootstrap":
+        predicted = np.fromfile(folder / "predicted.u8", np.uint8)
+        group = np.fromfile(folder / "group.u32", np.uint32)
+        start = time.perf_counter()
+        rng = np.random.default_rng(0)
+        members = [np.flatnonzero(group == g) for g in np.unique(group)]
+        values = []
+        for _ in range(2000):
+            drawn = np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
+            values.append(metrics.balanced_accuracy_score(truth[drawn], predicted[drawn]))
+        low, high = np.quantile(values, [0.025, 0.975])
+        value = metrics.balanced_accuracy_score(truth, predicted)
+        result = f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    else:
+        score = np.fromfile(folder / "score.f32", np.float32)
+        metric = dict(
+            auroc=metrics.roc_auc_score, average_precision=metrics.average_precision_score
+        )[task]
+        start = time.perf_counter()
+        result = f"{metric(truth, score):.6f}"
+    print(f"{time.perf_counter() - start}\t{result}")
+
+
+def measure(command):
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    seconds, result = process.stdout.read().strip().split("\t")
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, command
+    return float(seconds), usage.ru_maxrss / 1024, result
+
+
+def main(ours):
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as ranked, tempfile.TemporaryDirectory() as hard:
+        truth = (rng.random(1_000_000) < 0.2).astype(np.uint8)
+        truth.tofile(f"{ranked}/truth.u8")
+        (rng.normal(size=truth.size) + truth).round(4).astype(np.float32).tofile(
+            f"{ranked}/score.f32"
+        )
+        truth = rng.integers(0, 4, 4000).astype(np.uint8)
+        truth.tofile(f"{hard}/truth.u8")
+        wrong = rng.random(truth.size) < 0.2
+        np.where(wrong, rng.integers(0, 4, truth.size), truth).astype(np.uint8).tofile(
+            f"{hard}/predicted.u8"
+        )
+        rng.integers(0, 200, truth.size).astype(np.uint32).tofile(f"{hard}/group.u32")
+        print("name, ours s, peer s, ratio, ours MiB, peer MiB, memory ratio, ours, peer")
+        for task, folder in [
+            ("auroc", ranked), ("average_precision", ranked), ("bootstrap", hard),
+        ]:
+            runs = [
+                (
+                    measure([ours, task, folder]),
+                    measure([sys.executable, __file__, "--peer", task, folder]),
+                )
+                for _ in range(REPEATS)
+            ]
+            median = lambda side, what: statistics.median(run[side][what] for run in runs)
+            seconds, memory = [[median(side, what) for side in (0, 1)] for what in (0, 1)]
+            print(
+                f"{task}, {seconds[0]:.4f}, {seconds[1]:.4f}, {seconds[0] / seconds[1]:.4f}, "
+                f"{memory[0]:.0f}, {memory[1]:.0f}, {memory[0] / memory[1]:.3f}, "
+                f"{runs[0][0][2]}, {runs[0][1][2]}"
+            )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peer"]:
+        peer(*sys.argv[2:])
+    else:
+        main(*(sys.argv[1:] or [OURS]))
