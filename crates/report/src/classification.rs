@@ -472,23 +472,21 @@ fn whom_to_believe(report: &ClassificationReport) -> Option<KeyFigure> {
         .map(|expert| expert.name.as_str())
         .collect();
     let mut prose = match equals[..] {
-        _ if experts.experts.len() < 2 => String::new(),
-        [] => format!(
-            "{} is nearest to {}. ",
-            capitalised(&best.name),
-            experts.reference
-        ),
-        [one] => format!("{} is as near, within the intervals. ", capitalised(one)),
-        _ => format!(
-            "{} are as near, within the intervals. ",
-            capitalised(&join(&equals))
-        ),
-    };
-    for expert in &experts.experts {
-        if let Some(leaning) = expert.leaning(&report.dataset.classes, &report.items) {
-            prose.push_str(&format!("{} {leaning}. ", capitalised(&expert.name)));
+        _ if experts.experts.len() < 2 => Vec::new(),
+        [] => vec![format!("No other is as near to {}.", experts.reference)],
+        [one] => vec![format!(
+            "{} is as near, within the intervals.",
+            capitalised(one)
+        )],
+        _ => {
+            let names = capitalised(&join(&equals));
+            vec![format!("{names} are as near, within the intervals.")]
         }
-    }
+    };
+    prose.extend(experts.experts.iter().filter_map(|expert| {
+        let leaning = expert.leaning(&report.dataset.classes, &report.items)?;
+        Some(format!("{} {leaning}.", capitalised(&expert.name)))
+    }));
     Some(KeyFigure {
         question: "Whom do I believe?".to_owned(),
         value: KeyValue::Text(capitalised(&best.name)),
@@ -497,7 +495,7 @@ fn whom_to_believe(report: &ClassificationReport) -> Option<KeyFigure> {
             experts.reference,
             best.agreement.write(Format::Percent(1))
         ),
-        prose: prose.trim_end().to_owned(),
+        prose,
     })
 }
 
@@ -505,22 +503,21 @@ fn what_to_look_at(report: &ClassificationReport) -> Option<KeyFigure> {
     let suspicious = report.suspicious.as_ref()?;
     let many = &report.items.plural;
     let mut prose = match suspicious.cards.len() {
-        0 => String::new(),
-        shown => format!(
-            "Start with the {} most suspicious, shown below. ",
+        0 => Vec::new(),
+        shown => vec![format!(
+            "Start with the {} most suspicious, shown below.",
             count(shown)
-        ),
+        )],
     };
-    if let Some(noise) = report
-        .noise
-        .as_ref()
-        .and_then(|noise| noise.estimators.first())
-        && noise.overall.value.is_finite()
+    if let Some(noise) = &report.noise
+        && let Some(estimate) = noise.estimators.first()
+        && estimate.overall.value.is_finite()
     {
-        prose.push_str(&format!(
-            "About {} of the labels are wrong ({}).",
-            noise.overall.write(Format::Percent(1)),
-            noise.estimator
+        prose.push(format!(
+            "About {} of the {} are wrong ({}).",
+            estimate.overall.write(Format::Percent(1)),
+            noise.labels,
+            estimate.estimator
         ));
     }
     Some(KeyFigure {
@@ -530,7 +527,7 @@ fn what_to_look_at(report: &ClassificationReport) -> Option<KeyFigure> {
             "have a suspicious label: {}",
             share(suspicious.flagged, suspicious.checked, "labels")
         ),
-        prose: prose.trim_end().to_owned(),
+        prose,
     })
 }
 
@@ -551,12 +548,12 @@ fn how_good(report: &ClassificationReport) -> Option<KeyFigure> {
         question: "How good is a classifier that I can trust?".to_owned(),
         value: KeyValue::Estimate(result.value, Format::Proportion),
         what: format!("{} {}", comparison.metric, comparison.against.words()),
-        prose: format!(
+        prose: vec![format!(
             "{}, trained on {}{}.",
-            result.method,
+            capitalised(&result.method),
             setting.name,
             difference.unwrap_or_default()
-        ),
+        )],
     })
 }
 

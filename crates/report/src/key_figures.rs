@@ -13,8 +13,8 @@ pub struct KeyFigure {
     pub value: KeyValue,
     /// What the value is, with its unit and what it was measured against.
     pub what: String,
-    /// The answer in plain words.
-    pub prose: String,
+    /// The answer in plain words, one paragraph each.
+    pub prose: Vec<String>,
 }
 
 /// What a [`KeyFigure`] shows large.
@@ -36,7 +36,7 @@ pub fn key_figures(figures: &[KeyFigure]) -> Markup {
                         h2 { (figure.question) }
                         p class="value" { (value(&figure.value)) }
                         p class="what" { (figure.what) }
-                        p class="prose" { (figure.prose) }
+                        @for paragraph in &figure.prose { p class="prose" { (paragraph) } }
                     }
                 }
             }

@@ -76,7 +76,7 @@ pub fn table(table: &Table) -> Markup {
         @if !table.rows.is_empty() {
             div class="table" tabindex="0" role="region" aria-label=(table.title) {
                 table class=[(table.rows.len() > 2).then_some("sortable")] {
-                    caption { strong { (table.title) } (table.caption) }
+                    caption { span { strong { (table.title) } (table.caption) } }
                     thead {
                         tr {
                             @for column in &table.columns {

@@ -1,6 +1,9 @@
 //! Every drawing and page is read back by a parser that we did not write, with data as they come:
 //! hostile names, nothing at all, one point, numbers that are not numbers.
 
+// The helpers of these tests are not themselves marked as tests.
+#![allow(clippy::unwrap_used)]
+
 use cleanslide_report::classification::{
     Against, Calibration, ClassSkill, ClassificationReport, Comparison, Confusion, Correction,
     Dataset, Expert, Experts, HistoryLine, KappaPair, LearningCurves, MethodResult, Noise,
@@ -221,6 +224,15 @@ fn every_drawing_is_well_formed_whatever_the_data() {
                 assert_eq!(standalone(plot.as_ref(), 760.0).matches("http").count(), 1);
             }
         }
+    }
+}
+
+#[test]
+fn a_metric_against_noisy_labels_says_so_on_a_phone_too() {
+    let name = "balanced accuracy against the majority of three experts (noisy labels)";
+    for plot in plots(&[0.25, 0.75], name) {
+        let words = check_svg(&plot.svg(350.0)).join(" ");
+        assert!(words.contains("(noisy labels)"), "{words}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Dots with intervals, one row each: the comparison of methods or experts (a forest plot).
 
 use super::axis::{Axis, Scale};
-use super::svg::{Anchor, Svg, TEXT};
-use super::text::{fitted, width_of};
+use super::svg::{Anchor, LINE, Svg, TEXT};
+use super::text::{BOLD, fitted, width_of, wrapped};
 use super::{Plot, Reference};
 use crate::number::Estimate;
 
@@ -73,7 +73,7 @@ impl Plot for Forest {
 
     fn svg(&self, width: f64) -> String {
         let narrow = width < NARROW;
-        let row_height = if narrow { 38.0 } else { 24.0 };
+        let row_height = if narrow { 42.0 } else { 24.0 };
         let rows = || self.groups.iter().flat_map(|group| &group.rows);
         let number = |row: &ForestRow| row.estimate.write(self.axis.format());
         let labels = rows()
@@ -106,14 +106,23 @@ impl Plot for Forest {
             .filter(|group| !group.heading.is_empty())
             .count();
         let bottom = top + headings as f64 * HEADING + rows().count() as f64 * row_height;
-        let mut svg = Svg::new(width, bottom + 44.0);
+        // It stands in the middle of the field and may hang over both ends of it.
+        let hang = left.min(width - right);
+        let label = wrapped(
+            &self.axis.label,
+            BOLD * TEXT,
+            right - left + 2.0 * hang - 4.0,
+        );
+        let more_lines = label.len().saturating_sub(1) as f64 * LINE;
+        let mut svg = Svg::new(width, bottom + 44.0 + more_lines);
         draw_axis(
             &mut svg,
             &scale,
-            &self.axis,
+            &label,
             (left, right),
             (top, bottom),
             most,
+            narrow,
         );
         if let Some(reference) = self.drawn_reference() {
             let x = scale.position_inside(reference.value);
@@ -137,7 +146,7 @@ impl Plot for Forest {
             }
             for row in &group.rows {
                 let middle = if narrow {
-                    y + 26.0
+                    y + 28.0
                 } else {
                     y + row_height / 2.0
                 };
@@ -175,24 +184,25 @@ impl Forest {
 fn draw_axis(
     svg: &mut Svg,
     scale: &Scale,
-    axis: &Axis,
+    label: &[String],
     (left, right): (f64, f64),
     (top, bottom): (f64, f64),
     most: usize,
+    narrow: bool,
 ) {
     for (value, label) in scale.ticks(most) {
         let x = scale.position(value);
-        svg.line("grid", (x, top), (x, bottom));
+        // On a narrow plot the numbers stand over the field: there, lines would cross them.
+        if narrow {
+            svg.line("axis", (x, bottom), (x, bottom + 4.0));
+        } else {
+            svg.line("grid", (x, top), (x, bottom));
+        }
         svg.text("tick", Anchor::Middle, (x, bottom + 17.0), &label);
     }
     svg.line("axis", (left, bottom), (right, bottom));
     let middle = (left + right) / 2.0;
-    svg.text(
-        "axis-label",
-        Anchor::Middle,
-        (middle, bottom + 36.0),
-        &axis.label,
-    );
+    svg.lines("axis-label", Anchor::Middle, (middle, bottom + 36.0), label);
 }
 
 fn draw_estimate(svg: &mut Svg, scale: &Scale, row: &ForestRow, y: f64) {

@@ -1,8 +1,8 @@
 //! The frame that plots with two axes share: margins, grid, ticks and labels.
 
 use super::axis::{Axis, Scale};
-use super::svg::{Anchor, Svg, TEXT};
-use super::text::{fitted, width_of};
+use super::svg::{Anchor, LINE, Svg, TEXT};
+use super::text::{BOLD, width_of, wrapped};
 
 /// Room above the plot for the label of the vertical axis.
 const TOP: f64 = 30.0;
@@ -34,6 +34,38 @@ pub(crate) struct Layout<'a> {
     pub(crate) below: f64,
 }
 
+impl Layout<'_> {
+    /// Pixels of the lower and upper end of the field.
+    pub(crate) fn vertical(&self) -> (f64, f64) {
+        let top = TOP + more_lines(&self.vertical_label());
+        (top + self.field, top)
+    }
+
+    /// Pixels at which the frame ends, with its labels and without the legend.
+    pub(crate) fn end(&self) -> f64 {
+        self.vertical().0 + BOTTOM + more_lines(&self.horizontal_label())
+    }
+
+    /// Height of the whole drawing.
+    pub(crate) fn height(&self) -> f64 {
+        self.end() + self.below
+    }
+
+    fn vertical_label(&self) -> Vec<String> {
+        wrapped(&self.y.label, BOLD * TEXT, self.width - 4.0)
+    }
+
+    fn horizontal_label(&self) -> Vec<String> {
+        // It stands in the middle of the field, which is left of the middle of the drawing.
+        wrapped(&self.x.label, BOLD * TEXT, self.width - self.right - 10.0)
+    }
+}
+
+/// Room that a label of more than one line needs more than one of one line.
+fn more_lines(lines: &[String]) -> f64 {
+    lines.len().saturating_sub(1) as f64 * LINE
+}
+
 impl Frame {
     /// A frame around these data.
     pub(crate) fn new(
@@ -41,14 +73,13 @@ impl Frame {
         xs: impl Iterator<Item = f64>,
         ys: impl Iterator<Item = f64>,
     ) -> Self {
-        let (top, bottom) = (TOP, TOP + layout.field);
-        let y = Scale::new(layout.y, ys, (bottom, top), rows_of_ticks(layout.field));
+        let y = Scale::new(layout.y, ys, layout.vertical(), rows_of_ticks(layout.field));
         Self::with_vertical(layout, xs, y)
     }
 
-    /// A frame whose vertical scale is at hand; it runs from [`Frame::vertical`].
+    /// A frame whose vertical scale is at hand; it runs along [`Layout::vertical`].
     pub(crate) fn with_vertical(layout: &Layout, xs: impl Iterator<Item = f64>, y: Scale) -> Self {
-        let (bottom, top) = Self::vertical(layout.field);
+        let (bottom, top) = layout.vertical();
         let labels = y.ticks(rows_of_ticks(layout.field));
         let left = 10.0
             + labels
@@ -69,16 +100,6 @@ impl Frame {
         }
     }
 
-    /// Pixels of the lower and upper end of the field.
-    pub(crate) fn vertical(field: f64) -> (f64, f64) {
-        (TOP + field, TOP)
-    }
-
-    /// Height of a drawing of this layout.
-    pub(crate) fn height(layout: &Layout) -> f64 {
-        TOP + layout.field + BOTTOM + layout.below
-    }
-
     /// Grid, ticks and labels of both axes.
     pub(crate) fn draw(&self, svg: &mut Svg, layout: &Layout) {
         for (value, label) in self.y.ticks(rows_of_ticks(layout.field)) {
@@ -91,22 +112,15 @@ impl Frame {
             svg.text("tick", Anchor::Middle, (x, self.bottom + 17.0), &label);
         }
         svg.line("axis", (self.left, self.bottom), (self.right, self.bottom));
-        svg.text(
-            "axis-label",
-            Anchor::Start,
-            (2.0, 14.0),
-            &fitted(&layout.y.label, TEXT, layout.width - 4.0),
-        );
+        let above = layout.vertical_label();
+        svg.lines("axis-label", Anchor::Start, (2.0, 14.0), &above);
         let middle = (self.left + self.right) / 2.0;
-        svg.text(
+        let below = layout.horizontal_label();
+        svg.lines(
             "axis-label",
             Anchor::Middle,
             (middle, self.bottom + 36.0),
-            &fitted(
-                &layout.x.label,
-                TEXT,
-                2.0 * middle.min(layout.width - middle),
-            ),
+            &below,
         );
     }
 

@@ -1,8 +1,8 @@
 //! Matrices as coloured cells with their numbers: confusion and transition matrices.
 
 use super::Plot;
-use super::svg::{Anchor, Svg, TEXT};
-use super::text::{fitted, width_of};
+use super::svg::{Anchor, LINE, Svg, TEXT};
+use super::text::{BOLD, fitted, width_of, wrapped};
 use crate::number::{Format, MISSING};
 
 /// A matrix as a table of shaded cells. The text stays readable on every shade: the darkest shade
@@ -36,9 +36,6 @@ pub enum Shading {
 
 /// The opacity of a cell that holds everything.
 pub(crate) const DARKEST: f64 = 0.75;
-
-/// How much wider bold text is.
-const BOLD: f64 = 1.1;
 
 /// Cells narrower than this carry their number only as a tooltip.
 const LEGIBLE: f64 = 27.0;
@@ -124,18 +121,18 @@ impl Plot for HeatMap {
         // Names that do not fit above their columns are turned, then shortened.
         let turned = names(&self.columns) > cell - 6.0;
         let room = names(&self.columns).min(110.0);
-        let top = 46.0 + if turned { 0.75 * room } else { 0.0 };
+        let row_axis = wrapped(&row_axis, BOLD * TEXT, left - 8.0);
+        let column_axis = format!("{} →", self.column_axis);
+        let column_axis = wrapped(&column_axis, BOLD * TEXT, width - left - 4.0);
+        let heads = if turned { 18.0 + 0.75 * room } else { 18.0 };
+        let top = (13.0 + LINE * column_axis.len() as f64 + heads)
+            .max(13.0 + LINE * row_axis.len() as f64);
         let height = top + self.rows.len() as f64 * tall + 6.0;
 
         let mut svg = Svg::new(width, height);
-        svg.text(
-            "axis-label",
-            Anchor::Start,
-            (left, 13.0),
-            &format!("{} →", self.column_axis),
-        );
-        let row_axis = fitted(&row_axis, BOLD * TEXT, left - 8.0);
-        svg.text("axis-label", Anchor::Start, (2.0, top - 8.0), &row_axis);
+        svg.lines("axis-label", Anchor::Start, (left, 13.0), &column_axis);
+        let first = top - 8.0 - LINE * row_axis.len().saturating_sub(1) as f64;
+        svg.lines("axis-label", Anchor::Start, (2.0, first), &row_axis);
         for (column, name) in self.columns.iter().enumerate() {
             let x = left + (column as f64 + 0.5) * cell;
             if turned {

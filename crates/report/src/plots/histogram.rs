@@ -125,7 +125,7 @@ impl Plot for Histogram {
             below: 0.0,
         };
         let fullest = self.counts.iter().copied().max().unwrap_or(0);
-        let vertical = Frame::vertical(field);
+        let vertical = layout.vertical();
         let y = if logarithmic {
             Scale::counts_logarithmic(fullest, vertical)
         } else {
@@ -133,7 +133,7 @@ impl Plot for Histogram {
             Scale::new(&y_axis, ends.into_iter(), vertical, 5)
         };
         let frame = Frame::with_vertical(&layout, [self.from, self.to].into_iter(), y);
-        let mut svg = Svg::new(width, Frame::height(&layout));
+        let mut svg = Svg::new(width, layout.height());
         frame.draw(&mut svg, &layout);
         for (bin, &size) in self.counts.iter().enumerate() {
             let (left, right) = (

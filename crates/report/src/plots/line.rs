@@ -110,7 +110,7 @@ impl Plot for LineChart {
             .flat_map(|(_, y)| [y.value, y.low, y.high])
             .chain(self.drawn_reference().map(|reference| reference.value));
         let frame = Frame::new(&layout, points().map(|(x, _)| *x), ys);
-        let height = Frame::height(&layout);
+        let height = layout.height();
         let mut svg = Svg::new(width, height);
         frame.draw(&mut svg, &layout);
         if self.lines.len() <= BANDS {

@@ -78,7 +78,7 @@ impl Plot for Reliability {
             below: GAP + STRIP,
         };
         let frame = Frame::new(&layout, std::iter::empty(), std::iter::empty());
-        let mut svg = Svg::new(width, Frame::height(&layout));
+        let mut svg = Svg::new(width, layout.height());
         frame.draw(&mut svg, &layout);
         svg.line(
             "reference",
@@ -105,14 +105,14 @@ impl Plot for Reliability {
         for bin in self.bins.iter().filter(|bin| bin.count > 0) {
             draw_bin(&mut svg, &frame, bin);
         }
-        self.draw_counts(&mut svg, &frame, width);
+        self.draw_counts(&mut svg, &frame, layout.end());
         svg.finish(&self.title, &self.description())
     }
 }
 
 impl Reliability {
-    fn draw_counts(&self, svg: &mut Svg, frame: &Frame, width: f64) {
-        let top = frame.bottom + 44.0 + GAP;
+    fn draw_counts(&self, svg: &mut Svg, frame: &Frame, end: f64) {
+        let top = end + GAP;
         let bottom = top + STRIP - 8.0;
         let fullest = self.bins.iter().map(|bin| bin.count).max().unwrap_or(0);
         let axis = Axis {
@@ -143,11 +143,7 @@ impl Reliability {
                 svg.text("number small", Anchor::Middle, at, &number);
             }
         }
-        svg.line(
-            "axis",
-            (frame.left, bottom),
-            (frame.right.min(width), bottom),
-        );
+        svg.line("axis", (frame.left, bottom), (frame.right, bottom));
     }
 }
 

@@ -8,6 +8,9 @@ use super::text::width_of;
 /// Size of the text in a plot, in pixels.
 pub(crate) const TEXT: f64 = 12.0;
 
+/// Distance of lines of text.
+pub(crate) const LINE: f64 = 15.0;
+
 /// Where a text stands relative to its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
@@ -167,6 +170,13 @@ impl Svg {
 
     pub(crate) fn text(&mut self, class: &str, anchor: Anchor, at: (f64, f64), text: &str) {
         self.turned_text(class, anchor, at, 0.0, text);
+    }
+
+    /// Lines of text under each other, the first one at the position.
+    pub(crate) fn lines(&mut self, class: &str, anchor: Anchor, at: (f64, f64), lines: &[String]) {
+        for (index, line) in lines.iter().enumerate() {
+            self.text(class, anchor, (at.0, at.1 + index as f64 * LINE), line);
+        }
     }
 
     /// Text turned by this many degrees clockwise about its position.

@@ -27,6 +27,24 @@ pub(crate) fn fitted(text: &str, size: f64, width: f64) -> String {
     short
 }
 
+/// How much wider bold text is.
+pub(crate) const BOLD: f64 = 1.1;
+
+/// The text in lines that fit the width, broken at spaces; a word that does not fit is shortened.
+pub(crate) fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width_of(&format!("{line} {word}"), size) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(fitted(word, size, width)),
+        }
+    }
+    lines
+}
+
 /// Width of a character in units of the font size.
 fn character_width(character: char) -> f64 {
     match character {
@@ -57,6 +75,16 @@ fn character_width(character: char) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_is_broken_rather_than_cut() {
+        let label = "balanced accuracy against the majority of three experts (noisy labels)";
+        let lines = wrapped(label, 12.0, 200.0);
+        assert!(lines.len() > 1);
+        assert!(lines.iter().all(|line| width_of(line, 12.0) <= 200.0));
+        assert_eq!(lines.join(" "), label);
+        assert!(wrapped("", 12.0, 200.0).is_empty());
+    }
 
     #[test]
     fn a_long_text_is_shortened_to_its_room() {
