@@ -10,7 +10,7 @@ use super::{Plot, Reference};
 use crate::number::Estimate;
 
 /// Lines over a common horizontal axis, each with its 95 % intervals where they are known: as bands
-/// up to [`BANDS`] lines, as whiskers beyond. A line is interrupted where a value is not finite.
+/// up to four lines, as whiskers beyond. A line is interrupted where a value is not finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineChart {
     /// What the chart shows.
