@@ -6,10 +6,9 @@ Run from the repository root:
   python benches/peers/metrics.py [path of the built example]
 
 Each measurement is a process of its own, which loads the input and times the computation alone;
-memory is the peak resident size of that process. Prints medians of five and ours / peer.
+memory is the peak resident size of that process (Linux). Prints medians of five and ours / peer.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -48,15 +47,16 @@ def peer(task, folder):
         )[task]
         start = time.perf_counter()
         result = f"{metric(truth, score):.6f}"
-    print(f"{time.perf_counter() - start}\t{result}")
+    seconds = time.perf_counter() - start
+    status = Path("/proc/self/status").read_text()
+    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    print(f"{seconds}\t{peak}\t{result}")
 
 
 def measure(command):
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    seconds, result = process.stdout.read().strip().split("\t")
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
-    return float(seconds), usage.ru_maxrss / 1024, result
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    seconds, peak, result = output.strip().split("\t")
+    return float(seconds), int(peak) / 1024, result
 
 
 def main(ours):

@@ -1,5 +1,5 @@
-//! Our side of `benches/peers/metrics.py`: runs one task on raw input files and prints seconds
-//! and the result.
+//! Our side of `benches/peers/metrics.py`: runs one task on raw input files and prints seconds,
+//! peak resident memory in KiB (Linux) and the result.
 //!
 //! Usage: metrics_speed TASK FOLDER, where FOLDER holds `truth.u8`, and `score.f32` or
 //! `predicted.u8` and `group.u32`, little-endian without header.
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => return Err(format!("no task is called {task}").into()),
     };
-    println!("{}\t{value}", seconds.as_secs_f64());
+    println!("{}\t{}\t{value}", seconds.as_secs_f64(), peak_memory()?);
     Ok(())
 }
 
@@ -65,4 +65,13 @@ fn words(path: &Path) -> Result<Vec<[u8; 4]>, Box<dyn Error>> {
     } else {
         Err("not a multiple of 4 bytes".into())
     }
+}
+
+fn peak_memory() -> Result<String, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    Ok(line
+        .and_then(|line| line.split_whitespace().next())
+        .ok_or("no VmHWM")?
+        .to_owned())
 }

@@ -19,7 +19,7 @@ use crate::weights::Weights;
 
 /// What the order and distance of the classes mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Level {
+pub enum MeasurementLevel {
     /// Classes without an order.
     #[default]
     Nominal,
@@ -29,13 +29,13 @@ pub enum Level {
     Interval,
 }
 
-impl Level {
+impl MeasurementLevel {
     fn squared_distance(self, first: usize, second: usize, totals: &[f64]) -> f64 {
         let (low, high) = (first.min(second), first.max(second));
         match self {
-            Level::Nominal => f64::from(u8::from(low != high)),
-            Level::Interval => ((high - low) as f64).powi(2),
-            Level::Ordinal => {
+            MeasurementLevel::Nominal => f64::from(u8::from(low != high)),
+            MeasurementLevel::Interval => ((high - low) as f64).powi(2),
+            MeasurementLevel::Ordinal => {
                 let between: f64 = totals[low..=high].iter().sum();
                 (between - (totals[low] + totals[high]) / 2.0).powi(2)
             }
@@ -51,7 +51,7 @@ impl Level {
 /// Weights that do not fit, or undefined: no item with two ratings, or all of them in one class.
 pub fn krippendorff_alpha(
     ratings: ArrayView2<'_, u32>,
-    level: Level,
+    level: MeasurementLevel,
     weights: Weights<'_>,
 ) -> Result<f64, Error> {
     weights.check(ratings.nrows())?;
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn undefined_cases() {
         let alpha = |ratings: Array2<u32>| {
-            krippendorff_alpha(ratings.view(), Level::Nominal, Weights::Equal)
+            krippendorff_alpha(ratings.view(), MeasurementLevel::Nominal, Weights::Equal)
         };
         assert_eq!(
             alpha(array![[3, 0], [3, 0]]),
@@ -111,7 +111,11 @@ mod tests {
     #[test]
     fn perfect_agreement_is_one() {
         let ratings = array![[3, 0, 0], [0, 2, 0], [0, 0, 4], [0, 0, 1]];
-        for level in [Level::Nominal, Level::Ordinal, Level::Interval] {
+        for level in [
+            MeasurementLevel::Nominal,
+            MeasurementLevel::Ordinal,
+            MeasurementLevel::Interval,
+        ] {
             assert_eq!(
                 krippendorff_alpha(ratings.view(), level, Weights::Equal),
                 Ok(1.0)

@@ -21,7 +21,7 @@
 //! let case = [7, 7, 7, 3, 3, 5, 5, 9];
 //!
 //! let labels = LabelPairs::new(&truth, &predicted, 2)?;
-//! let estimate = Bootstrap { max_undefined: 0.2, ..Bootstrap::default() }
+//! let estimate = Bootstrap::default()
 //!     .estimate(&Groups::new(&case)?, |weights| labels.confusion(weights)?.balanced_accuracy())?;
 //! assert_eq!(estimate.value, 0.75);
 //! assert_eq!((estimate.groups, estimate.items), (4, 8));
@@ -57,7 +57,7 @@ pub use f1::ZeroDivision;
 pub use fleiss::{fleiss_kappa, fleiss_kappa_with_gaps};
 pub use groups::Groups;
 pub use kappa::{CohenKappa, KappaWeights};
-pub use krippendorff::{Level, krippendorff_alpha};
+pub use krippendorff::{MeasurementLevel, krippendorff_alpha};
 pub use labels::{Known, LabelPairs, most_probable};
 pub use paired::PairedComparison;
 pub use proportion::{Interval, wilson_interval};

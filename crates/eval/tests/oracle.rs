@@ -5,11 +5,14 @@
 //! most a few hundred units in the last place (2e-16 each) when the order of summation differs,
 //! hence 1e-12; where something else limits the agreement, the test says what.
 
+// Helpers of tests are not seen as tests by clippy.
+#![allow(clippy::unwrap_used)]
+
 use cleanslide_eval::{
     Bins, Bootstrap, Calibration, ConfusionMatrix, Error, Groups, IntervalMethod, KappaWeights,
-    LabelPairs, Level, OneVsRest, Ranking, Weights, ZeroDivision, bca_interval, fleiss_kappa,
-    fleiss_kappa_with_gaps, krippendorff_alpha, midranks, most_probable, percentile_interval,
-    wilson_interval,
+    LabelPairs, MeasurementLevel, OneVsRest, Ranking, Weights, ZeroDivision, bca_interval,
+    fleiss_kappa, fleiss_kappa_with_gaps, krippendorff_alpha, midranks, most_probable,
+    percentile_interval, wilson_interval,
 };
 use ndarray::{Array2, array};
 use serde_json::Value;
@@ -169,9 +172,9 @@ fn agreement_of_many_raters_equals_the_references() {
         let ours = fleiss_kappa_with_gaps(ratings.view(), Weights::Equal).unwrap();
         close(ours, &case["fleiss_with_gaps"], TOLERANCE);
         for (level, name) in [
-            (Level::Nominal, "nominal"),
-            (Level::Ordinal, "ordinal"),
-            (Level::Interval, "interval"),
+            (MeasurementLevel::Nominal, "nominal"),
+            (MeasurementLevel::Ordinal, "ordinal"),
+            (MeasurementLevel::Interval, "interval"),
         ] {
             let ours = krippendorff_alpha(ratings.view(), level, Weights::Equal).unwrap();
             close(ours, &case[name], TOLERANCE);

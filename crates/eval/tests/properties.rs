@@ -1,9 +1,12 @@
 //! What must hold for any input.
 
+// Helpers of tests are not seen as tests by clippy.
+#![allow(clippy::unwrap_used)]
+
 use cleanslide_eval::{
-    Bins, Bootstrap, Calibration, Error, Groups, IntervalMethod, KappaWeights, LabelPairs, Level,
-    OneVsRest, Ranking, Weights, ZeroDivision, fleiss_kappa_with_gaps, krippendorff_alpha,
-    wilson_interval,
+    Bins, Bootstrap, Calibration, Error, Groups, IntervalMethod, KappaWeights, LabelPairs,
+    MeasurementLevel, OneVsRest, Ranking, Weights, ZeroDivision, fleiss_kappa_with_gaps,
+    krippendorff_alpha, wilson_interval,
 };
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -89,7 +92,7 @@ fn all_metrics(items: &[Item], weights: Weights<'_>) -> Vec<(&'static str, Resul
         ("fleiss", fleiss_kappa_with_gaps(ratings.view(), weights)),
         (
             "alpha",
-            krippendorff_alpha(ratings.view(), Level::Ordinal, weights),
+            krippendorff_alpha(ratings.view(), MeasurementLevel::Ordinal, weights),
         ),
     ]
 }
