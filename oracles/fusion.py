@@ -4,7 +4,7 @@
 
 writes crates/weak/tests/goldens/fusion.json. With the path, it also renews
 crates/weak/tests/goldens/amibr_votes.csv from that file; without it, the committed extract is
-used. The extract holds the label indices of three experts on every ninth image (no images, no
+used. The extract (licence beside it) holds the label indices of three experts on every ninth image (no images, no
 names), from the AMi-Br dataset, Copyright (c) 2025 DeepMicroscopy, MIT licence.
 
 Where crowd-kit is driven in a particular way:

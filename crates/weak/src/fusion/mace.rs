@@ -319,7 +319,7 @@ impl Model {
             all_guess += guess.ln();
             row[vote.class as usize] += (know / guess).ln_1p();
         }
-        all_guess + normalise_log(row)
+        all_guess + normalise_log(row).log_total
     }
 
     /// M step.

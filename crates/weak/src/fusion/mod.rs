@@ -257,18 +257,36 @@ fn shares(ballot: &[Vote], row: &mut [f64]) {
     }
 }
 
-/// Turns log likelihoods into probabilities in place; returns the log of their sum.
-fn normalise_log(row: &mut [f64]) -> f64 {
+/// What [`normalise_log`] finds on its way.
+struct Normalised {
+    /// Logarithm of the sum of the likelihoods.
+    log_total: f64,
+    /// Entropy of the probabilities.
+    entropy: f64,
+}
+
+/// Turns log likelihoods into probabilities in place.
+#[inline(always)]
+fn normalise_log(row: &mut [f64]) -> Normalised {
     let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut total = 0.0;
+    let mut weighted = 0.0;
     for value in row.iter_mut() {
-        *value = (*value - highest).exp();
+        let below = *value - highest;
+        *value = below.exp();
         total += *value;
+        if *value > 0.0 {
+            weighted += *value * below;
+        }
     }
     for value in row.iter_mut() {
         *value /= total;
     }
-    highest + total.ln()
+    Normalised {
+        log_total: highest + total.ln(),
+        // -Σ p ln p with ln p = below - ln total: one logarithm per item instead of one per class.
+        entropy: total.ln() - weighted / total,
+    }
 }
 
 /// Items that one thread takes at a time. Depends on the input alone, never on the threads, and
@@ -307,6 +325,7 @@ where
     left
 }
 
+#[inline(always)]
 fn add(into: &mut [f64], from: &[f64]) {
     for (sum, value) in into.iter_mut().zip(from) {
         *sum += value;
@@ -343,9 +362,12 @@ mod tests {
     #[test]
     fn far_apart_logs_neither_overflow_nor_vanish() {
         let mut row = [-1e6, -1e6 + 2f64.ln(), f64::NEG_INFINITY];
-        let total = normalise_log(&mut row);
+        let Normalised { log_total, entropy } = normalise_log(&mut row);
         assert!((row[0] - 1.0 / 3.0).abs() < 1e-9);
         assert_eq!(row[2], 0.0);
-        assert!((total - (-1e6 + 3f64.ln())).abs() < 1e-9);
+        assert!((log_total - (-1e6 + 3f64.ln())).abs() < 1e-9);
+        let third = 1.0f64 / 3.0;
+        let expected = -third * third.ln() - 2.0 * third * (2.0 * third).ln();
+        assert!((entropy - expected).abs() < 1e-9);
     }
 }

@@ -17,7 +17,6 @@
 use cleanslide_data::{Vote, Votes};
 use ndarray::Array2;
 
-use super::dawid_skene::entropy;
 use super::{
     Consensus, FusionError, Reliability, SMALLEST_PROBABILITY, accumulate, add, block_of,
     check_iterations, check_tolerance, check_votes, most_probable, normalise_log, shares, voted,
@@ -196,8 +195,7 @@ impl Model {
             // Relative to a wrong vote, whose probability is the same for every class.
             row[vote.class as usize] += self.log_right[annotator] - self.log_wrong[annotator];
         }
-        normalise_log(row);
-        entropy(row, &self.log_prior)
+        normalise_log(row).entropy
     }
 
     fn bound(&self, given: &[usize], expected: &Expected) -> f64 {
