@@ -4,7 +4,7 @@
 //! The votes: `crowd` (eight annotators, one with a single vote, a class nobody voted for),
 //! `ties` (an item and an annotator that share nothing), `holes` (an item, an annotator and a
 //! class without votes), `lots` (ties that only chance can break), `adversary` (annotators worse than chance) and `amibr` (three
-//! pathologists on 413 mitotic figures of AMi-Br, MIT licence, label indices only).
+//! pathologists on 414 mitotic figures of AMi-Br, MIT licence, label indices only).
 //!
 //! Tolerances are those the project promises: 1e-4 to crowd-kit, 1e-6 to cleanlab. Iterative fits
 //! in closed-form steps (Dawid–Skene, one-coin, MACE) start and stop alike, so only rounding and
