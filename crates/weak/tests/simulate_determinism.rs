@@ -4,6 +4,7 @@ use cleanslide_weak::simulate::{
     CaseSettings, Entity, LabelledPatch, PatchClassification, SimulatedCase, simulate_case,
 };
 
+#[allow(clippy::unwrap_used)]
 fn threads<T: Send>(count: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new()
         .num_threads(count)

@@ -257,6 +257,7 @@ fn shares_are_followed() {
         stroma: 0.0,
         ..Tissue::default()
     };
+    assert_eq!(bare.check(), Ok(()));
     let bare = self::image(Entity::BenignLiver, &bare, 5);
     assert_eq!(
         bare.count(CellKind::Immune) + bare.count(CellKind::Pyknotic),
@@ -290,16 +291,17 @@ fn area_of(image: &SimulatedImage, kind: CellKind) -> f64 {
 
 #[test]
 fn difficulty_lowers_the_evidence_for_each_class_step_by_step() {
+    const CASES: usize = 36;
     let mean = |class: usize, difficulty: f32| {
         let task = PatchClassification {
             seed: 6,
             difficulty: (difficulty, difficulty),
             ..PatchClassification::default()
         };
-        let sum: f64 = (0..60)
+        let sum: f64 = (0..CASES)
             .map(|case| evidence(PatchClass::ALL[class], &task.patch(case, class + 4).image))
             .sum();
-        sum / 60.0
+        sum / CASES as f64
     };
     for class in 0..PatchClass::ALL.len() {
         let steps = [0.0, 0.5, 1.0].map(|difficulty| mean(class, difficulty));
@@ -334,5 +336,47 @@ fn patches_mostly_show_their_class() {
     }
     for class in PatchClass::ALL {
         assert_eq!(patches.iter().filter(|p| p.class == class).count(), 60);
+    }
+}
+
+#[test]
+fn the_corners_of_the_allowed_settings_work() {
+    let none = Tissue {
+        size: (96, 96),
+        atypia: 0.0,
+        stroma: 0.0,
+        fat: 0.0,
+        vacuole: 0.5,
+        scattered: 0.0,
+        pyknotic: 0.0,
+        ..Tissue::default()
+    };
+    let all = Tissue {
+        size: (96, 96),
+        tumour: 1.0,
+        stroma: 1.0,
+        reactive: 1.0,
+        fat: 1.0,
+        vacuole: 20.0,
+        foci: 1.0,
+        scattered: 20_000.0,
+        pyknotic: 20_000.0,
+        ..Tissue::default()
+    };
+    let glass = Tissue {
+        glass: 1.0,
+        ..all.clone()
+    };
+    for tissue in [none, all, glass] {
+        assert_eq!(tissue.check(), Ok(()));
+        for microns_per_pixel in [0.1, 2.0] {
+            let tissue = Tissue {
+                microns_per_pixel,
+                ..tissue.clone()
+            };
+            for entity in Entity::ALL {
+                assert_consistent(&image(entity, &tissue, 1));
+            }
+        }
     }
 }

@@ -71,7 +71,11 @@ impl Polygons {
         let seeds = (0..rows * columns)
             .map(|i| {
                 let (row, column) = ((i / columns) as f32, (i % columns) as f32);
-                let shift = if (i / columns) % 2 == 0 { 0.25 } else { 0.75 };
+                let shift = if (i / columns).is_multiple_of(2) {
+                    0.25
+                } else {
+                    0.75
+                };
                 let mut jitter = || disorder * rng.random_range(-1.0f32..1.0);
                 (
                     (row - 1.5 + jitter()) * pitch,

@@ -23,8 +23,9 @@
 //! depend neither on the number of threads nor on what else is simulated.
 //!
 //! Stain vectors: Ruifrok & Johnston, *Quantification of histochemical staining by color
-//! deconvolution*, Anal Quant Cytol Histol 23 (2001) 291–299, with the haematoxylin and eosin
-//! vectors that the authors distribute with their ImageJ plugin.
+//! deconvolution*, Anal Quant Cytol Histol 23 (2001) 291–299; the vectors of haematoxylin and
+//! eosin lie between the two sets that its ImageJ plugin (G. Landini, *Colour Deconvolution*)
+//! ships.
 
 mod annotators;
 mod architecture;
@@ -39,7 +40,7 @@ pub use annotators::{Annotator, AnnotatorError, simulate_votes};
 pub use case::{CaseSettings, SimulatedCase, simulate_case};
 pub use patches::{LabelledPatch, PatchClass, PatchClassification};
 pub use style::CaseStyle;
-pub use tissue::{SimulatedImage, Tissue, simulate_image};
+pub use tissue::{SimulatedImage, Tissue, TissueError, simulate_image};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -239,12 +239,21 @@ impl Nucleus {
         let (rows, columns) = canvas.window(row, column, reach);
         // Beyond these squared distances a pixel needs no closer look.
         let (edge, far) = (outline.reach().powi(2), reach.powi(2));
+        let deep = 0.35 * self.radius * canvas.scale;
         let (mut covered, mut shown) = (0usize, 0usize);
         for y in rows.clone() {
             for x in columns.clone() {
                 let pixel = y * canvas.width + x;
                 let (dy, dx) = (y as f32 - row, x as f32 - column);
-                if dy * dy + dx * dx < edge && outline.depth(dy, dx) > 0.0 {
+                if dy * dy + dx * dx >= edge {
+                    continue;
+                }
+                let depth = outline.depth(dy, dx);
+                // A vacuole may dent a nucleus, but not lie within it.
+                if depth > deep && canvas.class[pixel] == TissueClass::Fat {
+                    return false;
+                }
+                if depth > 0.0 {
                     covered += 1;
                     shown += usize::from(canvas.is_free(pixel));
                 }

@@ -1,14 +1,16 @@
 //! How a laboratory and a scanner render the tissue of one case.
 
+use super::texture::mix;
 use image::RgbImage;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use std::f32::consts::LN_10;
 
-/// Haematoxylin in optical density of red, green and blue (Ruifrok & Johnston 2001).
-const HAEMATOXYLIN: [f32; 3] = [0.644, 0.717, 0.267];
-/// Eosin in optical density of red, green and blue (Ruifrok & Johnston 2001).
-const EOSIN: [f32; 3] = [0.093, 0.954, 0.283];
+/// Two measured haematoxylins in optical density of red, green and blue: `H&E` and `H&E 2` of
+/// the ImageJ plugin Colour Deconvolution.
+const HAEMATOXYLIN: [[f32; 3]; 2] = [[0.644, 0.717, 0.267], [0.490, 0.769, 0.410]];
+/// The eosins that were measured with them.
+const EOSIN: [[f32; 3]; 2] = [[0.093, 0.954, 0.283], [0.046, 0.842, 0.537]];
 
 /// Stain, scanner and patient: what all pictures of one case share and what sets cases apart.
 ///
@@ -42,8 +44,8 @@ impl Default for CaseStyle {
     /// An average stain, in focus.
     fn default() -> Self {
         Self {
-            haematoxylin: unit(HAEMATOXYLIN),
-            eosin: unit(EOSIN),
+            haematoxylin: between(HAEMATOXYLIN, 0.5),
+            eosin: between(EOSIN, 0.5),
             haematoxylin_strength: 1.0,
             eosin_strength: 1.0,
             white: [0.95, 0.945, 0.95],
@@ -59,9 +61,10 @@ impl Default for CaseStyle {
 impl CaseStyle {
     /// Draws the style of a case.
     pub fn draw(rng: &mut impl Rng) -> Self {
-        let average = Self::default();
-        let mut vector = |stain: [f32; 3]| unit(stain.map(|v| v + 0.05 * normal(rng)));
-        let (haematoxylin, eosin) = (vector(average.haematoxylin), vector(average.eosin));
+        let protocol = rng.random_range(0.1..0.9);
+        let mut batch = |stain: [f32; 3]| unit(stain.map(|v| v + 0.03 * normal(rng)));
+        let haematoxylin = batch(between(HAEMATOXYLIN, protocol));
+        let eosin = batch(between(EOSIN, protocol));
         let brightness = rng.random_range(0.90..0.97);
         Self {
             haematoxylin,
@@ -118,6 +121,11 @@ fn normal(rng: &mut impl Rng) -> f32 {
 /// A positive factor around 1 with the given spread, never beyond 2.5 spreads.
 fn factor(rng: &mut impl Rng, spread: f32) -> f32 {
     (spread * normal(rng).clamp(-2.5, 2.5)).exp()
+}
+
+/// The unit vector at `share` (0..=1) of the way between two stains.
+fn between([a, b]: [[f32; 3]; 2], share: f32) -> [f32; 3] {
+    unit([0, 1, 2].map(|c| mix(a[c], b[c], share)))
 }
 
 fn unit(v: [f32; 3]) -> [f32; 3] {

@@ -8,6 +8,7 @@ use image::RgbImage;
 use ndarray::Array2;
 use rand::{Rng, RngExt};
 use std::f32::consts::{PI, TAU};
+use thiserror::Error;
 
 /// What grows in a picture, and in which shares.
 ///
@@ -60,6 +61,88 @@ impl Default for Tissue {
     }
 }
 
+/// A setting of [`Tissue`] that no picture can be made from.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TissueError {
+    /// A number outside its range, or not a number.
+    #[error("{setting} is {value}, but must lie between {low} and {high}")]
+    OutOfRange {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        value: f32,
+        /// The smallest value allowed.
+        low: f32,
+        /// The largest value allowed.
+        high: f32,
+    },
+    /// A picture without pixels.
+    #[error("the picture is {height} x {width} pixels, but must have at least one")]
+    Empty {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+    },
+    /// More tissue than there are 16-bit numbers for its nuclei.
+    #[error(
+        "the picture shows {area:.1} mm² of tissue, but 16-bit masks can number the nuclei of \
+         at most {limit} mm²; make several smaller pictures"
+    )]
+    TooLarge {
+        /// Area of the picture in mm².
+        area: f64,
+        /// Largest area in mm².
+        limit: f64,
+    },
+}
+
+impl Tissue {
+    /// Says whether a picture can be made from these settings. Call it on settings that come
+    /// from a user: [`simulate_image`] may panic on settings that this refuses.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by name.
+    pub fn check(&self) -> Result<(), TissueError> {
+        // Immune cells in a focus, the densest tissue, reach about 25,000 per mm².
+        const LIMIT: f64 = 2.0;
+        let settings = [
+            ("microns_per_pixel", self.microns_per_pixel, 0.1, 2.0),
+            ("glass", self.glass, 0.0, 1.0),
+            ("tumour", self.tumour, 0.0, 1.0),
+            ("atypia", self.atypia, 0.0, 1.0),
+            ("stroma", self.stroma, 0.0, 1.0),
+            ("reactive", self.reactive, 0.0, 1.0),
+            ("fat", self.fat, 0.0, 1.0),
+            ("vacuole", self.vacuole, 0.5, 20.0),
+            ("foci", self.foci, 0.0, 1.0),
+            ("scattered", self.scattered, 0.0, 20_000.0),
+            ("pyknotic", self.pyknotic, 0.0, 20_000.0),
+        ];
+        for (setting, value, low, high) in settings {
+            if !(low..=high).contains(&value) {
+                return Err(TissueError::OutOfRange {
+                    setting,
+                    value,
+                    low,
+                    high,
+                });
+            }
+        }
+        let (height, width) = self.size;
+        if height == 0 || width == 0 {
+            return Err(TissueError::Empty { height, width });
+        }
+        let pixel = f64::from(self.microns_per_pixel) / 1000.0;
+        let area = height as f64 * width as f64 * pixel * pixel;
+        if area > LIMIT {
+            return Err(TissueError::TooLarge { area, limit: LIMIT });
+        }
+        Ok(())
+    }
+}
+
 /// A picture and everything that is true about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatedImage {
@@ -92,7 +175,7 @@ impl SimulatedImage {
     }
 }
 
-/// Makes one picture of tissue of this entity.
+/// Makes one picture of tissue of this entity. Settings must pass [`Tissue::check`].
 pub fn simulate_image(
     entity: Entity,
     tissue: &Tissue,
@@ -731,4 +814,37 @@ fn number_visible(instances: &mut Array2<u16>, placed: &[PlacedCell]) -> Vec<Cel
     }
     instances.mapv_inplace(|id| new_ids[usize::from(id)]);
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_settings_are_named() {
+        let message = |tissue: Tissue| tissue.check().unwrap_err().to_string();
+        assert_eq!(Tissue::default().check(), Ok(()));
+        assert_eq!(
+            message(Tissue {
+                fat: f32::NAN,
+                ..Tissue::default()
+            }),
+            "fat is NaN, but must lie between 0 and 1"
+        );
+        assert_eq!(
+            message(Tissue {
+                size: (0, 8),
+                ..Tissue::default()
+            }),
+            "the picture is 0 x 8 pixels, but must have at least one"
+        );
+        assert_eq!(
+            message(Tissue {
+                size: (8000, 8000),
+                ..Tissue::default()
+            }),
+            "the picture shows 16.0 mm² of tissue, but 16-bit masks can number the nuclei of at \
+             most 2 mm²; make several smaller pictures"
+        );
+    }
 }
