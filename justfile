@@ -11,3 +11,40 @@ check:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
     cargo nextest run --workspace
     cargo test --workspace --doc
+
+# Run the demo into a fresh folder.
+demo:
+    rm -rf demo
+    cargo run --release -- demo
+
+# AMi-Br, three pathologists: audit and methods on real disagreement (about an hour on 2 cores).
+# Needs the data and the encoder, and Python for the peer: benches/amibr.py says which packages.
+amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/amibr
+    mkdir -p $run
+    if [ ! -e $run/data ]; then
+        $bin import votes {{data}}/votes.csv $run/data --annotators expert1,expert2,expert3 --reference majority
+    fi
+    start=$(date +%s)
+    for encoder in classical efficientnet-lite0-centre64; do
+        case $encoder in
+            classical) flags="--encoder classical" ;;
+            *) flags="--encoder {{weights}} --crop 64" ;;
+        esac
+        $bin embed $run/data $flags --json > $run/embed-$encoder.json
+        $bin bench $run/data $flags --recipe benches/amibr.toml --labels-of expert1,expert3,all \
+            --reference majority --out $run/bench-experts-$encoder
+        $bin bench $run/data $flags --recipe benches/amibr.toml --labels-of reference:majority \
+            --noise uniform:0.1,uniform:0.2,uniform:0.3,uniform:0.4 \
+            --reference majority --out $run/bench-noise-$encoder
+        for expert in expert1 expert2 expert3; do
+            $bin audit $run/data $flags --source $expert --out $run/audit-$encoder-$expert
+            $bin evaluate $run/data $run/audit-$encoder-$expert/issues.csv --reference majority \
+                --json > "$run/ranking-$expert by $encoder.json"
+        done
+    done
+    {{python}} benches/amibr.py $run --minutes $((($(date +%s) - start) / 60))

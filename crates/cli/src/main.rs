@@ -1,2 +1,24 @@
 //! The command `cleanslide`.
-fn main() {}
+
+mod arguments;
+mod commands;
+mod context;
+mod failure;
+mod measures;
+mod output;
+mod page;
+mod pipeline;
+mod progress;
+mod text_table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Cleanslide::parse();
+    match commands::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -31,6 +31,6 @@ pub use image_file::{ENDINGS, LoadedImage, MAX_PIXELS, Notice, looks_like_image,
 pub use images::{ImageRecord, Split, parse_scale, parse_split};
 pub use labels::{Labels, parse_trust};
 pub use split::{Leak, Proportions, assign_folds, assign_splits, independent_units, leaks};
-pub use table::{Row, Table};
+pub use table::{Row, Table, to_csv};
 pub use version::{Provenance, Version, VersionId};
 pub use votes::{Vote, Votes, VotesError};

@@ -205,7 +205,7 @@ fn table_error(path: &Path, line: u64, problem: impl Into<String>) -> Error {
 }
 
 /// Writes rows as csv with `\n` line ends, the same bytes on every platform.
-pub(crate) fn to_csv<R, F>(header: &[&str], rows: R) -> Vec<u8>
+pub fn to_csv<R, F>(header: &[&str], rows: R) -> Vec<u8>
 where
     R: IntoIterator<Item = F>,
     F: IntoIterator<Item = String>,

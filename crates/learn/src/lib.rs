@@ -1,1 +1,15 @@
 //! Methods that learn in spite of noise, the training loop, embeddings and corrections.
+
+pub mod bench;
+pub mod classify;
+pub mod correct;
+pub mod cross_validation;
+pub mod embed;
+pub mod error;
+pub mod image_labels;
+pub mod label_audit;
+pub mod methods;
+pub mod predictions;
+pub mod study;
+
+pub use error::Error;

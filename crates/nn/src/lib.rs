@@ -1,4 +1,8 @@
 //! Encoders, heads, losses and weights.
 
+pub mod encoders;
+pub mod error;
 pub mod heads;
 pub mod losses;
+pub mod preprocess;
+pub mod weights;

@@ -1,0 +1,401 @@
+//! `cleanslide audit`: which labels are probably wrong, and how much noise there is.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use cleanslide_audit::issues::Reason;
+use cleanslide_audit::{Filter, FilterOptions};
+use cleanslide_data::store::write_file;
+use cleanslide_data::{Dataset, VersionId, independent_units, to_csv};
+use cleanslide_learn::image_labels::ImageLabels;
+use cleanslide_learn::label_audit::LabelAudit;
+use cleanslide_learn::predictions::Predictions;
+use cleanslide_learn::study::Study;
+use cleanslide_report::classification::render;
+use cleanslide_weak::fusion::DawidSkene;
+use ndarray::Array2;
+use serde::Serialize;
+
+use super::embed::embeddings;
+use super::train::read_run;
+use crate::arguments::{DatasetArgument, EncoderArguments, LabelsArguments};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::output::{Show, count, percent, thousands};
+use crate::page;
+use crate::pipeline::{CrossValidation, audit_study, predict_study};
+use crate::text_table::TextTable;
+
+/// Find the labels that are probably wrong, and say how much noise there is
+///
+/// Judges every label by models that did not see its case, and by the most similar images. Writes
+/// issues.csv (the most suspicious first), audit.json, predictions.csv and report.html.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cleanslide audit mitoses --source expert1\n  \
+cleanslide audit mitoses --run runs/robust")]
+pub struct Audit {
+    #[command(flatten)]
+    dataset: DatasetArgument,
+    #[command(flatten)]
+    labels: LabelsArguments,
+    #[command(flatten)]
+    encoder: EncoderArguments,
+    /// Judge by the out-of-sample predictions of this run, instead of a plain linear classifier
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["encoder", "crop", "folds"])]
+    run: Option<PathBuf>,
+    /// Folds of the out-of-sample prediction
+    #[arg(long, default_value_t = crate::pipeline::DEFAULT_FOLDS)]
+    folds: usize,
+    /// Which labels are flagged
+    #[arg(long, value_enum, default_value = "prune-by-noise-rate")]
+    filter: FilterName,
+    /// Folder for the results; by default below the dataset
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// Filters of confident learning, as cleanlab names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FilterName {
+    /// As many as the noise rates say for each pair of classes
+    PruneByNoiseRate,
+    /// As many as the noise rates say for each class
+    PruneByClass,
+    /// Flagged by both of the above
+    Both,
+    /// Confidently of another class
+    ConfidentLearning,
+    /// Predicted as another class
+    PredictedNotGiven,
+    /// Lowest normalised margin
+    LowNormalizedMargin,
+    /// Lowest probability of the given class
+    LowSelfConfidence,
+}
+
+impl FilterName {
+    /// The filter's settings.
+    pub fn options(self) -> FilterOptions {
+        let filter = match self {
+            Self::PruneByNoiseRate => Filter::PruneByNoiseRate,
+            Self::PruneByClass => Filter::PruneByClass,
+            Self::Both => Filter::Both,
+            Self::ConfidentLearning => Filter::ConfidentLearning,
+            Self::PredictedNotGiven => Filter::PredictedNotGiven,
+            Self::LowNormalizedMargin => Filter::LowNormalizedMargin,
+            Self::LowSelfConfidence => Filter::LowSelfConfidence,
+        };
+        FilterOptions { filter, ..FilterOptions::default() }
+    }
+}
+
+/// `audit.json`, and what the command prints.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    folder: PathBuf,
+    labels: String,
+    source: String,
+    checked: usize,
+    pub flagged: usize,
+    pub noise_rate: f64,
+    neighbour_noise_rate: Option<f64>,
+    /// P(given label | true class), rows are true classes.
+    noise_matrix: Vec<Vec<f64>>,
+    classes: Vec<ClassLine>,
+    exact_duplicate_sets: usize,
+    near_duplicate_sets: usize,
+    duplicate_sets_with_other_label: usize,
+    outliers: usize,
+    annotators: Vec<String>,
+    first: Vec<FirstLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct ClassLine {
+    class: String,
+    labels: usize,
+    flagged: usize,
+    estimated_wrong: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct FirstLine {
+    image: String,
+    given: String,
+    suggested: String,
+    suspicion: f64,
+}
+
+impl Audit {
+    pub fn run(self, context: &Context) -> Result<()> {
+        let dataset = context.open(&self.dataset.dataset)?;
+        let judged = match &self.run {
+            Some(run) => from_run(context, &dataset, run, self.encoder.strict)?,
+            None => {
+                let labels =
+                    ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
+                let (_, embeddings) = embeddings(context, &dataset, &self.encoder)?;
+                let study = Study::new(&dataset, &embeddings, &labels, |_| true)?;
+                let validation =
+                    CrossValidation { folds: self.folds, ..CrossValidation::default() };
+                let (probabilities, folds) = predict_study(context, &study, &validation)?;
+                JudgedLabels { labels, embeddings, study, probabilities, folds }
+            }
+        };
+        let folder = self.out.unwrap_or_else(|| default_folder(&dataset, &judged.labels));
+        let (summary, _) = write(context, &dataset, &judged, self.filter.options(), &folder)?;
+        context.output.show(&summary)
+    }
+}
+
+/// Labels with all that is needed to audit them.
+pub struct JudgedLabels {
+    /// The labels.
+    pub labels: ImageLabels,
+    /// The embeddings of the dataset.
+    pub embeddings: cleanslide_learn::embed::Embeddings,
+    /// The labelled, embedded images.
+    pub study: Study,
+    /// Out-of-sample probabilities of the study's items.
+    pub probabilities: Array2<f32>,
+    /// The fold of each item.
+    pub folds: Vec<usize>,
+}
+
+/// Takes the out-of-sample predictions of a run, for the labels that it learned from.
+pub fn from_run(context: &Context, dataset: &Dataset, run: &Path, strict: bool) -> Result<JudgedLabels> {
+    let (manifest, recipe) = read_run(run)?;
+    let version = dataset.version(manifest.labels)?;
+    if version.hash != manifest.labels_hash {
+        return Err(Failure::input(format!(
+            "the run {} was made from another {} than that of {}",
+            run.display(),
+            manifest.labels,
+            dataset.folder().display()
+        ))
+        .help("Give the dataset that the run was trained on."));
+    }
+    let labels = ImageLabels::load(dataset, Some(manifest.labels), Some(&manifest.source))?;
+    let (_, embeddings) = embeddings(context, dataset, &recipe.encoder_arguments(strict))?;
+    let predictions = Predictions::read(&run.join("predictions.csv"))?;
+    let rows: std::collections::BTreeMap<&str, (usize, usize)> = predictions
+        .images
+        .iter()
+        .zip(&predictions.parts)
+        .enumerate()
+        .filter_map(|(row, (image, part))| {
+            let fold: usize = part.strip_prefix("fold ")?.parse().ok()?;
+            Some((image.as_str(), (row, fold - 1)))
+        })
+        .collect();
+    let study =
+        Study::new(dataset, &embeddings, &labels, |image| rows.contains_key(image.id.as_str()))?;
+    let found: Vec<(usize, usize)> =
+        study.images.iter().map(|&image| rows[dataset.images()[image].id.as_str()]).collect();
+    let (rows, folds): (Vec<usize>, Vec<usize>) = found.into_iter().unzip();
+    let probabilities = predictions.probabilities.select(ndarray::Axis(0), &rows);
+    Ok(JudgedLabels { labels, embeddings, study, probabilities, folds })
+}
+
+/// Where an audit lies unless told otherwise.
+pub fn default_folder(dataset: &Dataset, labels: &ImageLabels) -> PathBuf {
+    folder_of(dataset, labels.version, &labels.source)
+}
+
+fn folder_of(dataset: &Dataset, version: VersionId, source: &str) -> PathBuf {
+    let safe: String =
+        source.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    dataset.folder().join("audits").join(format!("{version}-{safe}"))
+}
+
+/// Audits, and writes everything into a folder.
+pub fn write(
+    context: &Context,
+    dataset: &Dataset,
+    judged: &JudgedLabels,
+    filter: FilterOptions,
+    folder: &Path,
+) -> Result<(Summary, LabelAudit)> {
+    let JudgedLabels { labels, embeddings, study, probabilities, folds } = judged;
+    let audit = audit_study(study, embeddings, probabilities.view(), filter)?;
+    write_file(&folder.join("issues.csv"), &issues_table(dataset, study, &audit))?;
+    let predictions = Predictions {
+        classes: dataset.classes().clone(),
+        images: study.images.iter().map(|&image| dataset.images()[image].id.clone()).collect(),
+        parts: folds.iter().map(|fold| format!("fold {}", fold + 1)).collect(),
+        probabilities: probabilities.clone(),
+    };
+    predictions.write(&folder.join("predictions.csv"))?;
+
+    let mut report = page::start(context, dataset, labels.version, labels)?;
+    let units = independent_units(dataset.images());
+    let all = dataset.labels(labels.version)?;
+    let consensus = consensus(dataset, &all)?;
+    if let Some((name, consensus)) = &consensus {
+        report.experts = page::experts(context, dataset, &all, consensus, name, &units)?;
+    }
+    report.suspicious = Some(page::suspicious(dataset, study, &audit));
+    report.noise = Some(page::noise(&format!("labels of {}", labels.source), &audit));
+    report.confusions = vec![page::joint_confusion(&audit, study.len())];
+    let annotators = report.experts.as_ref().map_or_else(Vec::new, |experts| {
+        let items = &report.items;
+        let classes = &report.dataset.classes;
+        experts
+            .experts
+            .iter()
+            .filter_map(|expert| Some(format!("{} {}", expert.name, expert.leaning(classes, items)?)))
+            .collect()
+    });
+    write_file(&folder.join("report.html"), render(&report).as_bytes())?;
+
+    let summary = summarise(dataset, judged, &audit, annotators, folder);
+    let json =
+        serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
+    write_file(&folder.join("audit.json"), &json)?;
+    Ok((summary, audit))
+}
+
+/// The consensus of all experts by Dawid and Skene; `None` with fewer than two of them.
+pub fn consensus(
+    dataset: &Dataset,
+    all: &cleanslide_data::Labels,
+) -> Result<Option<(String, Vec<Option<usize>>)>> {
+    let known = all.sources(cleanslide_data::Family::Class);
+    let experts: Vec<&str> = dataset
+        .manifest()
+        .sources
+        .iter()
+        .filter(|source| source.kind == cleanslide_data::SourceKind::Expert)
+        .map(|source| source.id.as_str())
+        .filter(|id| known.contains(id))
+        .collect();
+    if experts.len() < 2 {
+        return Ok(None);
+    }
+    let votes = all.votes(dataset.images(), &experts, dataset.classes().len())?;
+    let consensus = DawidSkene::default().fuse(&votes)?;
+    Ok(Some(("the consensus of all annotators (Dawid–Skene)".into(), consensus.labels)))
+}
+
+fn issues_table(dataset: &Dataset, study: &Study, audit: &LabelAudit) -> Vec<u8> {
+    let header =
+        ["image", "case", "slide", "given", "suggested", "suspicion", "flagged", "reasons", "path"];
+    let classes = dataset.classes();
+    to_csv(
+        &header,
+        audit.issues.iter().map(|issue| {
+            let image = &dataset.images()[study.images[issue.item]];
+            let reasons: Vec<&str> =
+                issue.reasons.iter().map(|&reason| page::reason_text(reason)).collect();
+            let flagged = issue.reasons.contains(&Reason::ConfidentLearning);
+            [
+                image.id.clone(),
+                image.case.clone(),
+                image.slide.clone(),
+                classes.name(issue.given),
+                issue.suggested.map_or_else(String::new, |class| classes.name(class)),
+                format!("{:.6}", issue.suspicion),
+                if flagged { "yes" } else { "no" }.to_owned(),
+                reasons.join("; "),
+                image.path.clone(),
+            ]
+        }),
+    )
+}
+
+fn summarise(
+    dataset: &Dataset,
+    judged: &JudgedLabels,
+    audit: &LabelAudit,
+    annotators: Vec<String>,
+    folder: &Path,
+) -> Summary {
+    let classes = dataset.classes();
+    let flagged = |class: Option<usize>| {
+        audit
+            .issues
+            .iter()
+            .filter(|issue| class.is_none_or(|class| issue.given == class))
+            .filter(|issue| issue.reasons.contains(&Reason::ConfidentLearning))
+            .count()
+    };
+    let sets = || audit.exact_duplicates.iter().chain(&audit.near_duplicates);
+    const SHOWN: usize = 5;
+    Summary {
+        folder: folder.to_owned(),
+        labels: judged.labels.version.to_string(),
+        source: judged.labels.source.clone(),
+        checked: judged.study.len(),
+        flagged: flagged(None),
+        noise_rate: audit.noise_rate,
+        neighbour_noise_rate: audit.neighbour_noise.as_ref().map(|noise| noise.noise_rate()),
+        noise_matrix: audit.noise.noise_matrix.columns().into_iter().map(|column| column.to_vec()).collect(),
+        classes: (0..classes.len())
+            .map(|class| ClassLine {
+                class: classes.name(class),
+                labels: judged.study.given.iter().filter(|&&given| given == class).count(),
+                flagged: flagged(Some(class)),
+                estimated_wrong: 1.0 - audit.noise.inverse_noise_matrix[[class, class]],
+            })
+            .collect(),
+        exact_duplicate_sets: audit.exact_duplicates.len(),
+        near_duplicate_sets: audit.near_duplicates.len(),
+        duplicate_sets_with_other_label: sets().filter(|set| set.labels_differ).count(),
+        outliers: audit.outliers,
+        annotators,
+        first: audit
+            .issues
+            .iter()
+            .take(SHOWN)
+            .map(|issue| FirstLine {
+                image: dataset.images()[judged.study.images[issue.item]].id.clone(),
+                given: classes.name(issue.given),
+                suggested: issue.suggested.map_or_else(String::new, |class| classes.name(class)),
+                suspicion: issue.suspicion,
+            })
+            .collect(),
+    }
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let neighbours = self.neighbour_noise_rate.map_or_else(String::new, |rate| {
+            format!(", {} by the consensus of similar images", percent(rate))
+        });
+        let mut lines = vec![
+            format!(
+                "{} of {} in {}: {} look wrong",
+                count(self.checked, "label"),
+                self.source,
+                self.labels,
+                thousands(self.flagged)
+            ),
+            format!(
+                "estimated share of wrong labels: {} by confident learning{neighbours}",
+                percent(self.noise_rate)
+            ),
+        ];
+        let mut table = TextTable::new(&["given label", "labels", "flagged", "estimated wrong"]);
+        for line in &self.classes {
+            let numbers = [thousands(line.labels), thousands(line.flagged), percent(line.estimated_wrong)];
+            table.row(std::iter::once(line.class.clone()).chain(numbers));
+        }
+        lines.push(table.text());
+        let mut table = TextTable::new(&["most suspicious", "<given", "<suggested", "suspicion"]);
+        for line in &self.first {
+            let suspicion = format!("{:.3}", line.suspicion);
+            table.row([&line.image, &line.given, &line.suggested, &suspicion].map(String::as_str));
+        }
+        lines.push(table.text());
+        lines.extend(self.annotators.iter().cloned());
+        lines.push(format!(
+            "{} of identical files and {} of near duplicates, {} of them with different labels; {}",
+            count(self.exact_duplicate_sets, "set"),
+            count(self.near_duplicate_sets, "set"),
+            thousands(self.duplicate_sets_with_other_label),
+            count(self.outliers, "outlier")
+        ));
+        lines.push(format!("report: {}", self.folder.join("report.html").display()));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,441 @@
+//! `cleanslide bench`: methods over kinds of labels and rates of noise.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cleanslide_data::store::write_file;
+use cleanslide_data::{Dataset, independent_units};
+use cleanslide_eval::{
+    Bootstrap, Estimate, Groups, LabelPairs, OneVsRest, Weights, mean_over_repeats, most_probable,
+};
+use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
+use cleanslide_learn::classify::{Classifier, TrainSettings};
+use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
+use cleanslide_learn::methods::MethodSettings;
+use cleanslide_learn::predictions::Predictions;
+use cleanslide_report::classification::{
+    Against, Comparison, MethodResult, NoiseCurve, Setting, render,
+};
+use ndarray::{Array2, Axis, concatenate};
+use serde::Serialize;
+
+use super::embed::embeddings;
+use super::evaluate::Truth;
+use super::train::Recipe;
+use crate::arguments::{DatasetArgument, EncoderArguments};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::output::{Show, count};
+use crate::page;
+use crate::pipeline::{DEFAULT_FOLDS, method_by_name};
+use crate::progress;
+use crate::text_table::TextTable;
+
+/// Compare methods over kinds and rates of noise, every cell with seeds and intervals
+///
+/// Each cell predicts every image by models that did not see its case, and is judged against the
+/// reference. A bench that is killed goes on where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+cleanslide bench liver --labels-of reference:truth --noise none,uniform:0.2,uniform:0.4 \\\n    \
+--methods cross-entropy,elr --out bench\n  \
+cleanslide bench mitoses --labels-of expert1,expert3,all --out bench")]
+pub struct Bench {
+    #[command(flatten)]
+    dataset: DatasetArgument,
+    /// Sources whose labels are learned from; `all` is the votes of all annotators, and
+    /// `reference:NAME` a reference, to which noise is to be added
+    #[arg(long, value_delimiter = ',', required = true, value_name = "SOURCES")]
+    labels_of: Vec<String>,
+    /// Noise to add: none, uniform:RATE, pair:RATE
+    #[arg(long, value_delimiter = ',', default_value = "none", value_name = "NOISES")]
+    noise: Vec<String>,
+    /// Methods to compare; all by default. Differences are to the first
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    methods: Vec<String>,
+    /// Number of seeds, counted up from --seed
+    #[arg(long, default_value_t = 3)]
+    seeds: u64,
+    /// Number of folds, by case
+    #[arg(long, default_value_t = DEFAULT_FOLDS)]
+    folds: usize,
+    /// What predictions are judged against; the only reference by default
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
+    /// Settings of training as a recipe; its method is not used
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    encoder: EncoderArguments,
+    /// Folder of the bench; cells that are done are kept
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+/// One line of the result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    labels: String,
+    noise: String,
+    rate: f64,
+    method: String,
+    seeds: usize,
+    balanced_accuracy: Estimate,
+    auroc: Estimate,
+    /// Difference in balanced accuracy to the first method; none for the first itself.
+    difference: Option<Estimate>,
+    p_value: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    folder: PathBuf,
+    reference: String,
+    folds: usize,
+    lines: Vec<Line>,
+}
+
+impl Bench {
+    pub fn run(self, context: &Context) -> Result<()> {
+        let dataset = context.open(&self.dataset.dataset)?;
+        let truth = Truth::of_dataset(&dataset, self.reference.as_deref())?;
+        let noises: Vec<AddedNoise> = self
+            .noise
+            .iter()
+            .map(|text| text.parse().map_err(|error| Failure::usage(format!("{error}"))))
+            .collect::<Result<_>>()?;
+        let methods: Vec<MethodSettings> = if self.methods.is_empty() {
+            MethodSettings::all()
+        } else {
+            self.methods.iter().map(|name| method_by_name(name)).collect::<Result<_>>()?
+        };
+        let labels: Vec<(String, ImageLabels)> = self
+            .labels_of
+            .iter()
+            .map(|name| Ok((name.clone(), labels_of(&dataset, name)?)))
+            .collect::<Result<_>>()?;
+        let cells = self.cells(&noises, &methods, context.seed);
+        self.compute(context, &dataset, &labels, &cells)?;
+        let lines = self.judge(&dataset, &truth, &noises, &methods, context.seed)?;
+        self.write(context, &dataset, &labels[0].1, &truth, &lines)?;
+        context.output.show(&Summary {
+            folder: self.out,
+            reference: truth.name,
+            folds: self.folds,
+            lines,
+        })
+    }
+
+    fn cells(&self, noises: &[AddedNoise], methods: &[MethodSettings], seed: u64) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for labels in &self.labels_of {
+            for &noise in noises {
+                for method in methods {
+                    for seed in seed..seed + self.seeds {
+                        let (labels, method) = (labels.clone(), method.clone());
+                        cells.push(Cell { labels, noise, method, seed });
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    fn compute(
+        &self,
+        context: &Context,
+        dataset: &Dataset,
+        labels: &[(String, ImageLabels)],
+        cells: &[Cell],
+    ) -> Result<()> {
+        let train = match &self.recipe {
+            Some(path) => Recipe::read(path)?.train,
+            None => TrainSettings::default(),
+        };
+        let classifier = Classifier { train, ..Classifier::default() };
+        let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
+        self.check_plan(&encoder.identity(), &classifier)?;
+        let missing: Vec<&Cell> = cells.iter().filter(|cell| !cell.path(&self.out).exists()).collect();
+        context.output.note(&format!(
+            "{} to compute, {} done before; {} folds by case",
+            count(missing.len(), "cell"),
+            cells.len() - missing.len(),
+            self.folds
+        ));
+        let grid = Grid { dataset, embeddings: &embeddings, classifier: &classifier, folds: self.folds };
+        let bar = progress::bar("bench", missing.len());
+        for cell in missing {
+            let found = labels.iter().find(|(name, _)| *name == cell.labels);
+            if let Some((_, labels)) = found {
+                grid.run(cell, labels, &self.out)?;
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Cells of different settings must not meet in one folder.
+    fn check_plan(&self, encoder: &str, classifier: &Classifier) -> Result<()> {
+        let train = toml::to_string(&classifier.train).map_err(|error| Failure::other(error.to_string()))?;
+        let plan = format!("encoder = \"{encoder}\"\nfolds = {}\n\n[train]\n{train}", self.folds);
+        let path = self.out.join("plan.toml");
+        match std::fs::read_to_string(&path) {
+            Ok(known) if known == plan => Ok(()),
+            Ok(_) => Err(Failure::usage(format!(
+                "{} holds a bench with another encoder, other folds or other settings",
+                self.out.display()
+            ))
+            .help("Choose another folder with `--out`.")),
+            Err(_) => Ok(write_file(&path, plan.as_bytes())?),
+        }
+    }
+
+    fn judge(
+        &self,
+        dataset: &Dataset,
+        truth: &Truth,
+        noises: &[AddedNoise],
+        methods: &[MethodSettings],
+        seed: u64,
+    ) -> Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        let bar = progress::bar("intervals", self.labels_of.len() * noises.len() * methods.len());
+        for labels in &self.labels_of {
+            for &noise in noises {
+                let mut first: Option<Repeats> = None;
+                for method in methods {
+                    let paths: Vec<PathBuf> = (seed..seed + self.seeds)
+                        .map(|seed| {
+                            let (labels, method) = (labels.clone(), method.clone());
+                            Cell { labels, noise, method, seed }.path(&self.out)
+                        })
+                        .collect();
+                    let repeats = Repeats::read(&paths, dataset, truth)?;
+                    let difference = match &first {
+                        Some(first) => Some(repeats.compare(first, seed)?),
+                        None => None,
+                    };
+                    lines.push(Line {
+                        labels: labels.clone(),
+                        noise: noise.to_string(),
+                        rate: noise.rate(),
+                        method: method.name().to_owned(),
+                        seeds: paths.len(),
+                        balanced_accuracy: repeats.balanced_accuracy(seed)?,
+                        auroc: repeats.auroc(seed)?,
+                        difference: difference.as_ref().map(|comparison| comparison.difference),
+                        p_value: difference.as_ref().map(|comparison| comparison.p_value),
+                    });
+                    first.get_or_insert(repeats);
+                    bar.inc(1);
+                }
+            }
+        }
+        bar.finish_and_clear();
+        Ok(lines)
+    }
+
+    fn write(
+        &self,
+        context: &Context,
+        dataset: &Dataset,
+        labels: &ImageLabels,
+        truth: &Truth,
+        lines: &[Line],
+    ) -> Result<()> {
+        let json = serde_json::to_vec_pretty(lines).map_err(|error| Failure::other(error.to_string()))?;
+        write_file(&self.out.join("bench.json"), &json)?;
+        let mut report = page::start(context, dataset, labels.version, labels)?;
+        report.title = format!("{}: comparison of methods", self.dataset.dataset.display());
+        report.comparison = Some(Comparison {
+            metric: "balanced accuracy".into(),
+            against: Against::Truth(truth.name.clone()),
+            protocol: format!("{} folds by case × {} seeds", self.folds, self.seeds),
+            chance: Some(1.0 / dataset.classes().len() as f64),
+            settings: settings(lines),
+            noise_curves: noise_curves(lines),
+            quoted: None,
+        });
+        Ok(write_file(&self.out.join("report.html"), render(&report).as_bytes())?)
+    }
+}
+
+/// Labels by name: a source, all annotators, or a reference.
+fn labels_of(dataset: &Dataset, name: &str) -> Result<ImageLabels> {
+    let Some(reference) = name.strip_prefix("reference:") else {
+        return Ok(ImageLabels::load(dataset, None, Some(name))?);
+    };
+    let truth = Truth::of_dataset(dataset, Some(reference))?;
+    let classes = dataset.classes().len();
+    let labels = dataset
+        .images()
+        .iter()
+        .map(|image| {
+            truth.images.get(&image.id).map(|&(class, _)| ImageLabel {
+                distribution: (0..classes).map(|other| f32::from(u8::from(other == class))).collect(),
+                trust: 1.0,
+            })
+        })
+        .collect();
+    Ok(ImageLabels { version: dataset.latest()?, source: name.to_owned(), labels })
+}
+
+/// The predictions of one method with several seeds, for the images with truth.
+struct Repeats {
+    truth: Vec<usize>,
+    groups: Groups,
+    classes: usize,
+    probabilities: Vec<Array2<f32>>,
+}
+
+impl Repeats {
+    fn read(paths: &[PathBuf], dataset: &Dataset, truth: &Truth) -> Result<Self> {
+        let units = independent_units(dataset.images());
+        let unit_of: BTreeMap<&str, usize> =
+            dataset.images().iter().zip(units).map(|(image, unit)| (image.id.as_str(), unit)).collect();
+        let (mut classes, mut cases, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, path) in paths.iter().enumerate() {
+            let predictions = Predictions::read(path)?;
+            let rows: Vec<usize> = (0..predictions.images.len())
+                .filter(|&row| truth.images.contains_key(&predictions.images[row]))
+                .collect();
+            if index == 0 {
+                classes = rows.iter().map(|&row| truth.images[&predictions.images[row]].0).collect();
+                cases = rows.iter().map(|&row| unit_of[predictions.images[row].as_str()]).collect();
+            }
+            probabilities.push(predictions.probabilities.select(Axis(0), &rows));
+        }
+        Ok(Self {
+            truth: classes,
+            groups: Groups::new(&cases)?,
+            classes: truth.classes.len(),
+            probabilities,
+        })
+    }
+
+    fn balanced_accuracy(&self, seed: u64) -> Result<Estimate> {
+        let pairs = self
+            .probabilities
+            .iter()
+            .map(|probabilities| {
+                LabelPairs::new(&self.truth, &most_probable(probabilities.view())?, self.classes)
+            })
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        let repeats: Vec<_> =
+            pairs.iter().map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy()).collect();
+        Ok(bootstrap(seed).estimate(&self.groups, mean_over_repeats(&repeats))?)
+    }
+
+    fn auroc(&self, seed: u64) -> Result<Estimate> {
+        let scores = self
+            .probabilities
+            .iter()
+            .map(|probabilities| {
+                Ok(OneVsRest::new(&self.truth, probabilities.view())?.present_classes_only())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let repeats: Vec<_> =
+            scores.iter().map(|scores| |w: Weights<'_>| scores.macro_auroc(w)).collect();
+        Ok(bootstrap(seed).estimate(&self.groups, mean_over_repeats(&repeats))?)
+    }
+
+    /// This method minus another, in balanced accuracy.
+    fn compare(&self, other: &Self, seed: u64) -> Result<cleanslide_eval::PairedComparison> {
+        let truth = [self.truth.as_slice(), &other.truth].concat();
+        let pairs = self
+            .probabilities
+            .iter()
+            .zip(&other.probabilities)
+            .map(|(own, other)| {
+                let both = concatenate(Axis(0), &[own.view(), other.view()])
+                    .map_err(|error| Failure::other(error.to_string()))?;
+                Ok(LabelPairs::new(&truth, &most_probable(both.view())?, self.classes)?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let repeats: Vec<_> =
+            pairs.iter().map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy()).collect();
+        Ok(bootstrap(seed).compare(&self.groups, mean_over_repeats(&repeats))?)
+    }
+}
+
+fn bootstrap(seed: u64) -> Bootstrap {
+    Bootstrap { seed, replicates: 1000, ..Bootstrap::default() }
+}
+
+/// Labels and noise, as one heading.
+fn heading(line: &Line) -> String {
+    if line.noise == "none" { line.labels.clone() } else { format!("{} + {}", line.labels, line.noise) }
+}
+
+fn settings(lines: &[Line]) -> Vec<Setting> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for line in lines {
+        let result = MethodResult {
+            method: line.method.clone(),
+            value: page::estimate(&line.balanced_accuracy),
+            difference: line.difference.as_ref().map(page::estimate),
+        };
+        match settings.last_mut() {
+            Some(last) if last.name == heading(line) => last.methods.push(result),
+            _ => settings.push(Setting { name: heading(line), methods: vec![result] }),
+        }
+    }
+    settings
+}
+
+/// Curves over the rate, for labels to which noise of several rates was added.
+fn noise_curves(lines: &[Line]) -> Vec<NoiseCurve> {
+    let mut curves: BTreeMap<(String, String), Vec<(f64, cleanslide_report::number::Estimate)>> =
+        BTreeMap::new();
+    for line in lines {
+        let key = (line.labels.clone(), line.method.clone());
+        curves.entry(key).or_default().push((line.rate, page::estimate(&line.balanced_accuracy)));
+    }
+    let several = curves.keys().map(|(labels, _)| labels).collect::<std::collections::BTreeSet<_>>().len() > 1;
+    curves
+        .iter()
+        .filter(|(_, points)| points.len() > 1)
+        .map(|((labels, method), points)| NoiseCurve {
+            method: if several { format!("{method}, {labels}") } else { method.clone() },
+            points: points.clone(),
+        })
+        .collect()
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut table = TextTable::new(&[
+            "labels",
+            "<noise",
+            "<method",
+            "balanced accuracy",
+            "AUROC",
+            "difference to the first",
+            "p",
+        ]);
+        for line in &self.lines {
+            table.row([
+                line.labels.clone(),
+                line.noise.clone(),
+                line.method.clone(),
+                format!("{:.3}", line.balanced_accuracy),
+                format!("{:.3}", line.auroc),
+                line.difference.map_or_else(String::new, |difference| format!("{difference:+.3}")),
+                line.p_value.map_or_else(String::new, |p| format!("{p:.3}")),
+            ]);
+        }
+        format!(
+            "against {}, {} folds by case, 95 % intervals over cases\n{}\nreport: {}",
+            self.reference,
+            self.folds,
+            table.text(),
+            report_path(&self.folder).display()
+        )
+    }
+}
+
+fn report_path(folder: &Path) -> PathBuf {
+    folder.join("report.html")
+}

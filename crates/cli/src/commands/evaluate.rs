@@ -1,0 +1,424 @@
+//! `cleanslide evaluate`: predictions or labels against a reference.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cleanslide_data::formats::{ClassColumns, read_class_table};
+use cleanslide_data::{Classes, Dataset, Family, Source, Table, Target, VersionId, independent_units};
+use cleanslide_eval::{Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights};
+use cleanslide_learn::image_labels::ImageLabels;
+use cleanslide_learn::predictions::Predictions;
+use ndarray::{Array2, Axis};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::measures::{Judged, Measure, label_measures, table};
+use crate::output::{Show, count, thousands};
+use crate::text_table::TextTable;
+
+/// Measure predictions or labels against a reference, with 95 % intervals
+///
+/// Intervals resample cases, not images, where TRUTH is a dataset that knows them.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cleanslide evaluate mitoses runs/robust --reference majority\n  \
+cleanslide evaluate mitoses v3 --reference majority\n  \
+cleanslide evaluate mitoses runs/robust --against runs/plain\n  \
+cleanslide evaluate mitoses mitoses/audits/v1-expert1/issues.csv --reference majority\n  \
+cleanslide evaluate truth.csv predictions.csv")]
+pub struct Evaluate {
+    /// What is true: a dataset with a reference, or a csv table with the columns image and class
+    truth: PathBuf,
+    /// What is judged: a run, a table of predictions, a label version of the dataset, or the
+    /// issues.csv of an audit
+    prediction: String,
+    /// A second run or table, compared with the first image by image
+    #[arg(long, value_name = "PREDICTION")]
+    against: Option<String>,
+    /// Which reference of the dataset; the only one by default
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
+    /// Measure against these given labels instead, which may be wrong
+    #[arg(long, value_name = "SOURCE", conflicts_with = "reference")]
+    given: Option<String>,
+    /// The source to judge, where a label version has several
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    truth: String,
+    prediction: String,
+    against: Option<String>,
+    images: usize,
+    cases: usize,
+    without_truth: usize,
+    measures: Vec<Measure>,
+    measures_against: Option<Vec<Measure>>,
+    difference_in_balanced_accuracy: Option<PairedComparison>,
+    confusion: Vec<Vec<f64>>,
+    classes: Vec<String>,
+}
+
+/// The truth, by image id.
+pub struct Truth {
+    /// How it is called in results.
+    pub name: String,
+    /// The classes.
+    pub classes: Classes,
+    /// True class and independent case of each image.
+    pub images: BTreeMap<String, (usize, usize)>,
+}
+
+impl Truth {
+    /// The truth of a dataset: a reference.
+    pub fn of_dataset(dataset: &Dataset, reference: Option<&str>) -> Result<Self> {
+        let name = match reference {
+            Some(name) => name.to_owned(),
+            None => match dataset.references()?.as_slice() {
+                [only] => only.clone(),
+                [] => {
+                    return Err(Failure::usage(format!(
+                        "{} has no reference to measure against",
+                        dataset.folder().display()
+                    ))
+                    .help("Keep a column apart on import with `--reference`, or measure against given labels with `--given SOURCE`."));
+                }
+                names => {
+                    return Err(Failure::usage("there are several references")
+                        .help(format!("Choose one with `--reference`: {}.", names.join(", "))));
+                }
+            },
+        };
+        let reference = dataset.reference(&name)?;
+        let labels = reference.for_evaluation();
+        let mut classes = BTreeMap::new();
+        for source in labels.sources(Family::Class) {
+            for (id, piece) in labels.of_images(source, Family::Class) {
+                if let Target::Class(class) = piece.target {
+                    classes.insert(id.to_owned(), class);
+                }
+            }
+        }
+        Ok(Self::new(format!("reference `{name}`"), dataset, &classes))
+    }
+
+    /// Given labels in the place of the truth, for want of better ones.
+    pub fn of_given(dataset: &Dataset, version: Option<VersionId>, source: &str) -> Result<Self> {
+        let labels = ImageLabels::load(dataset, version, Some(source))?;
+        let classes: BTreeMap<String, usize> = dataset
+            .images()
+            .iter()
+            .zip(labels.classes())
+            .filter_map(|(image, class)| Some((image.id.clone(), class?)))
+            .collect();
+        let name = format!("given labels of `{source}` in {}, which may be wrong", labels.version);
+        Ok(Self::new(name, dataset, &classes))
+    }
+
+    fn new(name: String, dataset: &Dataset, classes: &BTreeMap<String, usize>) -> Self {
+        let units = independent_units(dataset.images());
+        let images = dataset
+            .images()
+            .iter()
+            .zip(units)
+            .filter_map(|(image, unit)| Some((image.id.clone(), (*classes.get(&image.id)?, unit))))
+            .collect();
+        Self { name, classes: dataset.classes().clone(), images }
+    }
+
+    fn of_table(path: &Path) -> Result<Self> {
+        let found =
+            read_class_table(path, &Source::expert("truth"), &ClassColumns::default(), None)?;
+        let units = independent_units(&found.images);
+        let unit_of: BTreeMap<&str, usize> =
+            found.images.iter().zip(units).map(|(image, unit)| (image.id.as_str(), unit)).collect();
+        let images = found
+            .evidence
+            .iter()
+            .filter_map(|piece| match piece.target {
+                Target::Class(class) => {
+                    let id = piece.scope.item();
+                    Some((id.to_owned(), (class, *unit_of.get(id)?)))
+                }
+                _ => None,
+            })
+            .collect();
+        Ok(Self { name: path.display().to_string(), classes: found.classes, images })
+    }
+}
+
+/// What is judged: probabilities, or plain labels.
+enum Judgement {
+    Probabilities(Predictions),
+    Labels(BTreeMap<String, usize>),
+}
+
+impl Evaluate {
+    pub fn run(self, context: &Context) -> Result<()> {
+        let dataset =
+            if self.truth.is_dir() { Some(context.open(&self.truth)?) } else { None };
+        let truth = match (&dataset, &self.given) {
+            (Some(dataset), Some(source)) => Truth::of_given(dataset, None, source)?,
+            (Some(dataset), None) => Truth::of_dataset(dataset, self.reference.as_deref())?,
+            (None, _) => Truth::of_table(&self.truth)?,
+        };
+        if let Some(ranked) = rank_issues(Path::new(&self.prediction), &truth, context.seed)? {
+            return context.output.show(&ranked);
+        }
+        let first = self.judge(context, dataset.as_ref(), &truth, &self.prediction)?;
+        let second = match &self.against {
+            Some(other) => Some(self.judge(context, dataset.as_ref(), &truth, other)?),
+            None => None,
+        };
+        let difference = match &second {
+            Some(second) => Some(compare(&first, second, truth.classes.len(), context.seed)?),
+            None => None,
+        };
+        let pairs = LabelPairs::new(&first.truth, &first.predicted, truth.classes.len())?;
+        let confusion = pairs.confusion(Weights::Equal)?;
+        context.output.show(&Summary {
+            truth: truth.name,
+            prediction: self.prediction,
+            against: self.against,
+            images: first.truth.len(),
+            cases: Groups::new(&first.cases)?.count(),
+            without_truth: first.without_truth,
+            measures: first.measures,
+            measures_against: second.map(|second| second.measures),
+            difference_in_balanced_accuracy: difference,
+            confusion: confusion.counts().rows().into_iter().map(|row| row.to_vec()).collect(),
+            classes: truth.classes.names().to_vec(),
+        })
+    }
+
+    fn judge(
+        &self,
+        context: &Context,
+        dataset: Option<&Dataset>,
+        truth: &Truth,
+        prediction: &str,
+    ) -> Result<JudgedRun> {
+        match self.read(dataset, prediction)? {
+            Judgement::Probabilities(predictions) => judge_probabilities(truth, &predictions, context.seed),
+            Judgement::Labels(labels) => judge_labels(truth, &labels, context.seed),
+        }
+    }
+
+    fn read(&self, dataset: Option<&Dataset>, prediction: &str) -> Result<Judgement> {
+        let path = Path::new(prediction);
+        if path.is_dir() {
+            return Ok(Judgement::Probabilities(Predictions::read(&path.join("predictions.csv"))?));
+        }
+        if path.is_file() {
+            return Ok(Judgement::Probabilities(Predictions::read(path)?));
+        }
+        match (dataset, prediction.parse::<VersionId>()) {
+            (Some(dataset), Ok(version)) => {
+                let labels = ImageLabels::load(dataset, Some(version), self.source.as_deref())?;
+                let classes = labels.classes();
+                let labelled = dataset.images().iter().zip(classes);
+                Ok(Judgement::Labels(
+                    labelled.filter_map(|(image, class)| Some((image.id.clone(), class?))).collect(),
+                ))
+            }
+            _ => Err(Failure::input(format!("{prediction} does not exist"))
+                .help("Give a run folder, a csv table of predictions, or a label version such as v2.")),
+        }
+    }
+}
+
+/// One judged run, aligned with its truth.
+struct JudgedRun {
+    ids: Vec<String>,
+    truth: Vec<usize>,
+    predicted: Vec<usize>,
+    cases: Vec<usize>,
+    without_truth: usize,
+    measures: Vec<Measure>,
+}
+
+fn judge_probabilities(truth: &Truth, predictions: &Predictions, seed: u64) -> Result<JudgedRun> {
+    if predictions.classes != truth.classes {
+        return Err(Failure::input(format!(
+            "the predictions have the classes {}, the truth has {}",
+            predictions.classes.names().join(", "),
+            truth.classes.names().join(", ")
+        )));
+    }
+    let rows: Vec<usize> = (0..predictions.images.len())
+        .filter(|&row| truth.images.contains_key(&predictions.images[row]))
+        .collect();
+    let ids: Vec<String> = rows.iter().map(|&row| predictions.images[row].clone()).collect();
+    let (classes, cases) = aligned(truth, &ids)?;
+    let probabilities: Array2<f32> = predictions.probabilities.select(Axis(0), &rows);
+    let judged = Judged {
+        truth: &classes,
+        probabilities: probabilities.view(),
+        cases: &cases,
+        classes: &truth.classes,
+    };
+    let measures = judged.measures(seed)?;
+    let all = predictions.predicted();
+    Ok(JudgedRun {
+        predicted: rows.iter().map(|&row| all[row]).collect(),
+        without_truth: predictions.images.len() - rows.len(),
+        truth: classes,
+        ids,
+        cases,
+        measures,
+    })
+}
+
+fn judge_labels(truth: &Truth, labels: &BTreeMap<String, usize>, seed: u64) -> Result<JudgedRun> {
+    let ids: Vec<String> = labels.keys().filter(|id| truth.images.contains_key(*id)).cloned().collect();
+    let (classes, cases) = aligned(truth, &ids)?;
+    let predicted: Vec<usize> = ids.iter().map(|id| labels[id]).collect();
+    Ok(JudgedRun {
+        measures: label_measures(&classes, &predicted, &cases, truth.classes.len(), seed)?,
+        without_truth: labels.len() - ids.len(),
+        truth: classes,
+        predicted,
+        ids,
+        cases,
+    })
+}
+
+fn aligned(truth: &Truth, ids: &[String]) -> Result<(Vec<usize>, Vec<usize>)> {
+    if ids.is_empty() {
+        return Err(Failure::input(format!("no image is both in the predictions and in the {}", truth.name))
+            .help("The ids of the images must be the same on both sides."));
+    }
+    Ok(ids.iter().map(|id| truth.images[id]).unzip())
+}
+
+fn compare(first: &JudgedRun, second: &JudgedRun, classes: usize, seed: u64) -> Result<PairedComparison> {
+    if first.ids != second.ids {
+        return Err(Failure::input("the two predictions are not about the same images, in the same order")
+            .help("Compare runs on the same dataset."));
+    }
+    let truth = [first.truth.as_slice(), &second.truth].concat();
+    let predicted = [first.predicted.as_slice(), &second.predicted].concat();
+    let both = LabelPairs::new(&truth, &predicted, classes)?;
+    let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+    let groups = Groups::new(&first.cases)?;
+    Ok(bootstrap.compare(&groups, |weights| both.confusion(weights)?.balanced_accuracy())?)
+}
+
+/// How well an audit ranks the labels that are really wrong.
+#[derive(Debug, Serialize)]
+struct RankedIssues {
+    truth: String,
+    issues: String,
+    labels: usize,
+    wrong: usize,
+    cases: usize,
+    average_precision: Estimate,
+    /// What a random order reaches: the share of wrong labels.
+    chance: Estimate,
+    auroc: Estimate,
+    /// Share of wrong labels among as many of the first as are wrong in all.
+    precision_among_first: f64,
+}
+
+/// Judges an audit's table of issues; `None` if the file is none.
+fn rank_issues(path: &Path, truth: &Truth, seed: u64) -> Result<Option<RankedIssues>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let table = Table::read(path)?;
+    let columns = ["image", "given", "suspicion"].map(|name| table.find(name));
+    let [Some(image), Some(given), Some(suspicion)] = columns else { return Ok(None) };
+    let (mut wrong, mut scores, mut cases) = (Vec::new(), Vec::new(), Vec::new());
+    for row in table.rows() {
+        let Some(&(class, case)) = truth.images.get(row.get(image)) else { continue };
+        wrong.push(truth.classes.index(row.get(given))? != class);
+        let score: f64 = row
+            .get(suspicion)
+            .parse()
+            .map_err(|_| table.error(row, format!("`{}` is not a number", row.get(suspicion))))?;
+        scores.push(score);
+        cases.push(case);
+    }
+    if !wrong.contains(&true) {
+        return Err(Failure::input(format!(
+            "none of the {} differs from the {}, so there is nothing to rank",
+            count(wrong.len(), "label"),
+            truth.name
+        )));
+    }
+    let ranking = Ranking::new(&wrong, &scores)?;
+    let groups = Groups::new(&cases)?;
+    let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+    let errors = wrong.iter().filter(|&&wrong| wrong).count();
+    Ok(Some(RankedIssues {
+        truth: truth.name.clone(),
+        issues: path.display().to_string(),
+        labels: wrong.len(),
+        wrong: errors,
+        cases: groups.count(),
+        average_precision: bootstrap.estimate(&groups, |w| ranking.average_precision(w))?,
+        chance: bootstrap.estimate(&groups, |w| ranking.prevalence(w))?,
+        auroc: bootstrap.estimate(&groups, |w| ranking.auroc(w))?,
+        precision_among_first: ranking.precision_at(errors, Weights::Equal)?,
+    }))
+}
+
+impl Show for RankedIssues {
+    fn text(&self) -> String {
+        let mut table = TextTable::new(&["measure", "value [95 % interval]"]);
+        table.row(["average precision".to_owned(), format!("{:.3}", self.average_precision)]);
+        table.row(["  of a random order".to_owned(), format!("{:.3}", self.chance)]);
+        table.row(["AUROC".to_owned(), format!("{:.3}", self.auroc)]);
+        let among = format!("wrong among the first {}", thousands(self.wrong));
+        table.row([among, format!("{:.3}", self.precision_among_first)]);
+        format!(
+            "{} against {}: {}, {} of them wrong, of {}\n{}",
+            self.issues,
+            self.truth,
+            count(self.labels, "label"),
+            thousands(self.wrong),
+            count(self.cases, "independent case"),
+            table.text()
+        )
+    }
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut lines = vec![format!(
+            "{} against {}: {} of {}",
+            self.prediction,
+            self.truth,
+            count(self.images, "image"),
+            count(self.cases, "independent case")
+        )];
+        if self.without_truth > 0 {
+            lines.push(format!("{} without truth left out", count(self.without_truth, "image")));
+        }
+        match (&self.against, &self.measures_against) {
+            (Some(other), Some(measures)) => {
+                lines.push(table(&[&self.prediction, other], &[&self.measures, measures]));
+            }
+            _ => lines.push(table(&["value"], &[&self.measures])),
+        }
+        if let Some(comparison) = &self.difference_in_balanced_accuracy {
+            lines.push(format!(
+                "difference in balanced accuracy: {:.3}, p = {:.3}",
+                comparison.difference, comparison.p_value
+            ));
+        }
+        let mut columns = vec!["truth ↓  predicted →".to_owned()];
+        columns.extend(self.classes.iter().cloned());
+        let mut confusion = TextTable::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
+        for (name, row) in self.classes.iter().zip(&self.confusion) {
+            let cells = row.iter().map(|&number| thousands(number as usize));
+            confusion.row(std::iter::once(name.clone()).chain(cells));
+        }
+        lines.push(String::new());
+        lines.push(confusion.text());
+        lines.join("\n")
+    }
+}

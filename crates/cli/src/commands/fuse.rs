@@ -1,0 +1,349 @@
+//! `cleanslide fuse`: several annotators become one consensus.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use cleanslide_data::{
+    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust, VersionId,
+    Votes,
+};
+use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
+use cleanslide_weak::fusion::{
+    Consensus, Crowdlab, DawidSkene, Glad, Mace, Majority, OneCoin, Reliability, Tie,
+};
+use ndarray::Axis;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::embed::embeddings;
+use crate::arguments::{DatasetArgument, EncoderArguments};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::output::{Show, count, percent, thousands};
+use crate::pipeline::{CrossValidation, out_of_sample};
+use crate::text_table::TextTable;
+
+/// Combine the labels of several annotators into one consensus
+///
+/// The consensus is a new label version; the annotators' own labels stay in it. The trust of each
+/// consensus label is its probability.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cleanslide fuse mitoses --rule dawid-skene")]
+pub struct Fuse {
+    #[command(flatten)]
+    dataset: DatasetArgument,
+    /// How votes are combined
+    #[arg(long, value_enum, default_value = "dawid-skene")]
+    rule: Rule,
+    /// What happens to ties of the majority
+    #[arg(long, value_enum, default_value = "unlabelled")]
+    ties: Ties,
+    /// Only these annotators; all experts by default
+    #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
+    annotators: Option<Vec<String>>,
+    /// Keep the probability of every class as a soft label, instead of one class with a trust
+    #[arg(long)]
+    soft: bool,
+    /// Label version; the latest by default
+    #[arg(long, value_name = "VERSION")]
+    labels: Option<VersionId>,
+    #[command(flatten)]
+    encoder: EncoderArguments,
+}
+
+/// Fusion rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rule {
+    /// Most votes
+    Majority,
+    /// A confusion matrix per annotator (Dawid and Skene 1979)
+    DawidSkene,
+    /// One accuracy per annotator
+    OneCoin,
+    /// Ability per annotator, difficulty per image (Whitehill et al. 2009)
+    Glad,
+    /// How often each annotator guesses (Hovy et al. 2013)
+    Mace,
+    /// Votes beside a model trained on the images (Goh et al. 2022)
+    Crowdlab,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ties {
+    /// No label
+    Unlabelled,
+    /// The class that comes first
+    LowestClass,
+    /// The class with more votes in the whole dataset
+    CommonestClass,
+    /// The class with fewer votes in the whole dataset
+    RarestClass,
+    /// The class whose voters agree better with the others elsewhere
+    MostReliable,
+    /// One of them, by the seed
+    Random,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    dataset: PathBuf,
+    labels: String,
+    source: String,
+    labelled: usize,
+    unlabelled: usize,
+    iterations: usize,
+    converged: bool,
+    annotators: Vec<AnnotatorLine>,
+    #[serde(skip)]
+    measure: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct AnnotatorLine {
+    annotator: String,
+    labels: usize,
+    agreement: Option<f64>,
+    reliability: Option<f64>,
+}
+
+impl Fuse {
+    pub fn run(self, context: &Context) -> Result<()> {
+        let mut dataset = context.open(&self.dataset.dataset)?;
+        let parent = match self.labels {
+            Some(parent) => parent,
+            None => dataset.latest()?,
+        };
+        let labels = dataset.labels(parent)?;
+        let annotators = self.choose_annotators(&dataset, &labels)?;
+        let names: Vec<&str> = annotators.iter().map(String::as_str).collect();
+        let votes = labels.votes(dataset.images(), &names, dataset.classes().len())?;
+        let consensus = self.fuse(context, &dataset, &votes, parent)?;
+        let source = self.source();
+        let evidence = labels
+            .into_evidence()
+            .into_iter()
+            .filter(|piece| piece.source != source.id)
+            .chain(self.consensus_evidence(&dataset, &source.id, &consensus)?)
+            .collect();
+        let labels = Labels::new(evidence, dataset.classes())?;
+        let id = source.id.clone();
+        dataset.add_source(source)?;
+        let version = dataset.add_version(NewVersion {
+            parent: Some(parent),
+            produced: Some(id.clone()),
+            labels,
+            provenance: context
+                .provenance(format!("fused {} by {id}", count(annotators.len(), "annotator"))),
+            notes: Vec::new(),
+        })?;
+        let labelled = consensus.labels.iter().flatten().count();
+        context.output.show(&Summary {
+            dataset: dataset.folder().to_owned(),
+            labels: version.id.to_string(),
+            source: id,
+            labelled,
+            unlabelled: consensus.labels.len() - labelled,
+            iterations: consensus.iterations,
+            converged: consensus.converged,
+            annotators: annotator_lines(&annotators, &votes, &consensus),
+            measure: measure(&consensus.reliability),
+        })
+    }
+
+    fn choose_annotators(&self, dataset: &Dataset, labels: &Labels) -> Result<Vec<String>> {
+        let known = labels.sources(Family::Class);
+        let chosen: Vec<String> = match &self.annotators {
+            Some(names) => names.clone(),
+            None => dataset
+                .manifest()
+                .sources
+                .iter()
+                .filter(|source| source.kind == SourceKind::Expert && known.contains(&source.id.as_str()))
+                .map(|source| source.id.clone())
+                .collect(),
+        };
+        if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Failure::usage(format!("`{unknown}` labels no image"))
+                .help(format!("The sources are: {}.", known.join(", "))));
+        }
+        if chosen.len() < 2 {
+            return Err(Failure::usage(format!(
+                "there is nothing to fuse: {} of kind expert",
+                count(chosen.len(), "source")
+            ))
+            .help(format!("Name sources with `--annotators`. There are: {}.", known.join(", "))));
+        }
+        Ok(chosen)
+    }
+
+    fn source(&self) -> Source {
+        let id = match self.rule {
+            Rule::Majority => "majority",
+            Rule::DawidSkene => "dawid-skene",
+            Rule::OneCoin => "one-coin",
+            Rule::Glad => "glad",
+            Rule::Mace => "mace",
+            Rule::Crowdlab => "crowdlab",
+        };
+        Source { id: id.into(), kind: SourceKind::Algorithm, description: "consensus of annotators".into() }
+    }
+
+    fn fuse(&self, context: &Context, dataset: &Dataset, votes: &Votes, version: VersionId) -> Result<Consensus> {
+        let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
+        Ok(match self.rule {
+            Rule::Majority => Majority { tie: self.tie(context.seed) }.fuse(votes)?,
+            Rule::DawidSkene => DawidSkene::default().fuse(votes)?,
+            Rule::OneCoin => OneCoin::default().fuse(votes)?,
+            Rule::Glad => Glad::default().fuse(votes)?,
+            Rule::Mace => Mace::default().fuse(votes, &mut rng)?,
+            Rule::Crowdlab => self.crowdlab(context, dataset, votes, version)?,
+        })
+    }
+
+    fn tie(&self, seed: u64) -> Tie {
+        match self.ties {
+            Ties::Unlabelled => Tie::Unlabelled,
+            Ties::LowestClass => Tie::LowestClass,
+            Ties::CommonestClass => Tie::CommonestClass,
+            Ties::RarestClass => Tie::RarestClass,
+            Ties::MostReliable => Tie::MostReliable,
+            Ties::Random => Tie::Random { seed },
+        }
+    }
+
+    /// Trains a model on the majority, out of sample, and weighs it beside the annotators.
+    fn crowdlab(
+        &self,
+        context: &Context,
+        dataset: &Dataset,
+        votes: &Votes,
+        version: VersionId,
+    ) -> Result<Consensus> {
+        let majority = Majority { tie: Tie::MostReliable }.fuse(votes)?;
+        let labels = ImageLabels {
+            version,
+            source: "majority".into(),
+            labels: majority
+                .labels
+                .iter()
+                .zip(majority.posterior.rows())
+                .map(|(label, row)| {
+                    label.map(|_| ImageLabel {
+                        distribution: row.iter().map(|&p| p as f32).collect(),
+                        trust: 1.0,
+                    })
+                })
+                .collect(),
+        };
+        let (_, embeddings) = embeddings(context, dataset, &self.encoder)?;
+        let predicted =
+            out_of_sample(context, dataset, &embeddings, &labels, &CrossValidation::default())?;
+        // Images without embedding or vote have no out-of-sample probability; where somebody voted,
+        // the model then knows nothing: every class is equally likely.
+        let classes = dataset.classes().len();
+        let mut probabilities =
+            ndarray::Array2::from_elem((votes.items(), classes), 1.0 / classes as f32);
+        for (&image, row) in predicted.images.iter().zip(predicted.probabilities.axis_iter(Axis(0))) {
+            probabilities.row_mut(image).assign(&row);
+        }
+        let crowdlab = Crowdlab { seed: context.seed, ..Crowdlab::default() };
+        Ok(crowdlab.fuse(votes, probabilities.view())?.consensus)
+    }
+
+    fn consensus_evidence(
+        &self,
+        dataset: &Dataset,
+        source: &str,
+        consensus: &Consensus,
+    ) -> Result<Vec<Evidence>> {
+        let mut evidence = Vec::new();
+        for (item, image) in dataset.images().iter().enumerate() {
+            let Some(class) = consensus.label(item) else { continue };
+            let posterior = consensus.posterior.row(item);
+            let (target, trust) = if self.soft {
+                (Target::Distribution(posterior.iter().map(|&p| p as f32).collect()), Trust::FULL)
+            } else {
+                (Target::Class(class), Trust::new((posterior[class] as f32).clamp(0.0, 1.0))?)
+            };
+            let scope = Scope::Image(image.id.clone());
+            evidence.push(Evidence { source: source.to_owned(), scope, target, trust });
+        }
+        Ok(evidence)
+    }
+}
+
+fn annotator_lines(names: &[String], votes: &Votes, consensus: &Consensus) -> Vec<AnnotatorLine> {
+    names
+        .iter()
+        .enumerate()
+        .map(|(annotator, name)| {
+            let said = votes.by(annotator);
+            let both: Vec<(usize, usize)> =
+                said.iter().zip(&consensus.labels).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
+            let agree = both.iter().filter(|(a, b)| a == b).count();
+            AnnotatorLine {
+                annotator: name.clone(),
+                labels: said.iter().flatten().count(),
+                agreement: (!both.is_empty()).then(|| agree as f64 / both.len() as f64),
+                reliability: reliability(&consensus.reliability, annotator).filter(|value| value.is_finite()),
+            }
+        })
+        .collect()
+}
+
+/// One figure per annotator, in the terms of the rule.
+fn reliability(reliability: &Reliability, annotator: usize) -> Option<f64> {
+    match reliability {
+        Reliability::Agreement(values) | Reliability::Accuracy(values) | Reliability::Quality(values) => {
+            values.get(annotator).copied()
+        }
+        Reliability::Confusion(matrices) => {
+            let matrix = matrices.index_axis(Axis(0), annotator);
+            let diagonal: Vec<f64> = matrix.diag().iter().copied().filter(|p| p.is_finite()).collect();
+            Some(diagonal.iter().sum::<f64>() / diagonal.len() as f64)
+        }
+        Reliability::Ability { ability, .. } => ability.get(annotator).copied(),
+        Reliability::Spamming { probability, .. } => probability.get(annotator).map(|p| 1.0 - p),
+        _ => None,
+    }
+}
+
+fn measure(reliability: &Reliability) -> &'static str {
+    match reliability {
+        Reliability::Agreement(_) => "agreement",
+        Reliability::Accuracy(_) => "accuracy",
+        Reliability::Quality(_) => "quality",
+        Reliability::Confusion(_) => "mean sensitivity",
+        Reliability::Ability { .. } => "ability",
+        Reliability::Spamming { .. } => "not guessing",
+        _ => "reliability",
+    }
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut table = TextTable::new(&["annotator", "labels", "agrees with consensus", self.measure]);
+        for line in &self.annotators {
+            table.row([
+                line.annotator.clone(),
+                thousands(line.labels),
+                line.agreement.map_or_else(|| "–".into(), percent),
+                line.reliability.map_or_else(|| "–".into(), |value| format!("{value:.3}")),
+            ]);
+        }
+        let mut text = format!(
+            "{}: consensus `{}` of {} as {}, {} unlabelled\n{}",
+            self.dataset.display(),
+            self.source,
+            count(self.labelled, "image"),
+            self.labels,
+            count(self.unlabelled, "image"),
+            table.text()
+        );
+        if !self.converged {
+            text.push_str(&format!("\nwarning: not converged after {} iterations", self.iterations));
+        }
+        text
+    }
+}

@@ -1,0 +1,163 @@
+//! `cleanslide predict`: classes of new images.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cleanslide_data::{Classes, MAX_PIXELS, looks_like_image, read_image};
+use cleanslide_learn::classify::Model;
+use cleanslide_learn::predictions::Predictions;
+use cleanslide_nn::encoders::open;
+use ndarray::{Axis, concatenate};
+use serde::Serialize;
+
+use super::train::read_run;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::output::{Show, count, thousands};
+use crate::progress;
+use crate::text_table::TextTable;
+
+/// Classify images with a trained classifier
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv")]
+pub struct Predict {
+    /// Folder of the run
+    run: PathBuf,
+    /// Images, or folders of images
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// Table to write: image, predicted class, probability of each class
+    #[arg(long, value_name = "CSV")]
+    out: PathBuf,
+    /// Stop at the first image that cannot be used, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    table: PathBuf,
+    images: usize,
+    left_out: usize,
+    per_class: Vec<(String, usize)>,
+}
+
+/// Images that are decoded and encoded together; bounds the memory.
+const BATCH: usize = 32;
+
+impl Predict {
+    pub fn run(self, context: &Context) -> Result<()> {
+        let (manifest, recipe) = read_run(&self.run)?;
+        let path = self.run.join("model.safetensors");
+        let bytes = std::fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+        let model = Model::from_bytes(&bytes)?;
+        let encoder = open(&recipe.encoder, recipe.crop)?;
+        if encoder.identity() != manifest.encoder_identity {
+            return Err(Failure::input(format!(
+                "the encoder {} is not the one that the run was trained with",
+                recipe.encoder
+            ))
+            .help("Use the same weights file and the same build, or train again."));
+        }
+        let classes = Classes::new(model.classes().to_vec())?;
+        let files = image_files(&self.inputs)?;
+        let bar = progress::bar("predicting", files.len());
+        let (mut images, mut blocks, mut left_out) = (Vec::new(), Vec::new(), 0);
+        for batch in files.chunks(BATCH) {
+            let mut pixels = Vec::new();
+            for file in batch {
+                match read_image(file, MAX_PIXELS) {
+                    Ok(image) => {
+                        images.push(file.to_string_lossy().into_owned());
+                        pixels.push(image.pixels);
+                    }
+                    Err(error) if self.strict => return Err(error.into()),
+                    Err(error) => {
+                        left_out += 1;
+                        context.output.warn(&error.to_string());
+                    }
+                }
+            }
+            if !pixels.is_empty() {
+                blocks.push(model.predict(encoder.embed(&pixels)?.view())?);
+            }
+            bar.inc(batch.len() as u64);
+        }
+        bar.finish_and_clear();
+        if images.is_empty() {
+            return Err(Failure::input(format!("none of the {} could be read", count(files.len(), "image"))));
+        }
+        let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
+        let probabilities =
+            concatenate(Axis(0), &views).map_err(|error| Failure::other(error.to_string()))?;
+        let parts = vec!["final".to_owned(); images.len()];
+        let predictions = Predictions { classes, images, parts, probabilities };
+        predictions.write(&self.out)?;
+        let predicted = predictions.predicted();
+        let per_class = predictions
+            .classes
+            .names()
+            .iter()
+            .enumerate()
+            .map(|(class, name)| (name.clone(), predicted.iter().filter(|&&p| p == class).count()))
+            .collect();
+        context.output.show(&Summary {
+            table: self.out,
+            images: predictions.images.len(),
+            left_out,
+            per_class,
+        })
+    }
+}
+
+/// All images among the inputs, those of folders by name.
+fn image_files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for input in inputs {
+        if input.is_dir() {
+            let before = files.len();
+            collect(input, &mut files)?;
+            if files.len() == before {
+                return Err(Failure::input(format!("{} has no images", input.display()))
+                    .help("PNG, JPEG, TIFF and BMP can be read."));
+            }
+        } else if input.exists() {
+            files.push(input.clone());
+        } else {
+            return Err(Failure::input(format!("{} does not exist", input.display())));
+        }
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let error = |error| cleanslide_data::Error::io("read", folder, error);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        paths.push(entry.map_err(error)?.path());
+    }
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if looks_like_image(&path) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut table = TextTable::new(&["predicted class", "images"]);
+        for (class, number) in &self.per_class {
+            table.row([class.clone(), thousands(*number)]);
+        }
+        let left_out = if self.left_out > 0 {
+            format!(", {} left out", count(self.left_out, "bad image"))
+        } else {
+            String::new()
+        };
+        format!("{}: {}{left_out}\n{}", self.table.display(), count(self.images, "image"), table.text())
+    }
+}

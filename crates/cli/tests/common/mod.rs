@@ -1,0 +1,107 @@
+//! Runs the command as a user does.
+
+#![allow(clippy::unwrap_used, dead_code, reason = "shared by several tests, which may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own for each test, and the command run inside it.
+pub struct Lab(tempfile::TempDir);
+
+impl Lab {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// A small RGB picture as PNG whose colours depend on `seed`.
+    pub fn picture(&self, name: &str, seed: u8) -> PathBuf {
+        let image = image::RgbImage::from_fn(24, 24, |x, y| {
+            image::Rgb([seed, (x * 9) as u8 ^ seed, (y * 9) as u8])
+        });
+        self.write(name, png(&image.into()))
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("cleanslide"));
+        command.current_dir(self.0.path()).args(arguments).env("SOURCE_DATE_EPOCH", "1767225600");
+        command.env("NO_COLOR", "1").env("COLUMNS", "100").env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; returns standard output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cleanslide {arguments:?}: {text}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Exit code and message of a command that must fail, as a user sees it.
+    pub fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "cleanslide {arguments:?} succeeded");
+        let text = String::from_utf8_lossy(&output.stderr);
+        format!("exit {}\n{}", output.status.code().unwrap(), self.neutral(&text))
+    }
+
+    /// Standard error of a command that must succeed.
+    pub fn warns(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cleanslide {arguments:?}: {text}");
+        self.neutral(&text)
+    }
+
+    /// Text without what differs from machine to machine.
+    fn neutral(&self, text: &str) -> String {
+        let folder = self.0.path().to_string_lossy();
+        let text = text.replace(folder.as_ref(), "LAB");
+        let lines = text.lines().map(str::trim_end);
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+pub fn png(image: &image::DynamicImage) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// All files below a folder with their content, by name.
+pub fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        for entry in fs::read_dir(current).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_owned();
+                files.push((name, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,189 @@
+//! The whole path as a user walks it, and the promises that hold along it.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::{Lab, tree};
+
+/// A small simulated dataset with three annotators, fused.
+fn liver(lab: &Lab) {
+    lab.ok(&["simulate", "liver", "--cases", "8", "--patches", "12"]);
+    lab.ok(&["fuse", "liver"]);
+}
+
+const TRAIN: [&str; 6] = ["train", "liver", "--method", "elr", "--folds", "3"];
+
+fn train(lab: &Lab, out: &str, threads: &str) {
+    lab.ok(&[&TRAIN[..], &["--out", out, "--threads", threads]].concat());
+}
+
+#[test]
+fn from_votes_to_a_report() {
+    let lab = Lab::new();
+    liver(&lab);
+    let status = lab.ok(&["status", "liver"]);
+    assert!(status.contains("annotator2") && status.contains("dawid-skene"), "{status}");
+    lab.ok(&["split", "liver", "--test", "0.25", "--source", "dawid-skene"]);
+    lab.ok(&["audit", "liver", "--folds", "3"]);
+    let issues = lab.read("liver/audits/v2-dawid-skene/issues.csv");
+    assert!(issues.starts_with("image,case,slide,given,suggested,suspicion,flagged,reasons,path\n"));
+    lab.ok(&["correct", "liver", "--policy", "relabel", "--threshold", "0.6"]);
+    let log = lab.ok(&["log", "liver"]);
+    assert!(log.starts_with("v3 from v2"), "{log}");
+    assert!(lab.path("liver/labels/v3/changes.csv").exists());
+    train(&lab, "runs/robust", "2");
+    lab.ok(&["train", "liver", "--folds", "3", "--out", "runs/plain"]);
+    let measured = lab.ok(&["evaluate", "liver", "runs/robust", "--against", "runs/plain", "--json"]);
+    let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
+    let balanced = measured["measures"].as_array().unwrap().iter().find(|m| m["name"] == "balanced accuracy");
+    let value = balanced.unwrap()["estimate"]["value"].as_f64().unwrap();
+    assert!(value > 0.5, "four classes, so chance is 0.25: {value}");
+    lab.ok(&["evaluate", "liver", "v3"]);
+    lab.ok(&["predict", "runs/robust", "liver/images/case001", "--out", "new.csv"]);
+    assert_eq!(lab.read("new.csv").lines().count(), 13);
+    lab.ok(&["export", "liver", "corrected.csv"]);
+    assert_eq!(lab.read("corrected.csv").lines().count(), 97);
+    lab.ok(&["report", "liver", "--run", "runs/plain", "--run", "runs/robust", "--reference", "truth", "--out", "report.html"]);
+    let page = lab.read("report.html");
+    assert!(page.contains("annotator2") && page.contains("</html>"));
+    for scheme in ["http://", "https://"] {
+        let foreign = page.match_indices(scheme).any(|(at, _)| !page[at..].starts_with("http://www.w3.org/"));
+        assert!(!foreign, "the page asks the network");
+    }
+}
+
+#[test]
+fn truth_for_evaluation_never_reaches_training_audit_or_correction() {
+    let results = |garbage: bool| {
+        let lab = Lab::new();
+        liver(&lab);
+        if garbage {
+            let path = "liver/reference/truth/classes.csv";
+            let text = lab.read(path).replace(",tumour,", ",fat,").replace(",hepatocytes,", ",tumour,");
+            lab.write(path, text);
+        }
+        lab.ok(&["audit", "liver", "--folds", "3"]);
+        lab.ok(&["correct", "liver", "--threshold", "0.5"]);
+        train(&lab, "run", "2");
+        let mut files = tree(&lab.path("liver/labels"));
+        files.extend(tree(&lab.path("liver/audits")));
+        files.extend(tree(&lab.path("run")));
+        files
+    };
+    let (honest, garbage) = (results(false), results(true));
+    assert_eq!(honest.len(), garbage.len());
+    for ((name, a), (other, b)) in honest.iter().zip(&garbage) {
+        assert_eq!(name, other);
+        assert!(a == b, "{} changed with the truth", name.display());
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_prediction() {
+    let lab = Lab::new();
+    liver(&lab);
+    train(&lab, "one", "1");
+    fs::remove_dir_all(lab.path("liver/embeddings")).unwrap();
+    train(&lab, "two", "2");
+    for file in ["predictions.csv", "model.safetensors", "metrics.jsonl"] {
+        let (one, two) = (fs::read(lab.path("one").join(file)), fs::read(lab.path("two").join(file)));
+        assert!(one.unwrap() == two.unwrap(), "{file} depends on the number of threads");
+    }
+}
+
+#[test]
+fn a_run_is_never_overwritten() {
+    let lab = Lab::new();
+    liver(&lab);
+    train(&lab, "run", "2");
+    let before = tree(&lab.path("run"));
+    let message = lab.fails(&[&TRAIN[..], &["--out", "run"]].concat());
+    assert!(message.starts_with("exit 2"), "{message}");
+    assert!(tree(&lab.path("run")) == before);
+}
+
+#[test]
+fn killed_at_any_instant_nothing_half_written_is_seen() {
+    let lab = Lab::new();
+    lab.ok(&["simulate", "liver", "--cases", "6", "--patches", "12"]);
+    let expected = {
+        lab.ok(&["fuse", "liver"]);
+        lab.ok(&["log", "liver"])
+    };
+    fs::remove_dir_all(lab.path("liver/labels/v2")).unwrap();
+    let mut finished = 0;
+    for delay in (0..40).map(|step| Duration::from_millis(step)) {
+        let mut child = lab
+            .command(&["fuse", "liver"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(delay);
+        // It may have ended by itself.
+        let _ = child.kill();
+        child.wait().unwrap();
+        if lab.path("liver/labels/v2").exists() {
+            finished += 1;
+            assert_eq!(lab.ok(&["log", "liver"]), expected);
+            fs::remove_dir_all(lab.path("liver/labels/v2")).unwrap();
+        }
+        lab.ok(&["status", "liver"]);
+    }
+    lab.ok(&["fuse", "liver"]);
+    assert_eq!(lab.ok(&["log", "liver"]), expected);
+    assert!(finished < 40, "no kill came in time: the test shows nothing");
+}
+
+#[test]
+fn a_killed_bench_goes_on_to_the_same_result() {
+    let bench = |lab: &Lab| {
+        lab.command(&[
+            "bench", "liver", "--labels-of", "annotator3", "--noise", "none,uniform:0.2", "--methods",
+            "cross-entropy,gce", "--seeds", "2", "--folds", "3", "--out", "bench",
+        ])
+    };
+    let whole = Lab::new();
+    liver(&whole);
+    assert!(bench(&whole).output().unwrap().status.success());
+    let killed = Lab::new();
+    liver(&killed);
+    let mut child =
+        bench(&killed).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    // Killed as soon as the first cell is there.
+    while child.try_wait().unwrap().is_none() {
+        let cells = fs::read_dir(killed.path("bench/cells"));
+        if cells.is_ok_and(|mut cells| cells.any(|cell| cell.unwrap().file_name().to_string_lossy().ends_with(".csv"))) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert!(bench(&killed).output().unwrap().status.success());
+    for file in ["bench/bench.json", "bench/report.html"] {
+        assert!(whole.read(file) == killed.read(file), "{file} differs");
+    }
+}
+
+#[test]
+fn json_goes_to_standard_output_alone() {
+    let lab = Lab::new();
+    let output = lab.ok(&["simulate", "liver", "--cases", "4", "--patches", "8", "--json"]);
+    serde_json::from_str::<serde_json::Value>(&output).unwrap();
+    for arguments in [
+        &["status", "liver"][..],
+        &["log", "liver"],
+        &["fuse", "liver"],
+        &["diff", "liver", "v1"],
+        &["embed", "liver"],
+        &["audit", "liver", "--folds", "3"],
+    ] {
+        let output = lab.ok(&[arguments, &["--json"]].concat());
+        serde_json::from_str::<serde_json::Value>(&output).unwrap();
+    }
+}

@@ -1,0 +1,107 @@
+//! What methods are told before training.
+
+use cleanslide_audit::{ArrayBlocks, ConfidentLearning};
+use cleanslide_nn::heads::HeadKind;
+use ndarray::{Array2, ArrayView2};
+
+use super::MethodSettings;
+use crate::classify::{Classifier, EarlyStopping, Epoch, Examples, TrainSettings, argmax};
+use crate::cross_validation::{Folds, out_of_sample};
+use crate::error::Result;
+
+/// What some methods are told before training, all of it estimated from the given labels: never
+/// from the truth. `None` or empty where it was not asked for ([`Needs`]).
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Probabilities `[items, classes]` of the training items by heads that did not see their
+    /// label, one array per kind of head that was asked for.
+    pub out_of_sample: Vec<Array2<f32>>,
+    /// The noise transition matrix `[classes, classes]`: `P(label j | truth i)`, rows sum to 1.
+    pub transition: Option<Array2<f64>>,
+    /// The share of wrong labels, in [0, 1].
+    pub noise_rate: Option<f64>,
+}
+
+/// What a method wants to find in its [`Context`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Out-of-sample probabilities by these kinds of head.
+    pub out_of_sample: Vec<HeadKind>,
+    /// The noise transition matrix.
+    pub transition: bool,
+    /// The noise rate.
+    pub noise_rate: bool,
+}
+
+impl Context {
+    /// Estimates what `needs` names from the training examples alone: heads trained as `train`
+    /// says, but with the cross-entropy and without early stopping, predict the folds that they
+    /// did not see, and confident learning (Northcutt et al., arXiv 1911.00068) counts how given
+    /// labels and predictions disagree. Nothing is trained if nothing is needed.
+    ///
+    /// The hard label of an item is the class of its greatest target; items of trust 0 are not
+    /// counted. A class that no item has is taken to be labelled without error.
+    ///
+    /// # Errors
+    /// As [`out_of_sample`], and if confident learning refuses the labels.
+    pub fn estimate(
+        needs: &Needs,
+        train: &TrainSettings,
+        examples: &Examples,
+        classes: &[String],
+        folds: &Folds,
+        progress: &(dyn Fn(usize, &Epoch) + Sync),
+    ) -> Result<Self> {
+        let counts = needs.transition || needs.noise_rate;
+        let kinds = match needs.out_of_sample.as_slice() {
+            [] if counts => &[train.head],
+            kinds => kinds,
+        };
+        let predict = |&head: &HeadKind| {
+            let early_stopping = EarlyStopping::None;
+            let train = TrainSettings {
+                head,
+                early_stopping,
+                ..train.clone()
+            };
+            let classifier = Classifier {
+                method: MethodSettings::default(),
+                train,
+            };
+            out_of_sample(&classifier, examples, classes, folds, progress)
+        };
+        let out_of_sample = kinds.iter().map(predict).collect::<Result<Vec<_>>>()?;
+        let mut context = Self::default();
+        if counts && let Some(probabilities) = out_of_sample.first() {
+            let (transition, rate) = noise(examples, probabilities.view())?;
+            context.transition = needs.transition.then_some(transition);
+            context.noise_rate = needs.noise_rate.then_some(rate);
+        }
+        if !needs.out_of_sample.is_empty() {
+            context.out_of_sample = out_of_sample;
+        }
+        Ok(context)
+    }
+}
+
+/// Transition matrix `[true, given]` and noise rate by confident learning.
+fn noise(examples: &Examples, probabilities: ArrayView2<f32>) -> Result<(Array2<f64>, f64)> {
+    let trusted: Vec<usize> = (0..examples.len())
+        .filter(|&item| examples.weights[item] > 0.0)
+        .collect();
+    let label = |&item: &usize| argmax(examples.targets.row(item).iter().copied());
+    let labels: Vec<usize> = trusted.iter().map(label).collect();
+    let probabilities = probabilities.select(ndarray::Axis(0), &trusted);
+    let blocks = ArrayBlocks::new(probabilities.view(), 4096);
+    let learning = ConfidentLearning::new(&labels, &blocks)?;
+    let mut transition = learning.noise_estimate(false).noise_matrix.reversed_axes();
+    for (class, mut row) in transition.rows_mut().into_iter().enumerate() {
+        let total = row.sum();
+        if total > 0.0 {
+            row.mapv_inplace(|t| t / total);
+        } else {
+            row[class] = 1.0;
+        }
+    }
+    Ok((transition, learning.noise_rate()))
+}

@@ -1,0 +1,94 @@
+//! Encoders: from images to fixed-length embeddings.
+//!
+//! An embedding depends on its image, the encoder's settings and the machine's instruction set;
+//! never on the other images of the batch, their order or the number of threads.
+
+pub mod classical;
+pub mod efficientnet_lite;
+
+use std::path::Path;
+
+use image::RgbImage;
+use ndarray::Array2;
+
+pub use classical::ClassicalEncoder;
+pub use efficientnet_lite::EfficientNetLiteEncoder;
+
+pub use crate::error::EncoderError;
+
+use crate::weights::Weights;
+
+/// A frozen map from images to embeddings.
+pub trait Encoder: Send + Sync {
+    /// A short name for reports.
+    fn name(&self) -> &str;
+
+    /// 64 hexadecimal digits that change whenever embeddings may change: a BLAKE3 hash of the
+    /// weights' content, the preprocessing and the version of the code.
+    fn identity(&self) -> String;
+
+    /// The length of an embedding.
+    fn dimension(&self) -> usize;
+
+    /// One name per component, where components have a meaning of their own.
+    fn feature_names(&self) -> Option<&[String]> {
+        None
+    }
+
+    /// Embeds images of any sizes: shape [images, dimension], rows in the order of the images,
+    /// every value finite. Images are spread over rayon's threads; memory beyond the result is
+    /// bounded per thread, not per batch.
+    ///
+    /// # Errors
+    /// When an image has no pixels or is smaller than the central crop; the message names the
+    /// first such image.
+    fn embed(&self, images: &[RgbImage]) -> Result<Array2<f32>, EncoderError>;
+}
+
+/// Opens an encoder: `classical`, or the path of a safetensors file with EfficientNet-Lite0
+/// weights. `central_crop` is the side in pixels of the part of each image that is embedded;
+/// `None` takes the whole image.
+///
+/// # Errors
+/// When the specification is neither, the weights cannot be used, or the crop is 0.
+pub fn open(
+    specification: &str,
+    central_crop: Option<u32>,
+) -> Result<Box<dyn Encoder>, EncoderError> {
+    if central_crop == Some(0) {
+        return Err(EncoderError::EmptyCrop);
+    }
+    if specification == classical::NAME {
+        return Ok(Box::new(ClassicalEncoder::new(central_crop)));
+    }
+    let path = Path::new(specification);
+    if !path.exists() {
+        return Err(EncoderError::Unknown {
+            specification: specification.to_owned(),
+            known: format!("{:?}", classical::NAME),
+        });
+    }
+    let weights = Weights::read(path)?;
+    Ok(Box::new(EfficientNetLiteEncoder::new(&weights, central_crop)?))
+}
+
+/// Embeds every image on its own, in parallel, into the rows of one matrix.
+pub(crate) fn embed_each<S>(
+    images: &[RgbImage],
+    dimension: usize,
+    scratch: impl Fn() -> S + Send + Sync,
+    embed: impl Fn(&mut S, usize, &RgbImage) -> Result<Vec<f32>, EncoderError> + Send + Sync,
+) -> Result<Array2<f32>, EncoderError> {
+    use rayon::prelude::*;
+    // One result per image keeps the first failing image the reported one.
+    let rows: Vec<Result<Vec<f32>, EncoderError>> = images
+        .par_iter()
+        .enumerate()
+        .map_init(&scratch, |scratch, (index, image)| embed(scratch, index, image))
+        .collect();
+    let mut embeddings = Array2::zeros((images.len(), dimension));
+    for (mut target, row) in embeddings.rows_mut().into_iter().zip(rows) {
+        target.assign(&ndarray::ArrayView1::from(&row?));
+    }
+    Ok(embeddings)
+}

@@ -1,0 +1,197 @@
+//! What can go wrong with weights and encoders.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A weights file that cannot be used.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// The file cannot be opened or read.
+    #[error("cannot read weights {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The content is something else.
+    #[error("{file} is not a safetensors file: {reason}")]
+    NotSafetensors {
+        /// The file.
+        file: String,
+        /// What it looks like, and the remedy.
+        reason: String,
+    },
+    /// The file ends before its last tensor.
+    #[error(
+        "{file} is truncated: its header describes {expected} bytes, the file has {found}; \
+         copy or download it again"
+    )]
+    Truncated {
+        /// The file.
+        file: String,
+        /// Bytes by the header.
+        expected: u64,
+        /// Bytes in the file.
+        found: u64,
+    },
+    /// The header contradicts itself or the data.
+    #[error("{file} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A tensor is not f32, f16 or bf16.
+    #[error(
+        "{file}: tensor {tensor} has type {dtype}; convert the weights to f32, f16 or bf16"
+    )]
+    Type {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Its type, as safetensors names it.
+        dtype: String,
+    },
+    /// A tensor holds NaN or infinity.
+    #[error("{file}: tensor {tensor} has {count} values that are NaN or infinite")]
+    NotFinite {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// How many.
+        count: usize,
+    },
+    /// A metadata entry of the file cannot be understood.
+    #[error("{file}: metadata entry {key} is {value:?}, expected {expected}")]
+    Metadata {
+        /// The file.
+        file: String,
+        /// The entry.
+        key: String,
+        /// What it holds.
+        value: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// No tensor of the file belongs to the network.
+    #[error("{file} does not hold {network}: none of its {tensors} tensors belongs to it; {looks}")]
+    WrongNetwork {
+        /// The file.
+        file: String,
+        /// The network that was asked for.
+        network: String,
+        /// Tensors in the file.
+        tensors: usize,
+        /// What the file looks like.
+        looks: String,
+    },
+    /// Some tensors are missing, unexpected or of another shape.
+    #[error(transparent)]
+    Mismatch(#[from] Box<Mismatch>),
+}
+
+/// Every difference between the tensors of a file and those of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct Mismatch {
+    /// The file.
+    pub file: String,
+    /// The network that was asked for.
+    pub network: String,
+    /// What the file looks like.
+    pub looks: String,
+    /// Names and shapes that the network has and the file lacks.
+    pub missing: Vec<(String, Vec<usize>)>,
+    /// Names and shapes that the file has and the network lacks.
+    pub unexpected: Vec<(String, Vec<usize>)>,
+    /// Names, the network's shapes and the file's.
+    pub reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} does not fit {}: {} missing, {} unexpected, {} of another shape; {}",
+            self.file,
+            self.network,
+            self.missing.len(),
+            self.unexpected.len(),
+            self.reshaped.len(),
+            self.looks,
+        )?;
+        for (name, shape) in &self.missing {
+            write!(f, "\n  missing: {name} {shape:?}")?;
+        }
+        for (name, shape) in &self.unexpected {
+            write!(f, "\n  unexpected: {name} {shape:?}")?;
+        }
+        for (name, expected, found) in &self.reshaped {
+            write!(f, "\n  other shape: {name} is {found:?}, expected {expected:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An encoder that cannot be opened or an image that it cannot embed.
+#[derive(Debug, Error)]
+pub enum EncoderError {
+    /// The weights cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The name is neither built in nor a file.
+    #[error(
+        "no encoder {specification:?}: give {known}, or the path of a safetensors file \
+         (there is no such file)"
+    )]
+    Unknown {
+        /// What was asked for.
+        specification: String,
+        /// The names that are built in.
+        known: String,
+    },
+    /// The central crop has no pixels.
+    #[error("the central crop must be at least 1 pixel wide")]
+    EmptyCrop,
+    /// The crop does not fit into an image.
+    #[error(
+        "image {index} is {width}×{height} pixels, smaller than the central crop of {crop}; \
+         choose a smaller crop"
+    )]
+    CropTooLarge {
+        /// The image's position in the batch.
+        index: usize,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+        /// The side of the crop in pixels.
+        crop: u32,
+    },
+    /// An image has no pixels.
+    #[error("image {index} has no pixels ({width}×{height})")]
+    EmptyImage {
+        /// The image's position in the batch.
+        index: usize,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
+    /// The resampling library refused an image.
+    #[error("cannot resize image {index}: {reason}")]
+    Resize {
+        /// The image's position in the batch.
+        index: usize,
+        /// The library's reason.
+        reason: String,
+    },
+    /// Numbers could not be read back from the device.
+    #[error("cannot read the network's parameters: {0}")]
+    Device(String),
+}
