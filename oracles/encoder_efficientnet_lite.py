@@ -19,7 +19,9 @@ from safetensors.torch import save_file
 SIZE = 35
 torch.manual_seed(20)
 blocks = BlockDecoder.decode(
-    ["r1_k3_s11_e1_i32_o16", "r2_k3_s22_e6_i16_o24", "r2_k5_s22_e3_i24_o64", "r1_k5_s11_e6_i64_o48"]
+    # A stage's first block always changes channels here, as in the real networks: the package leaves
+    # its skip connection out (it compares the list [1] with 1), whatever the channels.
+    ["r1_k3_s11_e1_i32_o64", "r2_k3_s22_e6_i64_o32", "r2_k5_s22_e3_i32_o64", "r1_k5_s11_e6_i64_o96"]
 )
 parameters = GlobalParams(
     width_coefficient=0.25, depth_coefficient=1.0, image_size=SIZE, dropout_rate=0.2,

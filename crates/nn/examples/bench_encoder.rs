@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         encoder.embed(&images)?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    println!("{{\"seconds\": {seconds:?}, \"peak_bytes\": {}}}", peak_bytes());
+    println!(
+        "{{\"seconds\": {seconds:?}, \"peak_bytes\": {}}}",
+        peak_bytes()
+    );
     Ok(())
 }
 
@@ -33,7 +36,11 @@ fn picture(seed: u32, side: u32) -> RgbImage {
     RgbImage::from_fn(side, side, |x, y| {
         let hash = (x + y * side + seed * side * side).wrapping_mul(2_654_435_761);
         let smooth = ((x / 16 + y / 16 + seed) * 40 % 200) as u8;
-        image::Rgb([smooth + (hash >> 27) as u8, smooth, smooth / 2 + (hash >> 26) as u8])
+        image::Rgb([
+            smooth + (hash >> 27) as u8,
+            smooth,
+            smooth / 2 + (hash >> 26) as u8,
+        ])
     })
 }
 
@@ -41,5 +48,7 @@ fn picture(seed: u32, side: u32) -> RgbImage {
 fn peak_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }

@@ -46,9 +46,7 @@ pub enum WeightsError {
         reason: String,
     },
     /// A tensor is not f32, f16 or bf16.
-    #[error(
-        "{file}: tensor {tensor} has type {dtype}; convert the weights to f32, f16 or bf16"
-    )]
+    #[error("{file}: tensor {tensor} has type {dtype}; convert the weights to f32, f16 or bf16")]
     Type {
         /// The file.
         file: String,
@@ -132,7 +130,10 @@ impl fmt::Display for Mismatch {
             write!(f, "\n  unexpected: {name} {shape:?}")?;
         }
         for (name, expected, found) in &self.reshaped {
-            write!(f, "\n  other shape: {name} is {found:?}, expected {expected:?}")?;
+            write!(
+                f,
+                "\n  other shape: {name} is {found:?}, expected {expected:?}"
+            )?;
         }
         Ok(())
     }

@@ -11,7 +11,9 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize as fir;
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
@@ -61,14 +63,21 @@ pub fn central_crop(
 ) -> Result<Cow<'_, RgbImage>, EncoderError> {
     let (width, height) = image.dimensions();
     if width == 0 || height == 0 {
-        return Err(EncoderError::EmptyImage { index, width, height });
+        return Err(EncoderError::EmptyImage {
+            index,
+            width,
+            height,
+        });
     }
     match side {
         None => Ok(Cow::Borrowed(image)),
         Some(0) => Err(EncoderError::EmptyCrop),
-        Some(crop) if crop > width || crop > height => {
-            Err(EncoderError::CropTooLarge { index, width, height, crop })
-        }
+        Some(crop) if crop > width || crop > height => Err(EncoderError::CropTooLarge {
+            index,
+            width,
+            height,
+            crop,
+        }),
         Some(crop) => {
             let (left, top) = ((width - crop) / 2, (height - crop) / 2);
             let view = image::imageops::crop_imm(image, left, top, crop, crop);
@@ -91,20 +100,18 @@ pub fn resize(
         return Ok(Cow::Borrowed(image));
     }
     let failed = |reason: String| EncoderError::Resize { index, reason };
-    let source = fir::images::ImageRef::new(
-        image.width(),
-        image.height(),
-        image.as_raw(),
-        fir::PixelType::U8x3,
-    )
-    .map_err(|error| failed(error.to_string()))?;
-    let mut target = fir::images::Image::new(width, height, fir::PixelType::U8x3);
-    let algorithm = fir::ResizeAlg::Convolution(fir::FilterType::Bilinear);
-    let options = fir::ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
-    fir::Resizer::new()
-        .resize(&source, &mut target, &options)
+    // The typed interface: the other one compiles the library once for each of its 13 pixel types.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
         .map_err(|error| failed(error.to_string()))?;
-    RgbImage::from_raw(width, height, target.into_vec())
+    let mut target = TypedImage::<U8x3>::new(width, height);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .use_alpha(false);
+    Resizer::new()
+        .resize_typed(&source, &mut target, &options)
+        .map_err(|error| failed(error.to_string()))?;
+    let values = target.pixels().iter().flat_map(|pixel| pixel.0).collect();
+    RgbImage::from_raw(width, height, values)
         .map(Cow::Owned)
         .ok_or_else(|| failed("the result has the wrong length".to_owned()))
 }
@@ -114,7 +121,12 @@ mod tests {
     use super::*;
 
     fn settings(central_crop: Option<u32>, size: u32) -> Preprocessing {
-        Preprocessing { central_crop, size, mean: [0.5, 0.25, 0.0], std: [0.5, 1.0, 0.25] }
+        Preprocessing {
+            central_crop,
+            size,
+            mean: [0.5, 0.25, 0.0],
+            std: [0.5, 1.0, 0.25],
+        }
     }
 
     #[test]
@@ -143,8 +155,14 @@ mod tests {
             message(Some(5)),
             "image 7 is 5×4 pixels, smaller than the central crop of 5; choose a smaller crop"
         );
-        assert_eq!(message(Some(0)), "the central crop must be at least 1 pixel wide");
-        let empty = settings(None, 2).apply(&RgbImage::new(0, 3), 1).unwrap_err().to_string();
+        assert_eq!(
+            message(Some(0)),
+            "the central crop must be at least 1 pixel wide"
+        );
+        let empty = settings(None, 2)
+            .apply(&RgbImage::new(0, 3), 1)
+            .unwrap_err()
+            .to_string();
         assert_eq!(empty, "image 1 has no pixels (0×3)");
     }
 

@@ -39,8 +39,10 @@ impl Weights {
     /// When the file cannot be read, is not safetensors, is truncated or damaged, has tensors of
     /// another type than f32, f16 and bf16, or holds NaN or infinite values.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| WeightsError::Unreadable { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| WeightsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::from_bytes(&bytes, &path.display().to_string())
     }
 
@@ -55,7 +57,12 @@ impl Weights {
         };
         check_container(bytes, file)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let metadata = header
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         let mut tensors = BTreeMap::new();
         for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.tensors() {
             if name.ends_with("num_batches_tracked") {
@@ -68,12 +75,27 @@ impl Weights {
             })?;
             let count = values.iter().filter(|value| !value.is_finite()).count();
             if count > 0 {
-                return Err(WeightsError::NotFinite { file: file.to_owned(), tensor: name, count });
+                return Err(WeightsError::NotFinite {
+                    file: file.to_owned(),
+                    tensor: name,
+                    count,
+                });
             }
-            tensors.insert(name, WeightTensor { shape: view.shape().to_vec(), values });
+            tensors.insert(
+                name,
+                WeightTensor {
+                    shape: view.shape().to_vec(),
+                    values,
+                },
+            );
         }
         let hash = blake3::hash(bytes).to_hex().to_string();
-        Ok(Self { file: file.to_owned(), hash, metadata, tensors })
+        Ok(Self {
+            file: file.to_owned(),
+            hash,
+            metadata,
+            tensors,
+        })
     }
 
     /// The file's name, for messages.
@@ -135,12 +157,22 @@ impl Weights {
         network: &str,
         rename: impl Fn(&str) -> String,
     ) -> Result<M, WeightsError> {
-        let mut expected = Expected { path: ParameterPath::default(), parameters: Vec::new() };
+        let mut expected = Expected {
+            path: ParameterPath::default(),
+            parameters: Vec::new(),
+        };
         module.visit(&mut expected);
-        let expected: BTreeMap<_, _> =
-            expected.parameters.into_iter().map(|(path, shape)| (rename(&path), shape)).collect();
+        let expected: BTreeMap<_, _> = expected
+            .parameters
+            .into_iter()
+            .map(|(path, shape)| (rename(&path), shape))
+            .collect();
         self.compare(network, &expected)?;
-        let mut loader = Loader { path: ParameterPath::default(), weights: self, rename };
+        let mut loader = Loader {
+            path: ParameterPath::default(),
+            weights: self,
+            rename,
+        };
         Ok(module.map(&mut loader))
     }
 
@@ -192,16 +224,17 @@ impl Weights {
 /// Rules out what is not a complete safetensors file, with a remedy where the content is familiar.
 fn check_container(bytes: &[u8], file: &str) -> Result<(), WeightsError> {
     let not = |reason: &str| {
-        Err(WeightsError::NotSafetensors { file: file.to_owned(), reason: reason.to_owned() })
+        Err(WeightsError::NotSafetensors {
+            file: file.to_owned(),
+            reason: reason.to_owned(),
+        })
     };
     if bytes.is_empty() {
         return not("it is empty");
     }
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
-        return not(
-            "it looks like a PyTorch checkpoint; convert it with \
-             safetensors.torch.save_file(torch.load(path, weights_only=True), path)",
-        );
+        return not("it looks like a PyTorch checkpoint; convert it with \
+             safetensors.torch.save_file(torch.load(path, weights_only=True), path)");
     }
     if bytes.starts_with(b"\x89HDF") {
         return not("it looks like HDF5 (Keras); convert it to safetensors");
@@ -218,10 +251,17 @@ fn check_container(bytes: &[u8], file: &str) -> Result<(), WeightsError> {
     }
     let truncated = |expected: u64| {
         let (file, found) = (file.to_owned(), bytes.len() as u64);
-        Err(WeightsError::Truncated { file, expected, found })
+        Err(WeightsError::Truncated {
+            file,
+            expected,
+            found,
+        })
     };
     let header_end = length.saturating_add(8);
-    let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
+    let Some(header) = usize::try_from(length)
+        .ok()
+        .and_then(|length| rest.get(..length))
+    else {
         return truncated(header_end);
     };
     match data_length(header) {
@@ -236,15 +276,31 @@ fn check_container(bytes: &[u8], file: &str) -> Result<(), WeightsError> {
 fn data_length(header: &[u8]) -> Option<u64> {
     let header: serde_json::Value = serde_json::from_slice(header).ok()?;
     let tensors = header.as_object()?.values();
-    tensors.filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64()).max()
+    tensors
+        .filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64())
+        .max()
 }
 
 fn to_f32(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     let pairs = || data.as_chunks::<2>().0.iter();
     match dtype {
-        Dtype::F32 => Some(data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-        Dtype::F16 => Some(pairs().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()),
-        Dtype::BF16 => Some(pairs().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()),
+        Dtype::F32 => Some(
+            data.as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect(),
+        ),
+        Dtype::F16 => Some(
+            pairs()
+                .map(|b| half::f16::from_le_bytes(*b).to_f32())
+                .collect(),
+        ),
+        Dtype::BF16 => Some(
+            pairs()
+                .map(|b| half::bf16::from_le_bytes(*b).to_f32())
+                .collect(),
+        ),
         _ => None,
     }
 }
@@ -267,7 +323,11 @@ impl ParameterPath {
     }
 
     fn name(&self) -> String {
-        self.parts.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
+        self.parts
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(".")
     }
 
     fn is_linear_weight(&self) -> bool {
@@ -387,7 +447,13 @@ mod tests {
         // PyTorch's rows [[0, 1], [2, 3], [4, 5]] are outputs; Burn's rows are inputs.
         let weight: Vec<f32> = loaded.fc.weight.val().into_data().try_to_vec().unwrap();
         assert_eq!(weight, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
-        let mean: Vec<f32> = loaded.norm.running_mean.value().into_data().try_to_vec().unwrap();
+        let mean: Vec<f32> = loaded
+            .norm
+            .running_mean
+            .value()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
         assert_eq!(mean, [0.0, 1.0]);
     }
 
@@ -395,9 +461,15 @@ mod tests {
     fn half_precision_is_widened() {
         let mut entries = complete();
         entries[0].1 = Dtype::F16;
-        entries[0].3 = [1.5f32, -2.0].iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
+        entries[0].3 = [1.5f32, -2.0]
+            .iter()
+            .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
+            .collect();
         entries[1].1 = Dtype::BF16;
-        entries[1].3 = [0.25f32, 8.0].iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+        entries[1].3 = [0.25f32, 8.0]
+            .iter()
+            .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+            .collect();
         let loaded = load(&entries).unwrap();
         let gamma: Vec<f32> = loaded.norm.gamma.val().into_data().try_to_vec().unwrap();
         let beta: Vec<f32> = loaded.norm.beta.val().into_data().try_to_vec().unwrap();
@@ -424,7 +496,9 @@ mod tests {
 
     #[test]
     fn another_network_is_recognised() {
-        let message = load(&[entry("blocks.0.attn.qkv.weight", &[6, 2])]).unwrap_err().to_string();
+        let message = load(&[entry("blocks.0.attn.qkv.weight", &[6, 2])])
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             message,
             "w.safetensors does not hold a small network: none of its 1 tensors belongs to it; it \
@@ -456,9 +530,14 @@ mod tests {
     fn every_truncation_is_an_error() {
         let bytes = file(&complete());
         for length in 0..bytes.len() {
-            assert!(Weights::from_bytes(&bytes[..length], "w").is_err(), "{length} bytes");
+            assert!(
+                Weights::from_bytes(&bytes[..length], "w").is_err(),
+                "{length} bytes"
+            );
         }
-        let message = Weights::from_bytes(&bytes[..bytes.len() - 1], "w").unwrap_err().to_string();
+        let message = Weights::from_bytes(&bytes[..bytes.len() - 1], "w")
+            .unwrap_err()
+            .to_string();
         let (all, cut) = (bytes.len(), bytes.len() - 1);
         assert_eq!(
             message,
@@ -478,6 +557,11 @@ mod tests {
         assert!(message(b"version https://git-lfs.github.com/spec/v1").contains("git lfs pull"));
         assert!(message(b"\x10\0\0\0\0\0\0\0hello, world").contains("does not begin with"));
         assert!(message(b"\x04\0\0\0\0\0\0\0{{}}").contains("is damaged"));
-        assert!(Weights::read(Path::new("no/such/file")).unwrap_err().to_string().contains("no/such/file"));
+        assert!(
+            Weights::read(Path::new("no/such/file"))
+                .unwrap_err()
+                .to_string()
+                .contains("no/such/file")
+        );
     }
 }

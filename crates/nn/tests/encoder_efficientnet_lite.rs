@@ -7,7 +7,7 @@ use cleanslide_nn::encoders::efficientnet_lite::inference::{Inference, Scratch};
 use cleanslide_nn::encoders::efficientnet_lite::{
     EfficientNetLite, EfficientNetLiteConfig, EfficientNetLiteEncoder, Stage,
 };
-use cleanslide_nn::encoders::{Encoder, open};
+use cleanslide_nn::encoders::open;
 use cleanslide_nn::weights::{WeightTensor, Weights};
 use image::RgbImage;
 
@@ -15,8 +15,14 @@ use image::RgbImage;
 /// max |b|.
 fn relative_errors(ours: &[f32], reference: &[f32]) -> (f32, f32) {
     assert_eq!(ours.len(), reference.len());
-    let largest = reference.iter().fold(0.0f32, |max, value| max.max(value.abs()));
-    let pairs = || ours.iter().zip(reference).map(|(a, b)| ((a - b).abs(), b.abs()));
+    let largest = reference
+        .iter()
+        .fold(0.0f32, |max, value| max.max(value.abs()));
+    let pairs = || {
+        ours.iter()
+            .zip(reference)
+            .map(|(a, b)| ((a - b).abs(), b.abs()))
+    };
     let overall = pairs().fold(0.0f32, |max, (error, _)| max.max(error)) / largest;
     let each = pairs()
         .filter(|(_, size)| *size >= 1e-3 * largest)
@@ -35,15 +41,22 @@ fn to_device<const D: usize>(tensor: &WeightTensor) -> Tensor<D> {
 
 /// The fast path on a batch [n, 3, height, width].
 fn infer(network: &Inference, images: &WeightTensor) -> Vec<f32> {
-    let [_, channels, height, width] = images.shape[..] else { panic!("not a batch of images") };
+    let [_, channels, height, width] = images.shape[..] else {
+        panic!("not a batch of images")
+    };
     let mut scratch = Scratch::default();
     let embed = |image: &[f32]| {
         let pixels = height * width;
-        let interleaved: Vec<f32> =
-            (0..pixels * channels).map(|i| image[i % channels * pixels + i / channels]).collect();
+        let interleaved: Vec<f32> = (0..pixels * channels)
+            .map(|i| image[i % channels * pixels + i / channels])
+            .collect();
         network.embed(&interleaved, height, width, &mut scratch)
     };
-    images.values.chunks_exact(channels * height * width).flat_map(embed).collect()
+    images
+        .values
+        .chunks_exact(channels * height * width)
+        .flat_map(embed)
+        .collect()
 }
 
 fn golden(name: &str) -> Weights {
@@ -61,16 +74,19 @@ fn narrow() -> EfficientNetLite {
     EfficientNetLiteConfig {
         stem: 8,
         stages: vec![
-            stage(1, 3, 1, 1, 8),
+            stage(1, 3, 1, 1, 16),
             stage(2, 3, 2, 6, 8),
             stage(2, 5, 2, 3, 16),
-            stage(1, 5, 1, 6, 16),
+            stage(1, 5, 1, 6, 24),
         ],
         head: 320,
         classes: Some(5),
     }
     .init(&Device::flex())
-    .load(&golden("efficientnet_lite_narrow.safetensors"), "the narrow network")
+    .load(
+        &golden("efficientnet_lite_narrow.safetensors"),
+        "the narrow network",
+    )
     .unwrap()
 }
 
@@ -119,7 +135,9 @@ fn shared_encoders() -> Option<PathBuf> {
 
 #[test]
 fn lite0_equals_the_reference_embeddings() {
-    let Some(folder) = shared_encoders() else { return };
+    let Some(folder) = shared_encoders() else {
+        return;
+    };
     let weights = Weights::read(&folder.join("efficientnet-lite0-imagenet.safetensors")).unwrap();
     let reference =
         Weights::read(&folder.join("efficientnet-lite0-reference.safetensors")).unwrap();
@@ -154,7 +172,9 @@ fn images() -> Vec<RgbImage> {
 
 #[test]
 fn an_embedding_does_not_depend_on_its_batch_or_the_threads() {
-    let Some(folder) = shared_encoders() else { return };
+    let Some(folder) = shared_encoders() else {
+        return;
+    };
     let path = folder.join("efficientnet-lite0-imagenet.safetensors");
     let encoder = open(path.to_str().unwrap(), Some(64)).unwrap();
     let images = images();
@@ -165,7 +185,10 @@ fn an_embedding_does_not_depend_on_its_batch_or_the_threads() {
         assert_eq!(alone.row(0), together.row(index));
     }
     let reversed: Vec<_> = images.iter().rev().cloned().collect();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
     let single = pool.install(|| encoder.embed(&reversed)).unwrap();
     assert_eq!(single.slice(ndarray::s![..;-1, ..]), together);
     assert_eq!(encoder.embed(&[]).unwrap().dim(), (0, 1280));
@@ -173,7 +196,9 @@ fn an_embedding_does_not_depend_on_its_batch_or_the_threads() {
 
 #[test]
 fn the_identity_covers_weights_and_settings() {
-    let Some(folder) = shared_encoders() else { return };
+    let Some(folder) = shared_encoders() else {
+        return;
+    };
     let path = folder.join("efficientnet-lite0-imagenet.safetensors");
     let identity = |crop| open(path.to_str().unwrap(), crop).unwrap().identity();
     assert_eq!(identity(None), identity(None));
@@ -191,15 +216,25 @@ fn the_identity_covers_weights_and_settings() {
 fn other_weights_are_refused() {
     let file = "tests/goldens/efficientnet_lite_narrow.safetensors";
     let message = open(file, None).map(|_| ()).unwrap_err().to_string();
-    assert!(message.starts_with(&format!("{file} does not fit EfficientNet-Lite0: ")), "{message}");
-    assert!(message.contains("\n  missing: _blocks.9._bn0.bias [672]"), "{message}");
     assert!(
-        message.contains("\n  other shape: _conv_stem.weight is [8, 3, 3, 3], expected [32, 3, 3, 3]"),
+        message.starts_with(&format!("{file} does not fit EfficientNet-Lite0: ")),
+        "{message}"
+    );
+    assert!(
+        message.contains("\n  missing: _blocks.9._bn0.bias [672]"),
+        "{message}"
+    );
+    assert!(
+        message
+            .contains("\n  other shape: _conv_stem.weight is [8, 3, 3, 3], expected [32, 3, 3, 3]"),
         "{message}"
     );
     let file = "tests/goldens/efficientnet_lite_narrow_reference.safetensors";
     let message = open(file, None).map(|_| ()).unwrap_err().to_string();
-    assert!(message.contains("none of its 3 tensors belongs to it"), "{message}");
+    assert!(
+        message.contains("none of its 3 tensors belongs to it"),
+        "{message}"
+    );
     assert_eq!(
         open("effnet", None).map(|_| ()).unwrap_err().to_string(),
         "no encoder \"effnet\": give \"classical\", or the path of a safetensors file (there is \

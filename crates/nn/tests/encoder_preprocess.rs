@@ -6,7 +6,9 @@ use safetensors::SafeTensors;
 
 fn image(file: &SafeTensors<'_>, name: &str) -> RgbImage {
     let tensor = file.tensor(name).unwrap();
-    let [height, width, 3] = *tensor.shape() else { panic!("{name} is not an image") };
+    let [height, width, 3] = *tensor.shape() else {
+        panic!("{name} is not an image")
+    };
     RgbImage::from_raw(width as u32, height as u32, tensor.data().to_vec()).unwrap()
 }
 

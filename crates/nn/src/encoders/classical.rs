@@ -79,7 +79,10 @@ pub struct ClassicalEncoder {
 impl ClassicalEncoder {
     /// An encoder of whole images, or of their central `central_crop` × `central_crop` pixels.
     pub fn new(central_crop: Option<u32>) -> Self {
-        Self { central_crop, names: names() }
+        Self {
+            central_crop,
+            names: names(),
+        }
     }
 
     fn measure(&self, image: &RgbImage, index: usize) -> Result<Vec<f32>, EncoderError> {
@@ -108,7 +111,12 @@ impl Encoder for ClassicalEncoder {
     }
 
     fn embed(&self, images: &[RgbImage]) -> Result<Array2<f32>, EncoderError> {
-        embed_each(images, self.dimension(), || (), |(), index, image| self.measure(image, index))
+        embed_each(
+            images,
+            self.dimension(),
+            || (),
+            |(), index, image| self.measure(image, index),
+        )
     }
 }
 
@@ -135,7 +143,11 @@ fn names() -> Vec<String> {
     }
     names.push("haematoxylin-eosin correlation".to_owned());
     for ring in 1..=RINGS {
-        let measures = ["haematoxylin mean", "haematoxylin standard deviation", "eosin mean"];
+        let measures = [
+            "haematoxylin mean",
+            "haematoxylin standard deviation",
+            "eosin mean",
+        ];
         names.extend(measures.map(|n| format!("ring {ring} {n}")));
     }
     for (points, radius) in PATTERNS {
@@ -185,8 +197,11 @@ fn names() -> Vec<String> {
 
 fn measure(image: &RgbImage) -> Vec<f32> {
     let stains = stain::separate(image);
-    let density = stains.haematoxylin.map(|&value| (value * DENSITY_STEPS).round() as u8);
-    let levels = density.map(|&value| (value / STEPS_PER_LEVEL).min(cooccurrence::LEVELS as u8 - 1));
+    let density = stains
+        .haematoxylin
+        .map(|&value| (value * DENSITY_STEPS).round() as u8);
+    let levels =
+        density.map(|&value| (value / STEPS_PER_LEVEL).min(cooccurrence::LEVELS as u8 - 1));
     let mut features = Vec::new();
     colour(image, &mut features);
     stain_statistics(&stains, &mut features);
@@ -225,9 +240,8 @@ fn stain_statistics(stains: &Stains, features: &mut Vec<f32>) {
 /// Rings are bounded by similar rectangles, so that they turn with the image.
 fn rings(stains: &Stains, features: &mut Vec<f32>) {
     let (width, height) = (stains.eosin.width, stains.eosin.height);
-    let part = |position: usize, length: usize| {
-        (2 * position + 1).abs_diff(length) * RINGS / length
-    };
+    let part =
+        |position: usize, length: usize| (2 * position + 1).abs_diff(length) * RINGS / length;
     let mut haematoxylin: [Vec<f32>; RINGS] = Default::default();
     let mut eosin: [Vec<f32>; RINGS] = Default::default();
     for y in 0..height {
@@ -238,7 +252,10 @@ fn rings(stains: &Stains, features: &mut Vec<f32>) {
         }
     }
     for (haematoxylin, eosin) in haematoxylin.iter().zip(&eosin) {
-        let (h, e) = (moments(haematoxylin.iter().copied()), moments(eosin.iter().copied()));
+        let (h, e) = (
+            moments(haematoxylin.iter().copied()),
+            moments(eosin.iter().copied()),
+        );
         features.extend([h.mean, h.deviation, e.mean].map(|value| value as f32));
     }
 }
@@ -258,7 +275,11 @@ fn nuclei(stains: &Stains, density: &Plane<u8>, features: &mut Vec<f32>) {
     let [elongated] = quantiles(&mut eccentricity, [0.5]);
     let within = |plane: &Plane<f32>, wanted: bool| {
         let pairs = plane.values.iter().zip(&mask.values);
-        moments(pairs.filter(|(_, inside)| **inside == wanted).map(|(value, _)| *value))
+        moments(
+            pairs
+                .filter(|(_, inside)| **inside == wanted)
+                .map(|(value, _)| *value),
+        )
     };
     let (haematoxylin, eosin) = (&stains.haematoxylin, &stains.eosin);
     let nuclear = within(haematoxylin, true);
@@ -299,7 +320,10 @@ fn vacuoles(image: &RgbImage, features: &mut Vec<f32>) {
     let white = Plane {
         width: image.width() as usize,
         height: image.height() as usize,
-        values: pixels.iter().map(|pixel| pixel.iter().all(|&v| v >= WHITE)).collect(),
+        values: pixels
+            .iter()
+            .map(|pixel| pixel.iter().all(|&v| v >= WHITE))
+            .collect(),
     };
     let mut regions = objects::regions(&white, SMALLEST_REGION);
     regions.retain(|r| !r.touches_border && r.roundness() >= VACUOLE_ROUNDNESS);

@@ -112,7 +112,9 @@ impl EfficientNetLiteConfig {
             blocks,
             conv_head: convolution([inputs, self.head], 1, 1, 1, device),
             bn1: batch_norm(self.head, device),
-            fc: self.classes.map(|classes| LinearConfig::new(self.head, classes).init(device)),
+            fc: self
+                .classes
+                .map(|classes| LinearConfig::new(self.head, classes).init(device)),
         }
     }
 }
@@ -134,7 +136,10 @@ fn convolution(
 
 fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
     // The original's constants; Burn's momentum weighs the new statistics, as PyTorch's does.
-    BatchNormConfig::new(channels).with_epsilon(1e-3).with_momentum(0.01).init(device)
+    BatchNormConfig::new(channels)
+        .with_epsilon(1e-3)
+        .with_momentum(0.01)
+        .init(device)
 }
 
 fn relu6<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
@@ -176,7 +181,20 @@ impl InvertedResidual {
         };
         let hidden = relu6(self.bn1.forward(self.depthwise_conv.forward(hidden)));
         let output = self.bn2.forward(self.project_conv.forward(hidden));
-        if output.dims() == input.dims() { output + input } else { output }
+        if self.has_residual() {
+            output + input
+        } else {
+            output
+        }
+    }
+
+    /// The input is added where the block changes neither size nor channels.
+    fn has_residual(&self) -> bool {
+        let inputs = match &self.expand_conv {
+            Some(expand) => expand.weight.dims()[1],
+            None => self.depthwise_conv.weight.dims()[0],
+        };
+        self.depthwise_conv.stride == [1, 1] && inputs == self.project_conv.weight.dims()[0]
     }
 }
 
@@ -198,8 +216,12 @@ impl EfficientNetLite {
     /// # Errors
     /// When the file holds another network or any tensor does not fit.
     pub fn lite0(weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
-        let classes = weights.tensor("_fc.weight").and_then(|tensor| tensor.shape.first().copied());
-        EfficientNetLiteConfig::lite0(classes).init(device).load(weights, "EfficientNet-Lite0")
+        let classes = weights
+            .tensor("_fc.weight")
+            .and_then(|tensor| tensor.shape.first().copied());
+        EfficientNetLiteConfig::lite0(classes)
+            .init(device)
+            .load(weights, "EfficientNet-Lite0")
     }
 
     /// Replaces every parameter by the file's; `network` names the network in messages.
@@ -218,7 +240,10 @@ impl EfficientNetLite {
         }
         let features = relu6(self.bn1.forward(self.conv_head.forward(hidden)));
         let [images, channels, ..] = features.dims();
-        features.reshape([images as i32, channels as i32, -1]).mean_dim(2).squeeze_dim(2)
+        features
+            .reshape([images as i32, channels as i32, -1])
+            .mean_dim(2)
+            .squeeze_dim(2)
     }
 
     /// Embeddings [n, head] to logits [n, classes]; `None` without a classifier.
@@ -234,7 +259,11 @@ fn pytorch_name(path: &str) -> String {
     let last = parts.len() - 1;
     let renamed = parts.iter().enumerate().map(|(position, part)| {
         let module = position < last && !part.starts_with(|c: char| c.is_ascii_digit());
-        if module { format!("_{part}") } else { (*part).to_owned() }
+        if module {
+            format!("_{part}")
+        } else {
+            (*part).to_owned()
+        }
     });
     renamed.collect::<Vec<_>>().join(".")
 }
@@ -314,10 +343,15 @@ impl Encoder for EfficientNetLiteEncoder {
 
     fn embed(&self, images: &[RgbImage]) -> Result<Array2<f32>, EncoderError> {
         let side = self.preprocessing.size as usize;
-        embed_each(images, self.dimension(), Scratch::default, |scratch, index, image| {
-            let input = self.preprocessing.apply(image, index)?;
-            Ok(self.network.embed(&input, side, side, scratch))
-        })
+        embed_each(
+            images,
+            self.dimension(),
+            Scratch::default,
+            |scratch, index, image| {
+                let input = self.preprocessing.apply(image, index)?;
+                Ok(self.network.embed(&input, side, side, scratch))
+            },
+        )
     }
 }
 
@@ -332,6 +366,9 @@ mod tests {
             pytorch_name("blocks.10.depthwise_conv.weight"),
             "_blocks.10._depthwise_conv.weight"
         );
-        assert_eq!(pytorch_name("blocks.3.bn2.running_var"), "_blocks.3._bn2.running_var");
+        assert_eq!(
+            pytorch_name("blocks.3.bn2.running_var"),
+            "_blocks.3._bn2.running_var"
+        );
     }
 }

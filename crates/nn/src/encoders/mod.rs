@@ -69,7 +69,10 @@ pub fn open(
         });
     }
     let weights = Weights::read(path)?;
-    Ok(Box::new(EfficientNetLiteEncoder::new(&weights, central_crop)?))
+    Ok(Box::new(EfficientNetLiteEncoder::new(
+        &weights,
+        central_crop,
+    )?))
 }
 
 /// Embeds every image on its own, in parallel, into the rows of one matrix.
@@ -84,7 +87,9 @@ pub(crate) fn embed_each<S>(
     let rows: Vec<Result<Vec<f32>, EncoderError>> = images
         .par_iter()
         .enumerate()
-        .map_init(&scratch, |scratch, (index, image)| embed(scratch, index, image))
+        .map_init(&scratch, |scratch, (index, image)| {
+            embed(scratch, index, image)
+        })
         .collect();
     let mut embeddings = Array2::zeros((images.len(), dimension));
     for (mut target, row) in embeddings.rows_mut().into_iter().zip(rows) {

@@ -18,8 +18,14 @@ use super::plane::Plane;
 /// Grey levels of the matrix.
 pub const LEVELS: usize = 16;
 /// The properties, in the order of [`properties`].
-pub const PROPERTIES: [&str; 6] =
-    ["contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy"];
+pub const PROPERTIES: [&str; 6] = [
+    "contrast",
+    "dissimilarity",
+    "homogeneity",
+    "energy",
+    "correlation",
+    "entropy",
+];
 
 /// The six properties of a plane of levels below [`LEVELS`]. Correlation is 1 for one single level;
 /// all are 0 when no two pixels are `distance` apart.
@@ -30,10 +36,14 @@ pub fn properties(levels: &Plane<u8>, distance: usize) -> [f32; PROPERTIES.len()
         return [0.0; 6];
     }
     let cells = || {
-        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(cell, count)| {
-            let (i, j) = ((cell / LEVELS) as f64, (cell % LEVELS) as f64);
-            (i, j, f64::from(*count) / f64::from(total))
-        })
+        counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(cell, count)| {
+                let (i, j) = ((cell / LEVELS) as f64, (cell % LEVELS) as f64);
+                (i, j, f64::from(*count) / f64::from(total))
+            })
     };
     let sum = |term: &dyn Fn(f64, f64, f64) -> f64| cells().map(|(i, j, p)| term(i, j, p)).sum();
     let mean: f64 = sum(&|i, _, p| p * i);
@@ -44,9 +54,20 @@ pub fn properties(levels: &Plane<u8>, distance: usize) -> [f32; PROPERTIES.len()
     let homogeneity: f64 = sum(&|i, j, p| p / (1.0 + (i - j).powi(2)));
     let energy: f64 = sum(&|_, _, p| p * p);
     let entropy: f64 = sum(&|_, _, p| -p * p.ln());
-    let correlation = if variance < 1e-12 { 1.0 } else { covariance / variance };
-    [contrast, dissimilarity, homogeneity, energy.sqrt(), correlation, entropy]
-        .map(|value| value as f32)
+    let correlation = if variance < 1e-12 {
+        1.0
+    } else {
+        covariance / variance
+    };
+    [
+        contrast,
+        dissimilarity,
+        homogeneity,
+        energy.sqrt(),
+        correlation,
+        entropy,
+    ]
+    .map(|value| value as f32)
 }
 
 fn symmetric_counts(levels: &Plane<u8>, distance: usize) -> Vec<u32> {
@@ -67,7 +88,9 @@ fn symmetric_counts(levels: &Plane<u8>, distance: usize) -> Vec<u32> {
             count(shifted, below);
         }
     }
-    (0..counts.len()).map(|cell| counts[cell] + counts[cell % LEVELS * LEVELS + cell / LEVELS]).collect()
+    (0..counts.len())
+        .map(|cell| counts[cell] + counts[cell % LEVELS * LEVELS + cell / LEVELS])
+        .collect()
 }
 
 #[cfg(test)]
@@ -92,9 +115,17 @@ mod tests {
 
     #[test]
     fn one_level_and_no_pairs_are_finite() {
-        let flat = Plane { width: 5, height: 5, values: vec![3u8; 25] };
+        let flat = Plane {
+            width: 5,
+            height: 5,
+            values: vec![3u8; 25],
+        };
         assert_eq!(properties(&flat, 1), [0.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
-        let single = Plane { width: 1, height: 1, values: vec![3u8] };
+        let single = Plane {
+            width: 1,
+            height: 1,
+            values: vec![3u8],
+        };
         assert_eq!(properties(&single, 1), [0.0; 6]);
     }
 }

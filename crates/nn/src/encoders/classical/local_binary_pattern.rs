@@ -27,7 +27,12 @@ pub fn histogram(image: &Plane<u8>, points: u32, radius: usize) -> Vec<f32> {
     let mut counts = vec![0u32; points as usize + 2];
     let pixels = image.map(|&value| i32::from(value));
     let mut codes = vec![0u32; image.width.saturating_sub(2 * radius)];
-    let circle = circle(points, radius);
+    // Without a full circle in any row, no row has pixels to read either.
+    let circle = if codes.is_empty() {
+        Vec::new()
+    } else {
+        circle(points, radius)
+    };
     for y in radius..image.height.saturating_sub(radius) {
         codes.fill(0);
         for (bit, &offset) in circle.iter().enumerate() {
@@ -38,7 +43,10 @@ pub fn histogram(image: &Plane<u8>, points: u32, radius: usize) -> Vec<f32> {
         }
     }
     let total = counts.iter().sum::<u32>().max(1) as f32;
-    counts.into_iter().map(|count| count as f32 / total).collect()
+    counts
+        .into_iter()
+        .map(|count| count as f32 / total)
+        .collect()
 }
 
 /// Offsets (right, down) in units of 1/2048 pixel. The first quadrant is computed, the others are
@@ -48,7 +56,10 @@ fn circle(points: u32, radius: usize) -> Vec<(i32, i32)> {
     let scale = radius as f64 * f64::from(UNIT);
     let first = |p: u32| {
         let angle = std::f64::consts::TAU * f64::from(p) / f64::from(points);
-        ((scale * angle.cos()).round() as i32, (-scale * angle.sin()).round() as i32)
+        (
+            (scale * angle.cos()).round() as i32,
+            (-scale * angle.sin()).round() as i32,
+        )
     };
     (0..points)
         .map(|p| {
@@ -82,7 +93,10 @@ fn mark(
     let (top, bottom) = (pixels.row(row), pixels.row(next_row));
     let centres = &pixels.row(y)[radius..][..length];
     let (a, b) = (&top[column..][..length], &top[next_column..][..length]);
-    let (c, d) = (&bottom[column..][..length], &bottom[next_column..][..length]);
+    let (c, d) = (
+        &bottom[column..][..length],
+        &bottom[next_column..][..length],
+    );
     let weights = [
         (UNIT - right) * (UNIT - down),
         right * (UNIT - down),
@@ -90,15 +104,18 @@ fn mark(
         right * down,
     ];
     for i in 0..length {
-        let value =
-            a[i] * weights[0] + b[i] * weights[1] + c[i] * weights[2] + d[i] * weights[3];
+        let value = a[i] * weights[0] + b[i] * weights[1] + c[i] * weights[2] + d[i] * weights[3];
         codes[i] |= u32::from(value >= centres[i] * (UNIT * UNIT)) << bit;
     }
 }
 
 fn pattern(code: u32, points: u32) -> u32 {
     let next = code >> 1 | (code & 1) << (points - 1);
-    if (code ^ next).count_ones() <= 2 { code.count_ones() } else { points + 1 }
+    if (code ^ next).count_ones() <= 2 {
+        code.count_ones()
+    } else {
+        points + 1
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +124,11 @@ mod tests {
 
     #[test]
     fn a_flat_image_has_all_bits_set() {
-        let image = Plane { width: 9, height: 8, values: vec![7u8; 72] };
+        let image = Plane {
+            width: 9,
+            height: 8,
+            values: vec![7u8; 72],
+        };
         for (points, radius) in [(8, 1), (16, 2), (24, 3)] {
             let histogram = histogram(&image, points, radius);
             assert_eq!(histogram.len(), points as usize + 2);
@@ -117,7 +138,11 @@ mod tests {
 
     #[test]
     fn an_image_without_full_circles_is_all_zero() {
-        let image = Plane { width: 2, height: 40, values: vec![7u8; 80] };
+        let image = Plane {
+            width: 2,
+            height: 40,
+            values: vec![7u8; 80],
+        };
         assert_eq!(histogram(&image, 8, 1), vec![0.0; 10]);
     }
 

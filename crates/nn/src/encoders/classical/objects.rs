@@ -30,10 +30,17 @@ pub struct Otsu {
 /// Otsu's threshold of a plane.
 pub fn otsu(image: &Plane<u8>) -> Otsu {
     let mut histogram = [0u64; 256];
-    image.values.iter().for_each(|&value| histogram[usize::from(value)] += 1);
+    image
+        .values
+        .iter()
+        .for_each(|&value| histogram[usize::from(value)] += 1);
     let count = image.values.len() as f64;
     let weighted = |power: i32| -> f64 {
-        histogram.iter().enumerate().map(|(v, n)| (v as f64).powi(power) * *n as f64).sum()
+        histogram
+            .iter()
+            .enumerate()
+            .map(|(v, n)| (v as f64).powi(power) * *n as f64)
+            .sum()
     };
     let (sum, squares) = (weighted(1), weighted(2));
     let total = squares / count - (sum / count).powi(2);
@@ -51,8 +58,15 @@ pub fn otsu(image: &Plane<u8>) -> Otsu {
             best = (between, value as u8);
         }
     }
-    let separability = if total > 0.0 { (best.0 / total).min(1.0) } else { 0.0 };
-    Otsu { threshold: best.1, separability }
+    let separability = if total > 0.0 {
+        (best.0 / total).min(1.0)
+    } else {
+        0.0
+    };
+    Otsu {
+        threshold: best.1,
+        separability,
+    }
 }
 
 /// A 5 × 5 binomial filter in whole numbers, borders replicated: removes specks without a preferred
@@ -66,7 +80,11 @@ pub fn smooth(image: &Plane<u8>) -> Plane<u8> {
         for (x, target) in padded.iter_mut().enumerate() {
             *target = u32::from(image.row(y)[x.saturating_sub(2).min(width - 1)]);
         }
-        rows.extend(padded.windows(5).map(|w| (0..5).map(|k| KERNEL[k] * w[k]).sum::<u32>()));
+        rows.extend(
+            padded
+                .windows(5)
+                .map(|w| (0..5).map(|k| KERNEL[k] * w[k]).sum::<u32>()),
+        );
     }
     let mut values = Vec::with_capacity(width * height);
     for y in 0..height {
@@ -78,7 +96,11 @@ pub fn smooth(image: &Plane<u8>) -> Plane<u8> {
             ((sum + 128) / 256) as u8
         }));
     }
-    Plane { width, height, values }
+    Plane {
+        width,
+        height,
+        values,
+    }
 }
 
 /// A connected region.
@@ -183,7 +205,9 @@ pub fn regions(mask: &Plane<bool>, smallest: u64) -> Vec<Region> {
 pub fn central<T>(regions: &[Region], image: &Plane<T>) -> Option<Region> {
     let distance = |region: &Region| region.distance_from_centre(image.width, image.height);
     regions.iter().copied().min_by(|a, b| {
-        distance(a).total_cmp(&distance(b)).then(b.area.cmp(&a.area))
+        distance(a)
+            .total_cmp(&distance(b))
+            .then(b.area.cmp(&a.area))
     })
 }
 
@@ -195,14 +219,22 @@ mod tests {
         let values = (0..width * height)
             .map(|i| inside((i % width) as f64, (i / width) as f64))
             .collect();
-        Plane { width, height, values }
+        Plane {
+            width,
+            height,
+            values,
+        }
     }
 
     #[test]
     fn a_disc_is_round_and_a_bar_is_not() {
         let disc = regions(&mask(61, 61, |x, y| (x - 30.0).hypot(y - 30.0) < 20.5), 1);
         assert_eq!(disc.len(), 1);
-        assert!((disc[0].roundness() - 1.0).abs() < 1e-3, "{}", disc[0].roundness());
+        assert!(
+            (disc[0].roundness() - 1.0).abs() < 1e-3,
+            "{}",
+            disc[0].roundness()
+        );
         assert!(disc[0].eccentricity() < 1e-6 && !disc[0].touches_border);
         let bar = regions(&mask(61, 61, |x, y| y == 3.0 && x < 40.0), 1);
         // For a bar of length l and width 1: A²/(2π A (l² + 1)/12) = 6 l / (π (l² + 1)).
@@ -215,15 +247,38 @@ mod tests {
         let diagonal = mask(5, 5, |x, y| x == y);
         assert_eq!(regions(&diagonal, 5).len(), 1);
         assert_eq!(regions(&diagonal, 6).len(), 0);
-        assert_eq!(regions(&mask(5, 5, |x, y| x % 2.0 == 0.0 && y % 2.0 == 0.0), 1).len(), 9);
+        assert_eq!(
+            regions(&mask(5, 5, |x, y| x % 2.0 == 0.0 && y % 2.0 == 0.0), 1).len(),
+            9
+        );
     }
 
     #[test]
     fn otsu_separates_two_values_and_accepts_one() {
-        let two = Plane { width: 4, height: 1, values: vec![10, 10, 200, 200] };
-        assert_eq!(otsu(&two), Otsu { threshold: 10, separability: 1.0 });
-        let one = Plane { width: 4, height: 1, values: vec![10; 4] };
-        assert_eq!(otsu(&one), Otsu { threshold: 10, separability: 0.0 });
+        let two = Plane {
+            width: 4,
+            height: 1,
+            values: vec![10, 10, 200, 200],
+        };
+        assert_eq!(
+            otsu(&two),
+            Otsu {
+                threshold: 10,
+                separability: 1.0
+            }
+        );
+        let one = Plane {
+            width: 4,
+            height: 1,
+            values: vec![10; 4],
+        };
+        assert_eq!(
+            otsu(&one),
+            Otsu {
+                threshold: 10,
+                separability: 0.0
+            }
+        );
     }
 
     #[test]
@@ -236,7 +291,11 @@ mod tests {
 
     #[test]
     fn smoothing_keeps_flat_areas() {
-        let flat = Plane { width: 3, height: 2, values: vec![77; 6] };
+        let flat = Plane {
+            width: 3,
+            height: 2,
+            values: vec![77; 6],
+        };
         assert_eq!(smooth(&flat), flat);
     }
 }

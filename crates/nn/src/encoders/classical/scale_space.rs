@@ -15,7 +15,11 @@ use super::plane::Plane;
 use super::statistics::moments;
 
 /// The energies, in the order of [`energies`].
-pub const ENERGIES: [&str; 3] = ["gradient mean", "blob mean magnitude", "blob standard deviation"];
+pub const ENERGIES: [&str; 3] = [
+    "gradient mean",
+    "blob mean magnitude",
+    "blob standard deviation",
+];
 
 /// Mean of the gradient, mean magnitude and standard deviation of the blob response.
 pub fn energies(image: &Plane<f32>, sigma: f32) -> [f32; ENERGIES.len()] {
@@ -56,7 +60,9 @@ fn gaussian_kernel(sigma: f32) -> Vec<f32> {
     let radius = (4.0 * sigma + 0.5) as i32;
     let weight = |i: i32| (-0.5 * (f64::from(i) / f64::from(sigma)).powi(2)).exp();
     let total: f64 = (-radius..=radius).map(weight).sum();
-    (-radius..=radius).map(|i| (weight(i) / total) as f32).collect()
+    (-radius..=radius)
+        .map(|i| (weight(i) / total) as f32)
+        .collect()
 }
 
 #[inline(always)]
@@ -91,7 +97,9 @@ fn filter_columns(image: &Plane<f32>, kernel: &[f32]) -> Plane<f32> {
 
 #[inline(always)]
 fn add_scaled(sums: &mut [f32], values: &[f32], weight: f32) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+    sums.iter_mut()
+        .zip(values)
+        .for_each(|(sum, value)| *sum += weight * value);
 }
 
 #[cfg(test)]
@@ -100,15 +108,27 @@ mod tests {
 
     #[test]
     fn a_flat_image_has_no_energy() {
-        let image = Plane { width: 3, height: 7, values: vec![0.3; 21] };
+        let image = Plane {
+            width: 3,
+            height: 7,
+            values: vec![0.3; 21],
+        };
         for sigma in [1.0, 2.0, 4.0] {
-            assert!(energies(&image, sigma).iter().all(|energy| energy.abs() < 1e-5));
+            assert!(
+                energies(&image, sigma)
+                    .iter()
+                    .all(|energy| energy.abs() < 1e-5)
+            );
         }
     }
 
     #[test]
     fn smoothing_keeps_the_mean_of_an_impulse_far_from_borders() {
-        let mut image = Plane { width: 41, height: 41, values: vec![0.0; 41 * 41] };
+        let mut image = Plane {
+            width: 41,
+            height: 41,
+            values: vec![0.0; 41 * 41],
+        };
         image.values[20 * 41 + 20] = 1.0;
         let smooth = gaussian(&image, 2.0);
         assert!((smooth.values.iter().sum::<f32>() - 1.0).abs() < 1e-5);

@@ -28,8 +28,9 @@ pub struct Stains {
 
 /// Separates haematoxylin, eosin and a residual.
 pub fn separate(image: &RgbImage) -> Stains {
-    let density: Vec<f32> =
-        (0..256).map(|value| -(f64::from(value.max(1)) / 255.0).log10() as f32).collect();
+    let density: Vec<f32> = (0..256)
+        .map(|value| -(f64::from(value.max(1)) / 255.0).log10() as f32)
+        .collect();
     let unmixing = unmixing().map(|row| row.map(|value| value as f32));
     let (width, height) = (image.width() as usize, image.height() as usize);
     let pixels = image.as_raw().as_chunks::<3>().0;
@@ -39,11 +40,17 @@ pub fn separate(image: &RgbImage) -> Stains {
         values: pixels
             .iter()
             .map(|pixel| {
-                (0..3).map(|c| density[usize::from(pixel[c])] * unmixing[c][stain]).sum()
+                (0..3)
+                    .map(|c| density[usize::from(pixel[c])] * unmixing[c][stain])
+                    .sum()
             })
             .collect(),
     };
-    Stains { haematoxylin: channel(0), eosin: channel(1), residual: channel(2) }
+    Stains {
+        haematoxylin: channel(0),
+        eosin: channel(1),
+        residual: channel(2),
+    }
 }
 
 /// The inverse of the matrix of unit stain vectors.

@@ -53,7 +53,10 @@ type Size = (usize, usize);
 /// Output size and the rows and columns of zeros before the input, as TensorFlow's SAME.
 fn same_padding(length: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let output = length.div_ceil(stride);
-    (output, ((output - 1) * stride + kernel).saturating_sub(length) / 2)
+    (
+        output,
+        ((output - 1) * stride + kernel).saturating_sub(length) / 2,
+    )
 }
 
 impl Inference {
@@ -62,7 +65,11 @@ impl Inference {
     /// # Errors
     /// When the parameters cannot be read from their device.
     pub fn new(network: &EfficientNetLite) -> Result<Self, EncoderError> {
-        let blocks = network.blocks.iter().map(Block::new).collect::<Result<_, _>>()?;
+        let blocks = network
+            .blocks
+            .iter()
+            .map(Block::new)
+            .collect::<Result<_, _>>()?;
         let stem = Folded::new(&network.conv_stem, &network.bn0)?;
         let outputs = stem.bias.len();
         Ok(Self {
@@ -110,7 +117,10 @@ impl Inference {
         .run();
         let mut embedding = vec![0.0; channels];
         for pixel in scratch.expanded.chunks_exact(channels) {
-            embedding.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+            embedding
+                .iter_mut()
+                .zip(pixel)
+                .for_each(|(sum, value)| *sum += value);
         }
         embedding.iter_mut().for_each(|sum| *sum /= pixels as f32);
         embedding
@@ -122,7 +132,9 @@ impl Inference {
         let (output_width, left) = same_padding(width, 3, 2);
         let channels = self.stem.outputs();
         let patches = &mut scratch.expanded;
-        scratch.output.resize(output_height * output_width * channels, 0.0);
+        scratch
+            .output
+            .resize(output_height * output_width * channels, 0.0);
         let rows = scratch.output.chunks_exact_mut(output_width * channels);
         for (output_row, output) in rows.enumerate() {
             patches.clear();
@@ -159,7 +171,9 @@ impl Block {
         let hidden = channels.next_multiple_of(panel_width());
         let kernel = block.depthwise_conv.kernel_size[0];
         let filled = |values: &dyn Fn(usize) -> f32| -> Vec<f32> {
-            (0..hidden).map(|c| if c < channels { values(c) } else { 0.0 }).collect()
+            (0..hidden)
+                .map(|c| if c < channels { values(c) } else { 0.0 })
+                .collect()
         };
         let taps = kernel * kernel;
         let expand = match (&block.expand_conv, &block.bn0) {
@@ -191,7 +205,12 @@ impl Block {
         let outputs = self.project.outputs();
         let residual = stride == 1 && self.inputs == outputs;
 
-        let Scratch { input, output, expanded, filtered } = scratch;
+        let Scratch {
+            input,
+            output,
+            expanded,
+            filtered,
+        } = scratch;
         output.resize(output_height * output_width * outputs, 0.0);
         // The columns of padding stay zero: only pixels between them are written.
         expanded.clear();
@@ -245,7 +264,11 @@ impl Block {
         let padded_row = padded_width * hidden;
         let rows = expanded.len() / padded_row;
         // Rows above and below the image are zero; those between are expanded in one product.
-        let above = if first >= height { first.wrapping_neg().min(rows) } else { 0 };
+        let above = if first >= height {
+            first.wrapping_neg().min(rows)
+        } else {
+            0
+        };
         let first = first.wrapping_add(above);
         let inside = height.saturating_sub(first).min(rows - above);
         expanded[..above * padded_row].fill(0.0);
@@ -254,8 +277,11 @@ impl Block {
             return;
         }
         let input = &input[first * width * self.inputs..(first + inside) * width * self.inputs];
-        let placement =
-            Placement { width, stride: padded_width, first: above * padded_width + left };
+        let placement = Placement {
+            width,
+            stride: padded_width,
+            first: above * padded_width + left,
+        };
         match &self.expand {
             Some(matrix) => Product {
                 input,
@@ -323,12 +349,18 @@ impl Folded {
         let mut bias = Vec::with_capacity(outputs);
         let per_output = weights.len() / outputs;
         for (output, weights) in weights.chunks_exact_mut(per_output).enumerate() {
-            let scale = f64::from(gamma[output])
-                / (f64::from(variance[output]) + norm.epsilon).sqrt();
-            weights.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+            let scale =
+                f64::from(gamma[output]) / (f64::from(variance[output]) + norm.epsilon).sqrt();
+            weights
+                .iter_mut()
+                .for_each(|w| *w = (f64::from(*w) * scale) as f32);
             bias.push((f64::from(beta[output]) - f64::from(mean[output]) * scale) as f32);
         }
-        Ok(Self { weights, bias, inputs })
+        Ok(Self {
+            weights,
+            bias,
+            inputs,
+        })
     }
 
     /// A 1×1 convolution as a matrix, filled with zeros up to the given sizes.
@@ -339,13 +371,26 @@ impl Folded {
             outputs.unwrap_or(known),
             |input, output| {
                 let inside = input < self.inputs && output < known;
-                if inside { self.weights[output * self.inputs + input] } else { 0.0 }
+                if inside {
+                    self.weights[output * self.inputs + input]
+                } else {
+                    0.0
+                }
             },
-            |output| if output < known { self.bias[output] } else { 0.0 },
+            |output| {
+                if output < known {
+                    self.bias[output]
+                } else {
+                    0.0
+                }
+            },
         )
     }
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EncoderError> {
-    tensor.inner().try_into_vec_as().map_err(|error| EncoderError::Device(error.to_string()))
+    tensor
+        .inner()
+        .try_into_vec_as()
+        .map_err(|error| EncoderError::Device(error.to_string()))
 }

@@ -60,12 +60,23 @@ impl PackedMatrix {
         for panel in (0..padded).step_by(width) {
             for input in 0..inputs {
                 panels.extend((panel..panel + width).map(|output| {
-                    if output < outputs { element(input, output) } else { 0.0 }
+                    if output < outputs {
+                        element(input, output)
+                    } else {
+                        0.0
+                    }
                 }));
             }
         }
-        let bias = (0..padded).map(|o| if o < outputs { bias(o) } else { 0.0 }).collect();
-        Self { panels, bias, inputs, outputs }
+        let bias = (0..padded)
+            .map(|o| if o < outputs { bias(o) } else { 0.0 })
+            .collect();
+        Self {
+            panels,
+            bias,
+            inputs,
+            outputs,
+        }
     }
 
     /// The number of columns of the result.
@@ -89,7 +100,11 @@ pub struct Placement {
 impl Placement {
     /// Pixels stay where they are.
     pub fn contiguous(pixels: usize) -> Self {
-        Self { width: pixels, stride: pixels, first: 0 }
+        Self {
+            width: pixels,
+            stride: pixels,
+            first: 0,
+        }
     }
 
     /// The destination of a pixel.
@@ -146,7 +161,9 @@ impl Product<'_> {
             let pixel = row + i;
             let target = self.placement.target(pixel);
             let output = &mut self.output[target * outputs + column..][..columns];
-            let residual = self.residual.map(|r| &r[pixel * outputs + column..][..columns]);
+            let residual = self
+                .residual
+                .map(|r| &r[pixel * outputs + column..][..columns]);
             store(simd, sum, self.activation, residual, output);
         }
     }
@@ -178,7 +195,10 @@ fn store<S: Simd>(
 
 #[inline(always)]
 fn relu6<S: Simd>(simd: S, value: S::f32s) -> S::f32s {
-    simd.min_f32s(simd.max_f32s(value, simd.splat_f32s(0.0)), simd.splat_f32s(6.0))
+    simd.min_f32s(
+        simd.max_f32s(value, simd.splat_f32s(0.0)),
+        simd.splat_f32s(6.0),
+    )
 }
 
 impl WithSimd for Product<'_> {
@@ -238,7 +258,9 @@ impl<const KERNEL: usize> DepthwiseRow<'_, KERNEL> {
         let bias = S::as_simd_f32s(self.bias).0;
         let weights = S::as_simd_f32s(self.weights).0;
         let span = ((PIXELS - 1) * self.stride + KERNEL) * vectors;
-        let rows = self.rows.map(|row| &S::as_simd_f32s(row).0[first * stride..][..span]);
+        let rows = self
+            .rows
+            .map(|row| &S::as_simd_f32s(row).0[first * stride..][..span]);
         let output = S::as_mut_simd_f32s(self.output).0;
         let output = &mut output[first * vectors..][..PIXELS * vectors];
         for (vector, bias) in bias.iter().enumerate() {
