@@ -12,7 +12,12 @@ use crate::commands;
 /// Finds wrong labels, learns in spite of them, proposes corrections and says how sure it is.
 /// Start with `cleanslide demo`.
 #[derive(Debug, Parser)]
-#[command(name = "cleanslide", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "cleanslide",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub struct Cleanslide {
     /// What to do.
     #[command(subcommand)]
@@ -29,13 +34,28 @@ pub struct Common {
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,
     /// Seed of every random choice: same inputs, seed and threads, same bytes
-    #[arg(long, global = true, default_value_t = 0, help_heading = "Common options")]
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 0,
+        help_heading = "Common options"
+    )]
     pub seed: u64,
     /// Processor threads; 0 is all there are
-    #[arg(long, global = true, default_value_t = 0, help_heading = "Common options")]
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 0,
+        help_heading = "Common options"
+    )]
     pub threads: usize,
     /// Where networks run; this build knows `cpu`
-    #[arg(long, global = true, default_value = "cpu", help_heading = "Common options")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "cpu",
+        help_heading = "Common options"
+    )]
     pub device: String,
 }
 

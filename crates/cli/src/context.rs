@@ -72,8 +72,13 @@ pub fn command_line() -> String {
             argument
         }
     };
-    let arguments = std::env::args_os().skip(1).map(|text| quote(text.to_string_lossy().into_owned()));
-    std::iter::once("cleanslide".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|text| quote(text.to_string_lossy().into_owned()));
+    std::iter::once("cleanslide".to_owned())
+        .chain(arguments)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The time in UTC, to the second. `SOURCE_DATE_EPOCH` replaces it where outputs must be the same
@@ -84,5 +89,7 @@ pub fn now() -> String {
         .and_then(|text| text.parse().ok())
         .and_then(|seconds| Timestamp::from_second(seconds).ok());
     let time = fixed.unwrap_or_else(Timestamp::now);
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+    Timestamp::from_second(time.as_second())
+        .unwrap_or(time)
+        .to_string()
 }

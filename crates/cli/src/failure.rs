@@ -19,22 +19,38 @@ pub type Result<T> = std::result::Result<T, Failure>;
 impl Failure {
     /// The request does not make sense: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, code: 2 }
+        Self {
+            message: message.into(),
+            help: None,
+            code: 2,
+        }
     }
 
     /// The input is broken or does not fit: exit code 3.
     pub fn input(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, code: 3 }
+        Self {
+            message: message.into(),
+            help: None,
+            code: 3,
+        }
     }
 
     /// This machine or build cannot do it: exit code 4.
     pub fn environment(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, code: 4 }
+        Self {
+            message: message.into(),
+            help: None,
+            code: 4,
+        }
     }
 
     /// Anything else: exit code 1.
     pub fn other(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, code: 1 }
+        Self {
+            message: message.into(),
+            help: None,
+            code: 1,
+        }
     }
 
     /// The same failure with a remedy.
@@ -62,8 +78,16 @@ impl Failure {
 
     /// The output could not be written.
     pub fn output(error: &io::Error) -> Self {
-        let code = if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 4 };
-        Self { message: format!("failed to write the output: {error}"), help: None, code }
+        let code = if error.kind() == io::ErrorKind::BrokenPipe {
+            0
+        } else {
+            4
+        };
+        Self {
+            message: format!("failed to write the output: {error}"),
+            help: None,
+            code,
+        }
     }
 }
 
@@ -74,7 +98,11 @@ impl From<cleanslide_data::Error> for Failure {
             Blame::Input => 3,
             Blame::Environment => 4,
         };
-        Self { message: error.to_string(), help: error.help(), code }
+        Self {
+            message: error.to_string(),
+            help: error.help(),
+            code,
+        }
     }
 }
 

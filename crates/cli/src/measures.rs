@@ -25,11 +25,22 @@ pub struct Measure {
 }
 
 impl Measure {
-    fn new(name: impl Into<String>, result: std::result::Result<Estimate, cleanslide_eval::Error>) -> Self {
+    fn new(
+        name: impl Into<String>,
+        result: std::result::Result<Estimate, cleanslide_eval::Error>,
+    ) -> Self {
         let name = name.into();
         match result {
-            Ok(estimate) => Self { name, estimate: Some(estimate), undefined: None },
-            Err(error) => Self { name, estimate: None, undefined: Some(error.to_string()) },
+            Ok(estimate) => Self {
+                name,
+                estimate: Some(estimate),
+                undefined: None,
+            },
+            Err(error) => Self {
+                name,
+                estimate: None,
+                undefined: Some(error.to_string()),
+            },
         }
     }
 }
@@ -50,26 +61,42 @@ impl Judged<'_> {
     /// Accuracy, balanced accuracy, AUROC, AUPRC, F1, Cohen's kappa, calibration.
     pub fn measures(&self, seed: u64) -> Result<Vec<Measure>> {
         let predicted = most_probable(self.probabilities)?;
-        let mut measures = label_measures(self.truth, &predicted, self.cases, self.classes.len(), seed)?;
+        let mut measures =
+            label_measures(self.truth, &predicted, self.cases, self.classes.len(), seed)?;
         let groups = Groups::new(self.cases)?;
-        let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+        let bootstrap = Bootstrap {
+            seed,
+            ..Bootstrap::default()
+        };
         let scores = OneVsRest::new(self.truth, self.probabilities)?.present_classes_only();
-        measures.push(Measure::new("AUROC", bootstrap.estimate(&groups, |w| scores.macro_auroc(w))));
+        measures.push(Measure::new(
+            "AUROC",
+            bootstrap.estimate(&groups, |w| scores.macro_auroc(w)),
+        ));
         if self.classes.len() == 2 {
             let positive = rarer_class(self.truth);
             let ranking = cleanslide_eval::Ranking::new(
-                &self.truth.iter().map(|&class| class == positive).collect::<Vec<_>>(),
+                &self
+                    .truth
+                    .iter()
+                    .map(|&class| class == positive)
+                    .collect::<Vec<_>>(),
                 &self.probabilities.column(positive).to_vec(),
             )?;
             let name = format!("AUPRC of {}", self.classes.name(positive));
-            measures.push(Measure::new(name, bootstrap.estimate(&groups, |w| ranking.average_precision(w))));
+            measures.push(Measure::new(
+                name,
+                bootstrap.estimate(&groups, |w| ranking.average_precision(w)),
+            ));
         } else {
             let estimate = bootstrap.estimate(&groups, |w| scores.macro_average_precision(w));
             measures.push(Measure::new("AUPRC, mean over classes", estimate));
         }
         let calibration = Calibration::new(self.truth, self.probabilities)?;
         let estimate = bootstrap.estimate(&groups, |w| {
-            Ok(calibration.reliability(Bins::default(), w)?.expected_calibration_error())
+            Ok(calibration
+                .reliability(Bins::default(), w)?
+                .expected_calibration_error())
         });
         measures.push(Measure::new("expected calibration error", estimate));
         Ok(measures)
@@ -92,10 +119,16 @@ pub fn label_measures(
 ) -> Result<Vec<Measure>> {
     let pairs = LabelPairs::new(truth, predicted, classes)?;
     let groups = Groups::new(cases)?;
-    let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+    let bootstrap = Bootstrap {
+        seed,
+        ..Bootstrap::default()
+    };
     let zero = ZeroDivision::default();
     Ok(vec![
-        Measure::new("accuracy", bootstrap.estimate(&groups, |w| pairs.confusion(w)?.accuracy())),
+        Measure::new(
+            "accuracy",
+            bootstrap.estimate(&groups, |w| pairs.confusion(w)?.accuracy()),
+        ),
         Measure::new(
             "balanced accuracy",
             bootstrap.estimate(&groups, |w| pairs.confusion(w)?.balanced_accuracy()),
@@ -106,7 +139,12 @@ pub fn label_measures(
         ),
         Measure::new(
             "Cohen's kappa",
-            bootstrap.estimate(&groups, |w| Ok(pairs.confusion(w)?.cohen_kappa(KappaWeights::Unweighted)?.kappa)),
+            bootstrap.estimate(&groups, |w| {
+                Ok(pairs
+                    .confusion(w)?
+                    .cohen_kappa(KappaWeights::Unweighted)?
+                    .kappa)
+            }),
         ),
     ])
 }
@@ -124,7 +162,9 @@ pub fn table(columns: &[&str], runs: &[&[Measure]]) -> String {
         .collect();
     let mut table = TextTable::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
     for (index, first) in runs[0].iter().enumerate() {
-        let cells = runs.iter().map(|measures| measures.get(index).map_or_else(String::new, show));
+        let cells = runs
+            .iter()
+            .map(|measures| measures.get(index).map_or_else(String::new, show));
         table.row(std::iter::once(first.name.clone()).chain(cells));
     }
     table.text()

@@ -23,12 +23,15 @@ impl Output {
     /// Prints a command's result on standard output.
     pub fn show(self, result: &impl Show) -> Result<()> {
         let text = if self.json {
-            serde_json::to_string_pretty(result).map_err(|error| Failure::other(error.to_string()))?
+            serde_json::to_string_pretty(result)
+                .map_err(|error| Failure::other(error.to_string()))?
         } else {
             result.text()
         };
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))
+        writeln!(stdout, "{text}")
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Failure::output(&error))
     }
 
     /// Tells what is going on, on standard error, so that results can be piped.
@@ -51,7 +54,9 @@ pub fn count(number: usize, singular: &str) -> String {
     }
     match singular.strip_suffix('y') {
         Some(stem) => format!("{digits} {stem}ies"),
-        None if singular.ends_with('s') || singular.ends_with("ch") => format!("{digits} {singular}es"),
+        None if singular.ends_with('s') || singular.ends_with("ch") => {
+            format!("{digits} {singular}es")
+        }
         None => format!("{digits} {singular}s"),
     }
 }

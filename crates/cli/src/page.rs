@@ -5,13 +5,15 @@ use std::path::Path;
 use cleanslide_audit::issues::{Issue, Reason};
 use cleanslide_audit::sources::{Rate, source_confusions};
 use cleanslide_data::{Dataset, Family, ImageRecord, Labels, SourceKind, Target, VersionId};
-use cleanslide_eval::{Bootstrap, Groups, KappaWeights, LabelPairs, fleiss_kappa_with_gaps, wilson_interval};
+use cleanslide_eval::{
+    Bootstrap, Groups, KappaWeights, LabelPairs, fleiss_kappa_with_gaps, wilson_interval,
+};
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::study::Study;
 use cleanslide_report::classification::{
-    ClassSkill, ClassificationReport, Confusion, Dataset as DataPart, Expert, Experts, HistoryLine, KappaPair,
-    LearningCurves, Noise, NoiseEstimate, SourceCounts, Suspicious,
+    ClassSkill, ClassificationReport, Confusion, Dataset as DataPart, Expert, Experts, HistoryLine,
+    KappaPair, LearningCurves, Noise, NoiseEstimate, SourceCounts, Suspicious,
 };
 use cleanslide_report::gallery::Card;
 use cleanslide_report::number::Estimate;
@@ -38,7 +40,12 @@ pub fn start(
     version: VersionId,
     labels: &ImageLabels,
 ) -> Result<ClassificationReport> {
-    let name = dataset.folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = dataset
+        .folder()
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     Ok(ClassificationReport {
         title: format!("{name}: labels of {} in {version}", labels.source),
         dataset: data_part(dataset, version, labels)?,
@@ -56,8 +63,11 @@ pub fn start(
 fn data_part(dataset: &Dataset, version: VersionId, labels: &ImageLabels) -> Result<DataPart> {
     let images = dataset.images();
     let distinct = |key: fn(&ImageRecord) -> &str| {
-        let names: std::collections::BTreeSet<&str> =
-            images.iter().map(key).filter(|name| !name.is_empty()).collect();
+        let names: std::collections::BTreeSet<&str> = images
+            .iter()
+            .map(key)
+            .filter(|name| !name.is_empty())
+            .collect();
         (!names.is_empty()).then_some(names.len())
     };
     let classes = labels.classes();
@@ -87,7 +97,9 @@ fn data_part(dataset: &Dataset, version: VersionId, labels: &ImageLabels) -> Res
         history.push(HistoryLine {
             version: id.to_string(),
             command: version.provenance.command,
-            changed: version.parent.map(|_| counts.added + counts.changed + counts.removed),
+            changed: version
+                .parent
+                .map(|_| counts.added + counts.changed + counts.removed),
         });
     }
     Ok(DataPart {
@@ -145,33 +157,50 @@ pub fn experts(
             classes: skills,
         });
     }
-    let bootstrap = Bootstrap { seed: context.seed, replicates: 1000, ..Bootstrap::default() };
+    let bootstrap = Bootstrap {
+        seed: context.seed,
+        replicates: 1000,
+        ..Bootstrap::default()
+    };
     let mut kappas = Vec::new();
     for first in 0..ids.len() {
         for second in first + 1..ids.len() {
             let (a, b) = (votes.by(first), votes.by(second));
-            let both: Vec<usize> =
-                (0..a.len()).filter(|&item| a[item].is_some() && b[item].is_some()).collect();
-            let pick = |said: &[Option<usize>]| -> Vec<usize> { both.iter().filter_map(|&item| said[item]).collect() };
+            let both: Vec<usize> = (0..a.len())
+                .filter(|&item| a[item].is_some() && b[item].is_some())
+                .collect();
+            let pick = |said: &[Option<usize>]| -> Vec<usize> {
+                both.iter().filter_map(|&item| said[item]).collect()
+            };
             let unit: Vec<usize> = both.iter().map(|&item| cases[item]).collect();
             let kappa = LabelPairs::new(&pick(&a), &pick(&b), classes).and_then(|pairs| {
                 bootstrap.estimate(&Groups::new(&unit)?, |w| {
-                    Ok(pairs.confusion(w)?.cohen_kappa(KappaWeights::Unweighted)?.kappa)
+                    Ok(pairs
+                        .confusion(w)?
+                        .cohen_kappa(KappaWeights::Unweighted)?
+                        .kappa)
                 })
             });
             kappas.push(KappaPair {
                 first: ids[first].to_owned(),
                 second: ids[second].to_owned(),
-                kappa: kappa.as_ref().map_or(Estimate::without_interval(f64::NAN), estimate),
+                kappa: kappa
+                    .as_ref()
+                    .map_or(Estimate::without_interval(f64::NAN), estimate),
                 images: both.len(),
             });
         }
     }
     let counts = ndarray::Array2::from_shape_fn((votes.items(), classes), |(item, class)| {
-        votes.of(item).iter().filter(|vote| vote.class as usize == class).count() as u32
+        votes
+            .of(item)
+            .iter()
+            .filter(|vote| vote.class as usize == class)
+            .count() as u32
     });
-    let fleiss = Groups::new(cases)
-        .and_then(|groups| bootstrap.estimate(&groups, |w| fleiss_kappa_with_gaps(counts.view(), w)));
+    let fleiss = Groups::new(cases).and_then(|groups| {
+        bootstrap.estimate(&groups, |w| fleiss_kappa_with_gaps(counts.view(), w))
+    });
     Ok(Some(Experts {
         reference: name.to_owned(),
         experts,
@@ -190,9 +219,15 @@ fn wilson(rate: Rate) -> Result<Estimate> {
 
 /// The suspicious labels, with pictures of the first hundred.
 pub fn suspicious(dataset: &Dataset, study: &Study, audit: &LabelAudit) -> Suspicious {
-    let flagged =
-        audit.issues.iter().filter(|issue| issue.reasons.contains(&Reason::ConfidentLearning));
-    let cards = flagged.clone().take(GALLERY).map(|issue| card(dataset, study, issue)).collect();
+    let flagged = audit
+        .issues
+        .iter()
+        .filter(|issue| issue.reasons.contains(&Reason::ConfidentLearning));
+    let cards = flagged
+        .clone()
+        .take(GALLERY)
+        .map(|issue| card(dataset, study, issue))
+        .collect();
     Suspicious {
         checked: study.len(),
         flagged: flagged.count(),
@@ -207,16 +242,25 @@ pub fn suspicious(dataset: &Dataset, study: &Study, audit: &LabelAudit) -> Suspi
 
 fn card(dataset: &Dataset, study: &Study, issue: &Issue) -> Card {
     let image = &dataset.images()[study.images[issue.item]];
-    let case = [&image.case, &image.slide].into_iter().find(|name| !name.is_empty()).cloned();
+    let case = [&image.case, &image.slide]
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .cloned();
     Card {
         // A picture that cannot be shown is left out; the card says which image it is.
         picture: Picture::from_file(&dataset.image_path(image)).ok(),
         image: image.id.clone(),
         case,
         given: dataset.classes().name(issue.given),
-        suggested: issue.suggested.map_or_else(String::new, |class| dataset.classes().name(class)),
+        suggested: issue
+            .suggested
+            .map_or_else(String::new, |class| dataset.classes().name(class)),
         suspicion: issue.suspicion,
-        reasons: issue.reasons.iter().map(|&reason| reason_text(reason).to_owned()).collect(),
+        reasons: issue
+            .reasons
+            .iter()
+            .map(|&reason| reason_text(reason).to_owned())
+            .collect(),
         microns_per_pixel: image.microns_per_pixel,
     }
 }
@@ -238,11 +282,14 @@ pub fn reason_text(reason: Reason) -> &'static str {
 pub fn noise(labels: &str, audit: &LabelAudit) -> Noise {
     let classes = audit.joint.nrows();
     let wrong_given = |class: usize| 1.0 - audit.noise.inverse_noise_matrix[[class, class]];
-    let rows = |matrix: &ndarray::Array2<f64>| matrix.rows().into_iter().map(|row| row.to_vec()).collect();
+    let rows =
+        |matrix: &ndarray::Array2<f64>| matrix.rows().into_iter().map(|row| row.to_vec()).collect();
     let mut estimators = vec![NoiseEstimate {
         estimator: "confident learning".into(),
         overall: Estimate::without_interval(audit.noise_rate),
-        per_class: (0..classes).map(|class| Estimate::without_interval(wrong_given(class))).collect(),
+        per_class: (0..classes)
+            .map(|class| Estimate::without_interval(wrong_given(class)))
+            .collect(),
         transition: rows(&audit.noise.noise_matrix.t().to_owned()),
     }];
     if let Some(transition) = &audit.neighbour_noise {
@@ -253,11 +300,16 @@ pub fn noise(labels: &str, audit: &LabelAudit) -> Noise {
         estimators.push(NoiseEstimate {
             estimator: "consensus of neighbours (HOC)".into(),
             overall: Estimate::without_interval(transition.noise_rate()),
-            per_class: (0..classes).map(|class| Estimate::without_interval(wrong(class))).collect(),
+            per_class: (0..classes)
+                .map(|class| Estimate::without_interval(wrong(class)))
+                .collect(),
             transition: rows(&transition.matrix),
         });
     }
-    Noise { labels: labels.to_owned(), estimators }
+    Noise {
+        labels: labels.to_owned(),
+        estimators,
+    }
 }
 
 /// Given against probably true classes, in numbers of images.
@@ -270,7 +322,11 @@ pub fn joint_confusion(audit: &LabelAudit, items: usize) -> Confusion {
             .joint
             .rows()
             .into_iter()
-            .map(|row| row.iter().map(|share| (share * items as f64).round()).collect())
+            .map(|row| {
+                row.iter()
+                    .map(|share| (share * items as f64).round())
+                    .collect()
+            })
             .collect(),
     }
 }
@@ -291,7 +347,12 @@ pub fn learning_curves(title: &str, lines: &[MetricsLine]) -> Vec<LearningCurves
                 points: lines
                     .iter()
                     .filter(|line| line.part == *part)
-                    .map(|line| (line.epoch.epoch as f64, Estimate::without_interval(value(line))))
+                    .map(|line| {
+                        (
+                            line.epoch.epoch as f64,
+                            Estimate::without_interval(value(line)),
+                        )
+                    })
                     .collect(),
             })
             .collect()
@@ -314,7 +375,9 @@ pub fn learning_curves(title: &str, lines: &[MetricsLine]) -> Vec<LearningCurves
 pub fn bins(diagram: &cleanslide_eval::ReliabilityDiagram) -> Result<Vec<ReliabilityBin>> {
     let mut bins = Vec::new();
     for bin in &diagram.bins {
-        let (Some(predicted), Some(accuracy)) = (bin.confidence, bin.accuracy) else { continue };
+        let (Some(predicted), Some(accuracy)) = (bin.confidence, bin.accuracy) else {
+            continue;
+        };
         let interval = wilson_interval(accuracy * bin.weight, bin.weight, 0.95)?;
         bins.push(ReliabilityBin {
             from: bin.low,
@@ -344,19 +407,27 @@ pub fn precision_recall(
             (hits / errors, hits / (index + 1) as f64)
         })
         .collect();
-    PrecisionRecallCurve { name: name.to_owned(), points, average_precision }
+    PrecisionRecallCurve {
+        name: name.to_owned(),
+        points,
+        average_precision,
+    }
 }
 
 /// Reads `metrics.jsonl` of a run.
 pub fn read_metrics(run: &Path) -> Result<Vec<MetricsLine>> {
     let path = run.join("metrics.jsonl");
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
     text.lines()
         .enumerate()
         .map(|(number, line)| {
             serde_json::from_str(line).map_err(|error| {
-                crate::failure::Failure::input(format!("{}, line {}: {error}", path.display(), number + 1))
+                crate::failure::Failure::input(format!(
+                    "{}, line {}: {error}",
+                    path.display(),
+                    number + 1
+                ))
             })
         })
         .collect()

@@ -28,7 +28,10 @@ pub struct CrossValidation {
 impl Default for CrossValidation {
     /// A plain linear classifier in five folds.
     fn default() -> Self {
-        Self { classifier: Classifier::default(), folds: DEFAULT_FOLDS }
+        Self {
+            classifier: Classifier::default(),
+            folds: DEFAULT_FOLDS,
+        }
     }
 }
 
@@ -53,7 +56,10 @@ pub fn out_of_sample(
 ) -> Result<Predicted> {
     let study = Study::new(dataset, embeddings, labels, |_| true)?;
     let (probabilities, _) = predict_study(context, &study, validation)?;
-    Ok(Predicted { images: study.images, probabilities })
+    Ok(Predicted {
+        images: study.images,
+        probabilities,
+    })
 }
 
 /// Predicts every item of a study out of sample, with a progress bar. Returns the probabilities
@@ -66,7 +72,10 @@ pub fn predict_study(
     let mut classifier = validation.classifier.clone();
     classifier.train.seed = context.seed;
     let folds = study.folds(validation.folds, context.seed)?;
-    let bar = progress::bar("cross-validation", validation.folds * classifier.train.epochs);
+    let bar = progress::bar(
+        "cross-validation",
+        validation.folds * classifier.train.epochs,
+    );
     let steps = AtomicUsize::new(0);
     let result = study.out_of_sample(&classifier, &folds, &|_, _| {
         bar.set_position(steps.fetch_add(1, Ordering::Relaxed) as u64);
@@ -82,7 +91,11 @@ pub fn audit_study(
     probabilities: ArrayView2<'_, f32>,
     filter: FilterOptions,
 ) -> Result<LabelAudit> {
-    let hashes: Vec<String> = study.rows.iter().map(|&row| embeddings.hashes[row].clone()).collect();
+    let hashes: Vec<String> = study
+        .rows
+        .iter()
+        .map(|&row| embeddings.hashes[row].clone())
+        .collect();
     let audited = Audited {
         given: &study.given,
         classes: study.classes.len(),
@@ -106,7 +119,11 @@ pub fn refuse_leaks(dataset: &Dataset) -> Result<()> {
             leak.name,
             leak.first,
             leak.second,
-            if found.len() > 1 { format!(", and {} others are", found.len() - 1) } else { String::new() }
+            if found.len() > 1 {
+                format!(", and {} others are", found.len() - 1)
+            } else {
+                String::new()
+            }
         ))
         .help("Make a split by case with `cleanslide split DATASET --replace`.")),
     }
@@ -121,12 +138,14 @@ pub fn may_be_learned_from(image: &ImageRecord) -> bool {
 pub fn method_by_name(name: &str) -> Result<MethodSettings> {
     let all = MethodSettings::all();
     let names: Vec<String> = all.iter().map(|method| method.name().to_owned()).collect();
-    all.into_iter().find(|method| method.name() == name).ok_or_else(|| {
-        let listed = format!("The methods are: {}.", names.join(", "));
-        let help = match cleanslide_data::nearest(name, &names) {
-            Some(close) => format!("Did you mean `{close}`? {listed}"),
-            None => listed,
-        };
-        Failure::usage(format!("there is no method `{name}`")).help(help)
-    })
+    all.into_iter()
+        .find(|method| method.name() == name)
+        .ok_or_else(|| {
+            let listed = format!("The methods are: {}.", names.join(", "));
+            let help = match cleanslide_data::nearest(name, &names) {
+                Some(close) => format!("Did you mean `{close}`? {listed}"),
+                None => listed,
+            };
+            Failure::usage(format!("there is no method `{name}`")).help(help)
+        })
 }

@@ -29,7 +29,10 @@ impl TextTable {
                 None => ((*name).to_owned(), Align::Right),
             })
             .collect();
-        Self { columns, rows: Vec::new() }
+        Self {
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row with as many cells as there are columns.
@@ -40,8 +43,15 @@ impl TextTable {
     /// The table as lines, each indented by two spaces.
     pub fn text(&self) -> String {
         let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain([self.columns[column].0.chars().count()]).max().unwrap_or(0)
+            let cells = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count());
+            cells
+                .chain([self.columns[column].0.chars().count()])
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -62,7 +72,11 @@ impl TextTable {
             line(&mut self.columns.iter().map(|(name, _)| name.as_str())),
             line(&mut rule.iter().map(String::as_str)),
         ];
-        lines.extend(self.rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+        lines.extend(
+            self.rows
+                .iter()
+                .map(|row| line(&mut row.iter().map(String::as_str))),
+        );
         lines.join("\n")
     }
 }

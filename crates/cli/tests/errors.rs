@@ -42,14 +42,21 @@ fn an_empty_folder() {
 #[test]
 fn a_ragged_table() {
     let lab = lab();
-    lab.write("labels.csv", "image,class\npatches/0.png,normal\npatches/1.png,tumour,sure\n");
+    lab.write(
+        "labels.csv",
+        "image,class\npatches/0.png,normal\npatches/1.png,tumour,sure\n",
+    );
     assert_snapshot!(lab.fails(&["import", "classes", "labels.csv", "liver"]));
 }
 
 #[test]
 fn a_byte_order_mark_is_no_error() {
     let lab = lab();
-    let marked = [b"\xef\xbb\xbf".as_slice(), lab.read("labels.csv").as_bytes()].concat();
+    let marked = [
+        b"\xef\xbb\xbf".as_slice(),
+        lab.read("labels.csv").as_bytes(),
+    ]
+    .concat();
     lab.write("marked.csv", marked);
     lab.ok(&["import", "classes", "marked.csv", "liver"]);
 }
@@ -57,7 +64,11 @@ fn a_byte_order_mark_is_no_error() {
 #[test]
 fn a_table_in_utf_16() {
     let lab = lab();
-    let wide: Vec<u8> = lab.read("labels.csv").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide: Vec<u8> = lab
+        .read("labels.csv")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     lab.write("wide.csv", [b"\xff\xfe".as_slice(), &wide].concat());
     assert_snapshot!(lab.fails(&["import", "classes", "wide.csv", "liver"]));
 }
@@ -65,20 +76,33 @@ fn a_table_in_utf_16() {
 #[test]
 fn a_duplicated_id() {
     let lab = lab();
-    lab.write("labels.csv", "image,class\npatches/0.png,normal\npatches/1.png,tumour\npatches/0.png,tumour\n");
+    lab.write(
+        "labels.csv",
+        "image,class\npatches/0.png,normal\npatches/1.png,tumour\npatches/0.png,tumour\n",
+    );
     assert_snapshot!(lab.fails(&["import", "classes", "labels.csv", "liver"]));
 }
 
 #[test]
 fn an_unknown_class() {
     let lab = lab();
-    assert_snapshot!(lab.fails(&["import", "classes", "labels.csv", "liver", "--classes", "normal,tumor"]));
+    assert_snapshot!(lab.fails(&[
+        "import",
+        "classes",
+        "labels.csv",
+        "liver",
+        "--classes",
+        "normal,tumor"
+    ]));
 }
 
 #[test]
 fn all_labels_equal() {
     let lab = lab();
-    lab.write("labels.csv", "image,class\npatches/0.png,normal\npatches/1.png,normal\n");
+    lab.write(
+        "labels.csv",
+        "image,class\npatches/0.png,normal\npatches/1.png,normal\n",
+    );
     assert_snapshot!(lab.fails(&["import", "classes", "labels.csv", "liver"]));
 }
 
@@ -95,7 +119,10 @@ fn a_class_with_one_case() {
 #[test]
 fn a_trust_that_is_not_a_number() {
     let lab = lab();
-    lab.write("labels.csv", "image,class,trust\npatches/0.png,normal,1\npatches/1.png,tumour,NaN\n");
+    lab.write(
+        "labels.csv",
+        "image,class,trust\npatches/0.png,normal,1\npatches/1.png,tumour,NaN\n",
+    );
     assert_snapshot!(lab.fails(&["import", "classes", "labels.csv", "liver"]));
 }
 
@@ -111,8 +138,13 @@ fn missing_image_files() {
 #[test]
 fn a_dataset_that_exists_with_other_classes() {
     let lab = with_dataset();
-    lab.write("more.csv", "image,class\npatches/0.png,fat\npatches/1.png,tumour\n");
-    assert_snapshot!(lab.fails(&["import", "classes", "more.csv", "liver", "--source", "second"]));
+    lab.write(
+        "more.csv",
+        "image,class\npatches/0.png,fat\npatches/1.png,tumour\n",
+    );
+    assert_snapshot!(lab.fails(&[
+        "import", "classes", "more.csv", "liver", "--source", "second"
+    ]));
 }
 
 #[test]
@@ -133,7 +165,8 @@ fn bad_images_are_left_out_and_counted() {
     lab.write("patches/1.png", "this is a text");
     lab.write("patches/2.png", &whole[..whole.len() / 2]);
     lab.write("patches/3.png", png(&deep));
-    let glass: image::DynamicImage = image::RgbaImage::from_pixel(24, 24, image::Rgba([9, 9, 9, 9])).into();
+    let glass: image::DynamicImage =
+        image::RgbaImage::from_pixel(24, 24, image::Rgba([9, 9, 9, 9])).into();
     lab.write("patches/5.png", png(&glass));
     lab.ok(&["import", "classes", "labels.csv", "liver"]);
     assert_snapshot!(lab.warns(&["embed", "liver"]));
@@ -152,8 +185,14 @@ fn no_readable_image_at_all() {
 #[test]
 fn several_sources_and_no_choice() {
     let lab = lab();
-    let rows: String =
-        (0..12).map(|n| format!("patches/{n}.png,P{n},normal,{}\n", ["normal", "tumour"][n % 2])).collect();
+    let rows: String = (0..12)
+        .map(|n| {
+            format!(
+                "patches/{n}.png,P{n},normal,{}\n",
+                ["normal", "tumour"][n % 2]
+            )
+        })
+        .collect();
     lab.write("votes.csv", format!("image,case,anna,ben\n{rows}"));
     lab.ok(&["import", "votes", "votes.csv", "liver"]);
     assert_snapshot!(lab.fails(&["audit", "liver"]));
@@ -204,7 +243,9 @@ fn an_unknown_key_in_a_recipe() {
 #[test]
 fn labels_that_were_edited_by_hand() {
     let lab = with_dataset();
-    let edited = lab.read("liver/labels/v1/classes.csv").replacen("normal", "tumour", 1);
+    let edited = lab
+        .read("liver/labels/v1/classes.csv")
+        .replacen("normal", "tumour", 1);
     lab.write("liver/labels/v1/classes.csv", edited);
     assert_snapshot!(lab.fails(&["audit", "liver"]));
 }

@@ -26,32 +26,81 @@ fn from_votes_to_a_report() {
     let lab = Lab::new();
     liver(&lab);
     let status = lab.ok(&["status", "liver"]);
-    assert!(status.contains("annotator2") && status.contains("dawid-skene"), "{status}");
-    lab.ok(&["split", "liver", "--test", "0.25", "--source", "dawid-skene"]);
+    assert!(
+        status.contains("annotator2") && status.contains("dawid-skene"),
+        "{status}"
+    );
+    lab.ok(&[
+        "split",
+        "liver",
+        "--test",
+        "0.25",
+        "--source",
+        "dawid-skene",
+    ]);
     lab.ok(&["audit", "liver", "--folds", "3"]);
     let issues = lab.read("liver/audits/v2-dawid-skene/issues.csv");
-    assert!(issues.starts_with("image,case,slide,given,suggested,suspicion,flagged,reasons,path\n"));
-    lab.ok(&["correct", "liver", "--policy", "relabel", "--threshold", "0.6"]);
+    assert!(
+        issues.starts_with("image,case,slide,given,suggested,suspicion,flagged,reasons,path\n")
+    );
+    lab.ok(&[
+        "correct",
+        "liver",
+        "--policy",
+        "relabel",
+        "--threshold",
+        "0.6",
+    ]);
     let log = lab.ok(&["log", "liver"]);
     assert!(log.starts_with("v3 from v2"), "{log}");
     assert!(lab.path("liver/labels/v3/changes.csv").exists());
     train(&lab, "runs/robust", "2");
     lab.ok(&["train", "liver", "--folds", "3", "--out", "runs/plain"]);
-    let measured = lab.ok(&["evaluate", "liver", "runs/robust", "--against", "runs/plain", "--json"]);
+    let measured = lab.ok(&[
+        "evaluate",
+        "liver",
+        "runs/robust",
+        "--against",
+        "runs/plain",
+        "--json",
+    ]);
     let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
-    let balanced = measured["measures"].as_array().unwrap().iter().find(|m| m["name"] == "balanced accuracy");
+    let balanced = measured["measures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|m| m["name"] == "balanced accuracy");
     let value = balanced.unwrap()["estimate"]["value"].as_f64().unwrap();
     assert!(value > 0.5, "four classes, so chance is 0.25: {value}");
     lab.ok(&["evaluate", "liver", "v3"]);
-    lab.ok(&["predict", "runs/robust", "liver/images/case001", "--out", "new.csv"]);
+    lab.ok(&[
+        "predict",
+        "runs/robust",
+        "liver/images/case001",
+        "--out",
+        "new.csv",
+    ]);
     assert_eq!(lab.read("new.csv").lines().count(), 13);
     lab.ok(&["export", "liver", "corrected.csv"]);
     assert_eq!(lab.read("corrected.csv").lines().count(), 97);
-    lab.ok(&["report", "liver", "--run", "runs/plain", "--run", "runs/robust", "--reference", "truth", "--out", "report.html"]);
+    lab.ok(&[
+        "report",
+        "liver",
+        "--run",
+        "runs/plain",
+        "--run",
+        "runs/robust",
+        "--reference",
+        "truth",
+        "--out",
+        "report.html",
+    ]);
     let page = lab.read("report.html");
     assert!(page.contains("annotator2") && page.contains("</html>"));
     for scheme in ["http://", "https://"] {
-        let foreign = page.match_indices(scheme).any(|(at, _)| !page[at..].starts_with("http://www.w3.org/"));
+        let foreign = page
+            .match_indices(scheme)
+            .any(|(at, _)| !page[at..].starts_with("http://www.w3.org/"));
         assert!(!foreign, "the page asks the network");
     }
 }
@@ -63,7 +112,10 @@ fn truth_for_evaluation_never_reaches_training_audit_or_correction() {
         liver(&lab);
         if garbage {
             let path = "liver/reference/truth/classes.csv";
-            let text = lab.read(path).replace(",tumour,", ",fat,").replace(",hepatocytes,", ",tumour,");
+            let text = lab
+                .read(path)
+                .replace(",tumour,", ",fat,")
+                .replace(",hepatocytes,", ",tumour,");
             lab.write(path, text);
         }
         lab.ok(&["audit", "liver", "--folds", "3"]);
@@ -90,8 +142,14 @@ fn the_number_of_threads_changes_no_prediction() {
     fs::remove_dir_all(lab.path("liver/embeddings")).unwrap();
     train(&lab, "two", "2");
     for file in ["predictions.csv", "model.safetensors", "metrics.jsonl"] {
-        let (one, two) = (fs::read(lab.path("one").join(file)), fs::read(lab.path("two").join(file)));
-        assert!(one.unwrap() == two.unwrap(), "{file} depends on the number of threads");
+        let (one, two) = (
+            fs::read(lab.path("one").join(file)),
+            fs::read(lab.path("two").join(file)),
+        );
+        assert!(
+            one.unwrap() == two.unwrap(),
+            "{file} depends on the number of threads"
+        );
     }
 }
 
@@ -116,7 +174,7 @@ fn killed_at_any_instant_nothing_half_written_is_seen() {
     };
     fs::remove_dir_all(lab.path("liver/labels/v2")).unwrap();
     let mut finished = 0;
-    for delay in (0..40).map(|step| Duration::from_millis(step)) {
+    for delay in (0..40).map(Duration::from_millis) {
         let mut child = lab
             .command(&["fuse", "liver"])
             .stdout(std::process::Stdio::null())
@@ -136,15 +194,30 @@ fn killed_at_any_instant_nothing_half_written_is_seen() {
     }
     lab.ok(&["fuse", "liver"]);
     assert_eq!(lab.ok(&["log", "liver"]), expected);
-    assert!(finished < 40, "no kill came in time: the test shows nothing");
+    assert!(
+        finished < 40,
+        "no kill came in time: the test shows nothing"
+    );
 }
 
 #[test]
 fn a_killed_bench_goes_on_to_the_same_result() {
     let bench = |lab: &Lab| {
         lab.command(&[
-            "bench", "liver", "--labels-of", "annotator3", "--noise", "none,uniform:0.2", "--methods",
-            "cross-entropy,gce", "--seeds", "2", "--folds", "3", "--out", "bench",
+            "bench",
+            "liver",
+            "--labels-of",
+            "annotator3",
+            "--noise",
+            "none,uniform:0.2",
+            "--methods",
+            "cross-entropy,gce",
+            "--seeds",
+            "2",
+            "--folds",
+            "3",
+            "--out",
+            "bench",
         ])
     };
     let whole = Lab::new();
@@ -152,12 +225,22 @@ fn a_killed_bench_goes_on_to_the_same_result() {
     assert!(bench(&whole).output().unwrap().status.success());
     let killed = Lab::new();
     liver(&killed);
-    let mut child =
-        bench(&killed).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = bench(&killed)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     // Killed as soon as the first cell is there.
     while child.try_wait().unwrap().is_none() {
         let cells = fs::read_dir(killed.path("bench/cells"));
-        if cells.is_ok_and(|mut cells| cells.any(|cell| cell.unwrap().file_name().to_string_lossy().ends_with(".csv"))) {
+        if cells.is_ok_and(|mut cells| {
+            cells.any(|cell| {
+                cell.unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .ends_with(".csv")
+            })
+        }) {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -173,7 +256,15 @@ fn a_killed_bench_goes_on_to_the_same_result() {
 #[test]
 fn json_goes_to_standard_output_alone() {
     let lab = Lab::new();
-    let output = lab.ok(&["simulate", "liver", "--cases", "4", "--patches", "8", "--json"]);
+    let output = lab.ok(&[
+        "simulate",
+        "liver",
+        "--cases",
+        "4",
+        "--patches",
+        "8",
+        "--json",
+    ]);
     serde_json::from_str::<serde_json::Value>(&output).unwrap();
     for arguments in [
         &["status", "liver"][..],

@@ -71,7 +71,12 @@ impl AddedNoise {
     }
 
     /// Adds the noise to the labelled images.
-    fn add(self, labels: &ImageLabels, classes: usize, seed: u64) -> Result<ImageLabels, NoiseError> {
+    fn add(
+        self,
+        labels: &ImageLabels,
+        classes: usize,
+        seed: u64,
+    ) -> Result<ImageLabels, NoiseError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let given = labels.classes();
         let known: Vec<usize> = given.iter().copied().flatten().collect();
@@ -81,8 +86,10 @@ impl AddedNoise {
             Self::Pair(rate) => asymmetric(&known, pair_flip(classes, rate)?.view(), &mut rng)?,
         };
         let mut noisy = noisy.labels.into_iter();
-        let replaced: Vec<Option<usize>> =
-            given.iter().map(|class| class.and_then(|_| noisy.next())).collect();
+        let replaced: Vec<Option<usize>> = given
+            .iter()
+            .map(|class| class.and_then(|_| noisy.next()))
+            .collect();
         Ok(labels.with_classes(&replaced, classes))
     }
 }
@@ -133,7 +140,14 @@ pub struct Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, noise {}, {}, seed {}", self.labels, self.noise, self.method.name(), self.seed)
+        write!(
+            f,
+            "{}, noise {}, {}, seed {}",
+            self.labels,
+            self.noise,
+            self.method.name(),
+            self.seed
+        )
     }
 }
 
@@ -141,11 +155,23 @@ impl Cell {
     /// The cell's file in the bench's folder.
     pub fn path(&self, folder: &Path) -> PathBuf {
         let safe = |text: &str| -> String {
-            text.chars().map(|c| if c.is_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect()
+            text.chars()
+                .map(|c| {
+                    if c.is_alphanumeric() || "-.".contains(c) {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
+                .collect()
         };
         let noise = safe(&self.noise.to_string());
-        let name =
-            format!("{}__{noise}__{}__seed{}.csv", safe(&self.labels), self.method.name(), self.seed);
+        let name = format!(
+            "{}__{noise}__{}__seed{}.csv",
+            safe(&self.labels),
+            self.method.name(),
+            self.seed
+        );
         folder.join("cells").join(name)
     }
 }
@@ -169,7 +195,10 @@ impl Bench<'_> {
     /// # Errors
     /// Too few cases, noise that does not fit the labels, a training that fails, a full disk.
     pub fn run(&self, cell: &Cell, labels: &ImageLabels, folder: &Path) -> Result<(), BenchError> {
-        let failed = |source| BenchError::Cell { cell: cell.to_string(), source };
+        let failed = |source| BenchError::Cell {
+            cell: cell.to_string(),
+            source,
+        };
         let classes = self.dataset.classes().len();
         let noisy = cell.noise.add(labels, classes, cell.seed)?;
         let query_folds = self.deal(cell.seed)?;
@@ -190,7 +219,10 @@ impl Bench<'_> {
                 .iter()
                 .map(|&image| self.dataset.images()[image].id.clone())
                 .collect(),
-            parts: query_folds.iter().map(|fold| format!("fold {}", fold + 1)).collect(),
+            parts: query_folds
+                .iter()
+                .map(|fold| format!("fold {}", fold + 1))
+                .collect(),
             probabilities: predicted.probabilities,
         };
         Ok(predictions.write(&cell.path(folder))?)
@@ -200,14 +232,26 @@ impl Bench<'_> {
     /// all kinds of labels.
     fn deal(&self, seed: u64) -> Result<Vec<usize>, DataError> {
         let units = independent_units(self.dataset.images());
-        let mut known: Vec<usize> = self.embeddings.images.iter().map(|&image| units[image]).collect();
+        let mut known: Vec<usize> = self
+            .embeddings
+            .images
+            .iter()
+            .map(|&image| units[image])
+            .collect();
         let cases = known.clone();
         known.sort_unstable();
         known.dedup();
-        let units: Vec<usize> =
-            cases.iter().map(|case| known.partition_point(|other| other < case)).collect();
+        let units: Vec<usize> = cases
+            .iter()
+            .map(|case| known.partition_point(|other| other < case))
+            .collect();
         let unknown = vec![None; units.len()];
-        assign_folds(&units, &unknown, self.folds, &mut ChaCha8Rng::seed_from_u64(seed))
+        assign_folds(
+            &units,
+            &unknown,
+            self.folds,
+            &mut ChaCha8Rng::seed_from_u64(seed),
+        )
     }
 }
 

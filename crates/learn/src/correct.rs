@@ -72,7 +72,11 @@ pub fn correct(
                     Some(plain(class, row.len()))
                 }
                 Policy::Soften => {
-                    let mix = before.distribution.iter().zip(row).map(|(given, p)| 0.5 * (given + p));
+                    let mix = before
+                        .distribution
+                        .iter()
+                        .zip(row)
+                        .map(|(given, p)| 0.5 * (given + p));
                     let sum: f32 = mix.clone().sum();
                     Some(ImageLabel {
                         distribution: mix.map(|p| p / sum).collect(),
@@ -99,8 +103,13 @@ pub fn correct(
 }
 
 fn plain(class: usize, classes: usize) -> ImageLabel {
-    let distribution = (0..classes).map(|other| if other == class { 1.0 } else { 0.0 }).collect();
-    ImageLabel { distribution, trust: 1.0 }
+    let distribution = (0..classes)
+        .map(|other| if other == class { 1.0 } else { 0.0 })
+        .collect();
+    ImageLabel {
+        distribution,
+        trust: 1.0,
+    }
 }
 
 #[cfg(test)]
@@ -109,14 +118,28 @@ mod tests {
     use ndarray::array;
 
     fn issue(item: usize, suspicion: f64, flagged: bool) -> Issue {
-        let reasons = if flagged { vec![Reason::ConfidentLearning] } else { vec![Reason::Neighbours] };
-        Issue { item, given: 0, suggested: Some(1), suspicion, reasons }
+        let reasons = if flagged {
+            vec![Reason::ConfidentLearning]
+        } else {
+            vec![Reason::Neighbours]
+        };
+        Issue {
+            item,
+            given: 0,
+            suggested: Some(1),
+            suspicion,
+            reasons,
+        }
     }
 
     #[test]
     fn each_policy_does_what_its_name_says_to_flagged_labels_only() {
         let labels = vec![plain(0, 2); 3];
-        let issues = [issue(2, 0.9, true), issue(0, 0.75, true), issue(1, 0.6, false)];
+        let issues = [
+            issue(2, 0.9, true),
+            issue(0, 0.75, true),
+            issue(1, 0.6, false),
+        ];
         let probabilities = array![[0.25, 0.75], [0.4, 0.6], [0.1, 0.9]];
         let after = |policy| -> Vec<(usize, Option<ImageLabel>)> {
             correct(&labels, &issues, probabilities.view(), policy)
@@ -125,10 +148,21 @@ mod tests {
                 .collect()
         };
         assert_eq!(after(Policy::Prune), [(0, None), (2, None)]);
-        assert_eq!(after(Policy::Relabel { threshold: 0.8 }), [(2, Some(plain(1, 2)))]);
-        let soft = |a: f32, b: f32| Some(ImageLabel { distribution: vec![a, b], trust: 1.0 });
+        assert_eq!(
+            after(Policy::Relabel { threshold: 0.8 }),
+            [(2, Some(plain(1, 2)))]
+        );
+        let soft = |a: f32, b: f32| {
+            Some(ImageLabel {
+                distribution: vec![a, b],
+                trust: 1.0,
+            })
+        };
         assert_eq!(after(Policy::Soften)[0], (0, soft(0.625, 0.375)));
-        let weighed = Some(ImageLabel { trust: 0.25, ..plain(0, 2) });
+        let weighed = Some(ImageLabel {
+            trust: 0.25,
+            ..plain(0, 2)
+        });
         assert_eq!(after(Policy::Weigh)[0], (0, weighed));
     }
 }

@@ -68,7 +68,12 @@ pub struct EmbedSettings {
 
 impl Default for EmbedSettings {
     fn default() -> Self {
-        Self { batch: 32, shard: 1024, max_pixels: cleanslide_data::MAX_PIXELS, strict: false }
+        Self {
+            batch: 32,
+            shard: 1024,
+            max_pixels: cleanslide_data::MAX_PIXELS,
+            strict: false,
+        }
     }
 }
 
@@ -136,7 +141,14 @@ pub fn embed(
     };
     for start in (0..total).step_by(settings.batch.max(1)) {
         let end = (start + settings.batch.max(1)).min(total);
-        embed_batch(dataset, encoder, settings, start..end, &mut cache, &mut result)?;
+        embed_batch(
+            dataset,
+            encoder,
+            settings,
+            start..end,
+            &mut cache,
+            &mut result,
+        )?;
         if cache.pending() >= settings.shard {
             cache.flush()?;
         }
@@ -145,7 +157,10 @@ pub fn embed(
     cache.flush()?;
     if result.images.is_empty() && !result.problems.is_empty() {
         let first = Box::new(result.problems.swap_remove(0).error);
-        return Err(EmbedError::Nothing { count: total, first });
+        return Err(EmbedError::Nothing {
+            count: total,
+            first,
+        });
     }
     result.features = cache.gather(&result.hashes);
     cache.write_ids(dataset, &result)?;
@@ -174,7 +189,11 @@ fn embed_batch(
             Ok(Content::Known(hash)) => hash,
             Ok(Content::New(loaded)) => {
                 for notice in loaded.notices {
-                    match result.notices.iter_mut().find(|(known, _)| *known == notice) {
+                    match result
+                        .notices
+                        .iter_mut()
+                        .find(|(known, _)| *known == notice)
+                    {
                         Some((_, count)) => *count += 1,
                         None => result.notices.push((notice, 1)),
                     }
@@ -264,12 +283,18 @@ impl Cache {
     }
 
     fn read_shard(&mut self, path: &Path) -> Result<(), EmbedError> {
-        let damaged = |reason: String| EmbedError::Damaged { path: path.to_owned(), reason };
-        let bytes = fs::read(path).map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+        let damaged = |reason: String| EmbedError::Damaged {
+            path: path.to_owned(),
+            reason,
+        };
+        let bytes =
+            fs::read(path).map_err(|error| cleanslide_data::Error::io("read", path, error))?;
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let tensor = file.tensor(TENSOR).map_err(|error| damaged(error.to_string()))?;
+        let tensor = file
+            .tensor(TENSOR)
+            .map_err(|error| damaged(error.to_string()))?;
         let hashes: Vec<String> = metadata
             .metadata()
             .as_ref()
@@ -285,7 +310,10 @@ impl Cache {
                 self.dimension
             )));
         }
-        let values = tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let values = tensor
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         self.values.extend(values);
         for hash in hashes {
             self.positions.insert(hash.clone(), self.hashes.len());
@@ -321,7 +349,10 @@ impl Cache {
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
-        let damaged = |reason: String| EmbedError::Damaged { path: path.clone(), reason };
+        let damaged = |reason: String| EmbedError::Damaged {
+            path: path.clone(),
+            reason,
+        };
         let view = TensorView::new(Dtype::F32, vec![end - start, self.dimension], &bytes)
             .map_err(|error| damaged(error.to_string()))?;
         let metadata = HashMap::from([(HASHES.to_owned(), self.hashes[start..end].join(" "))]);
@@ -338,18 +369,34 @@ impl Cache {
         for (mut row, hash) in features.rows_mut().into_iter().zip(hashes) {
             let position = self.positions[hash];
             let values = &self.values[position * self.dimension..][..self.dimension];
-            row.iter_mut().zip(values).for_each(|(to, &from)| *to = from);
+            row.iter_mut()
+                .zip(values)
+                .for_each(|(to, &from)| *to = from);
         }
         features
     }
 
     fn write_ids(&self, dataset: &Dataset, result: &Embeddings) -> Result<(), EmbedError> {
-        let rows = result.images.iter().zip(&result.hashes).map(|(&image, hash)| {
-            let position = self.positions[hash];
-            let shard = self.shard_ends.partition_point(|&end| end <= position);
-            let row = position - if shard == 0 { 0 } else { self.shard_ends[shard - 1] };
-            [dataset.images()[image].id.clone(), shard.to_string(), row.to_string(), hash.clone()]
-        });
+        let rows = result
+            .images
+            .iter()
+            .zip(&result.hashes)
+            .map(|(&image, hash)| {
+                let position = self.positions[hash];
+                let shard = self.shard_ends.partition_point(|&end| end <= position);
+                let row = position
+                    - if shard == 0 {
+                        0
+                    } else {
+                        self.shard_ends[shard - 1]
+                    };
+                [
+                    dataset.images()[image].id.clone(),
+                    shard.to_string(),
+                    row.to_string(),
+                    hash.clone(),
+                ]
+            });
         let bytes = cleanslide_data::to_csv(&["image", "shard", "row", "hash"], rows);
         cleanslide_data::store::write_file(&self.folder.join("ids.csv"), &bytes)?;
         Ok(())

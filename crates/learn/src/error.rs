@@ -112,7 +112,7 @@ pub enum Error {
     },
     /// The loss left the range of numbers.
     #[error(
-        "training diverged in epoch {epoch}: the loss is not a finite number, first with the items {items}; lower the learning rate (it was {learning_rate})"
+        "training diverged in epoch {epoch}: the loss is not a finite number, first with the items {items}; lower the learning rate (it was {learning_rate:?})"
     )]
     Diverged {
         /// The epoch, counted from 1.

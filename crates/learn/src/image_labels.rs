@@ -18,7 +18,10 @@ impl ImageLabel {
     /// The likeliest class, the lowest of several.
     pub fn class(&self) -> usize {
         let best = self.distribution.iter().copied().fold(f32::MIN, f32::max);
-        self.distribution.iter().position(|&p| p == best).unwrap_or(0)
+        self.distribution
+            .iter()
+            .position(|&p| p == best)
+            .unwrap_or(0)
     }
 }
 
@@ -42,7 +45,11 @@ impl ImageLabels {
     ///
     /// # Errors
     /// No such version or source, no labels, or labels that are not classes or distributions.
-    pub fn load(dataset: &Dataset, version: Option<VersionId>, source: Option<&str>) -> Result<Self> {
+    pub fn load(
+        dataset: &Dataset,
+        version: Option<VersionId>,
+        source: Option<&str>,
+    ) -> Result<Self> {
         let id = match version {
             Some(id) => id,
             None => dataset.latest()?,
@@ -58,8 +65,15 @@ impl ImageLabels {
                 .map(|source| source.id.as_str())
                 .collect();
             let votes = labels.votes(dataset.images(), &experts, dataset.classes().len())?;
-            let labels = (0..votes.items()).map(|item| shares(&votes.counts(item))).collect();
-            return Self { version: id, source: ALL_ANNOTATORS.to_owned(), labels }.check();
+            let labels = (0..votes.items())
+                .map(|item| shares(&votes.counts(item)))
+                .collect();
+            return Self {
+                version: id,
+                source: ALL_ANNOTATORS.to_owned(),
+                labels,
+            }
+            .check();
         }
         let source = dataset.choose_source(&version, &labels, Family::Class, source)?;
         let said = labels.of_images(&source, Family::Class);
@@ -74,17 +88,31 @@ impl ImageLabels {
                         Target::Distribution(probabilities) => probabilities.clone(),
                         _ => {
                             return Err(Error::Labels {
-                                problem: format!("{}: not one class, nor a distribution", piece.key()),
-                                help: Some("A plain classifier learns from classes and distributions.".into()),
+                                problem: format!(
+                                    "{}: not one class, nor a distribution",
+                                    piece.key()
+                                ),
+                                help: Some(
+                                    "A plain classifier learns from classes and distributions."
+                                        .into(),
+                                ),
                             });
                         }
                     };
-                    Some(ImageLabel { distribution, trust: piece.trust.value() })
+                    Some(ImageLabel {
+                        distribution,
+                        trust: piece.trust.value(),
+                    })
                 }
             };
             image_labels.push(label);
         }
-        Self { version: id, source, labels: image_labels }.check()
+        Self {
+            version: id,
+            source,
+            labels: image_labels,
+        }
+        .check()
     }
 
     fn check(self) -> Result<Self> {
@@ -99,27 +127,43 @@ impl ImageLabels {
 
     /// The likeliest class of each image; `None` where it is unlabelled.
     pub fn classes(&self) -> Vec<Option<usize>> {
-        self.labels.iter().map(|label| label.as_ref().map(ImageLabel::class)).collect()
+        self.labels
+            .iter()
+            .map(|label| label.as_ref().map(ImageLabel::class))
+            .collect()
     }
 
     /// Replaces the labels by plain, fully trusted classes, for example noisy ones.
     pub fn with_classes(&self, classes: &[Option<usize>], class_count: usize) -> Self {
         let labels = classes
             .iter()
-            .map(|class| class.map(|class| ImageLabel { distribution: one_hot(class, class_count), trust: 1.0 }))
+            .map(|class| {
+                class.map(|class| ImageLabel {
+                    distribution: one_hot(class, class_count),
+                    trust: 1.0,
+                })
+            })
             .collect();
-        Self { labels, ..self.clone() }
+        Self {
+            labels,
+            ..self.clone()
+        }
     }
 }
 
 fn one_hot(class: usize, classes: usize) -> Vec<f32> {
-    (0..classes).map(|other| if other == class { 1.0 } else { 0.0 }).collect()
+    (0..classes)
+        .map(|other| if other == class { 1.0 } else { 0.0 })
+        .collect()
 }
 
 fn shares(counts: &[usize]) -> Option<ImageLabel> {
     let total: usize = counts.iter().sum();
     (total > 0).then(|| ImageLabel {
-        distribution: counts.iter().map(|&count| count as f32 / total as f32).collect(),
+        distribution: counts
+            .iter()
+            .map(|&count| count as f32 / total as f32)
+            .collect(),
         trust: 1.0,
     })
 }

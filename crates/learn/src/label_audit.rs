@@ -68,13 +68,19 @@ pub struct LabelAudit {
 ///
 /// # Errors
 /// Fewer than two classes among the labels, features that are not finite, or lengths that differ.
-pub fn audit_labels(audited: &Audited<'_>, filter: FilterOptions) -> Result<LabelAudit, AuditError> {
+pub fn audit_labels(
+    audited: &Audited<'_>,
+    filter: FilterOptions,
+) -> Result<LabelAudit, AuditError> {
     let blocks = ArrayBlocks::new(audited.probabilities, BLOCK_ROWS);
     let learning = ConfidentLearning::new(audited.given, &blocks)?;
     let flags = learning.issues(&filter)?;
 
     let labels: Vec<Option<usize>> = audited.given.iter().copied().map(Some).collect();
-    let context = DuplicateContext { labels: Some(&labels), groups: Some(audited.cases) };
+    let context = DuplicateContext {
+        labels: Some(&labels),
+        groups: Some(audited.cases),
+    };
     let exact_duplicates = duplicates::exact_duplicates(audited.hashes, &context)?;
 
     let count = NEIGHBOURS.min(audited.given.len().saturating_sub(1));
@@ -92,7 +98,11 @@ pub fn audit_labels(audited: &Audited<'_>, filter: FilterOptions) -> Result<Labe
         };
         agreement = Some(label_agreement(&nearest, audited.given, audited.classes)?);
         if count >= FEWEST_FOR_RELIABILITY {
-            reliability = Some(NeighbourReliability::new(neighbours, audited.given, audited.classes)?);
+            reliability = Some(NeighbourReliability::new(
+                neighbours,
+                audited.given,
+                audited.classes,
+            )?);
         }
         if count >= 2 {
             let consensus = Consensus::count(neighbours, audited.given, audited.classes)?;
@@ -103,8 +113,11 @@ pub fn audit_labels(audited: &Audited<'_>, filter: FilterOptions) -> Result<Labe
         let distances = DistanceOutliers::new(&nearest, Metric::Cosine, 1.0)?;
         outlier_flags = Some(distances.flags(outliers::DEFAULT_THRESHOLD)?);
     }
-    let duplicate_sets: Vec<DuplicateSet> =
-        exact_duplicates.iter().chain(&near_duplicates).cloned().collect();
+    let duplicate_sets: Vec<DuplicateSet> = exact_duplicates
+        .iter()
+        .chain(&near_duplicates)
+        .cloned()
+        .collect();
     let issues = join(
         audited.given,
         audited.classes,
@@ -130,5 +143,7 @@ pub fn audit_labels(audited: &Audited<'_>, filter: FilterOptions) -> Result<Labe
 }
 
 fn first_columns<T: Copy>(table: &Array2<T>, columns: usize) -> Array2<T> {
-    table.slice(ndarray::s![.., ..columns.min(table.ncols())]).to_owned()
+    table
+        .slice(ndarray::s![.., ..columns.min(table.ncols())])
+        .to_owned()
 }

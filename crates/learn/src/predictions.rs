@@ -49,10 +49,16 @@ impl Predictions {
 
     /// The table as csv: image, part, predicted class, and the probability of each class.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let columns: Vec<String> =
-            self.classes.names().iter().map(|name| format!("{PROBABILITY}{name}")).collect();
-        let header: Vec<&str> =
-            HEADER.into_iter().chain(columns.iter().map(String::as_str)).collect();
+        let columns: Vec<String> = self
+            .classes
+            .names()
+            .iter()
+            .map(|name| format!("{PROBABILITY}{name}"))
+            .collect();
+        let header: Vec<&str> = HEADER
+            .into_iter()
+            .chain(columns.iter().map(String::as_str))
+            .collect();
         let predicted = self.predicted();
         let rows = (0..self.images.len()).map(|row| {
             let mut cells = vec![
@@ -106,7 +112,11 @@ impl Predictions {
         }
         Ok(Self {
             classes: Classes::new(names)?,
-            images: table.rows().iter().map(|row| row.get(image).to_owned()).collect(),
+            images: table
+                .rows()
+                .iter()
+                .map(|row| row.get(image).to_owned())
+                .collect(),
             parts: table
                 .rows()
                 .iter()
@@ -136,6 +146,9 @@ mod tests {
         assert_eq!(predictions.predicted(), [1, 0]);
         std::fs::write(&path, "image,probability a\nx,1.5\n").unwrap();
         let error = Predictions::read(&path).unwrap_err().to_string();
-        assert!(error.ends_with("line 2: `1.5` is not a probability"), "{error}");
+        assert!(
+            error.ends_with("line 2: `1.5` is not a probability"),
+            "{error}"
+        );
     }
 }

@@ -6,10 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::classify::{Classifier, Epoch, Examples, Fitted, History};
+use crate::cross_validation::Folds;
 use crate::embed::Embeddings;
 use crate::error::{Error, Result};
 use crate::image_labels::ImageLabels;
-use crate::cross_validation::Folds;
 use crate::methods::{Context, Needs};
 
 /// Folds within a training set, for what a method needs to know beforehand.
@@ -58,7 +58,9 @@ impl Study {
         let (mut images, mut rows, mut given) = (Vec::new(), Vec::new(), Vec::new());
         let (mut targets, mut weights) = (Vec::new(), Vec::new());
         for (row, &image) in embeddings.images.iter().enumerate() {
-            let Some(label) = &labels.labels[image] else { continue };
+            let Some(label) = &labels.labels[image] else {
+                continue;
+            };
             if keep(&dataset.images()[image]) {
                 images.push(image);
                 rows.push(row);
@@ -74,7 +76,14 @@ impl Study {
         let all: Vec<usize> = (0..images.len()).collect();
         let examples = Examples::new(features.view(), targets, weights)?.subset(&all)?;
         let cases = images.iter().map(|&image| units[image]).collect();
-        Ok(Self { images, rows, examples, given, cases, classes })
+        Ok(Self {
+            images,
+            rows,
+            examples,
+            given,
+            cases,
+            classes,
+        })
     }
 
     /// Number of items.
@@ -98,15 +107,24 @@ impl Study {
         }
         let weights = vec![1.0; self.len()];
         let all: Vec<usize> = (0..self.len()).collect();
-        let examples = Examples::new(self.examples.features.view(), targets, weights)?.subset(&all)?;
-        Ok(Self { examples, given: given.to_vec(), ..self.clone() })
+        let examples =
+            Examples::new(self.examples.features.view(), targets, weights)?.subset(&all)?;
+        Ok(Self {
+            examples,
+            given: given.to_vec(),
+            ..self.clone()
+        })
     }
 
     /// Deals the items into folds by case, stratified by given class.
     ///
     /// # Errors
     /// Fewer cases than folds.
-    pub fn folds(&self, folds: usize, seed: u64) -> std::result::Result<Vec<usize>, cleanslide_data::Error> {
+    pub fn folds(
+        &self,
+        folds: usize,
+        seed: u64,
+    ) -> std::result::Result<Vec<usize>, cleanslide_data::Error> {
         deal(&self.cases, &self.given, folds, seed)
     }
 
@@ -141,17 +159,24 @@ impl Study {
         let mut probabilities = Array2::zeros((features.nrows(), self.classes.len()));
         let mut histories = Vec::with_capacity(count);
         for fold in 0..count {
-            let training: Vec<usize> = (0..self.len()).filter(|&item| folds[item] != fold).collect();
+            let training: Vec<usize> = (0..self.len())
+                .filter(|&item| folds[item] != fold)
+                .collect();
             let fitted = self.fit(classifier, &training, &|epoch| progress(fold, epoch))?;
-            let held_out: Vec<usize> =
-                (0..query_folds.len()).filter(|&query| query_folds[query] == fold).collect();
+            let held_out: Vec<usize> = (0..query_folds.len())
+                .filter(|&query| query_folds[query] == fold)
+                .collect();
             let predicted = fitted.predict(features.select(Axis(0), &held_out).view())?;
             for (&query, row) in held_out.iter().zip(predicted.rows()) {
                 probabilities.row_mut(query).assign(&row);
             }
             histories.push(fitted.history);
         }
-        Ok(OutOfSample { probabilities, folds: query_folds.to_vec(), histories })
+        Ok(OutOfSample {
+            probabilities,
+            folds: query_folds.to_vec(),
+            histories,
+        })
     }
 
     /// Trains on some of the items.
@@ -174,7 +199,14 @@ impl Study {
             let dealt = deal(&cases, &given, INNER_FOLDS, classifier.train.seed)
                 .map_err(|error| Error::Folds(error.to_string()))?;
             let folds = Folds::new(&dealt, &cases)?;
-            Context::estimate(&needs, &classifier.train, &examples, &self.classes, &folds, &|_, _| {})?
+            Context::estimate(
+                &needs,
+                &classifier.train,
+                &examples,
+                &self.classes,
+                &folds,
+                &|_, _| {},
+            )?
         };
         classifier.fit(&examples, &self.classes, &context, None, progress)
     }
@@ -196,7 +228,15 @@ fn deal(
     let mut known: Vec<usize> = cases.to_vec();
     known.sort_unstable();
     known.dedup();
-    let units: Vec<usize> = cases.iter().map(|case| known.partition_point(|k| k < case)).collect();
+    let units: Vec<usize> = cases
+        .iter()
+        .map(|case| known.partition_point(|k| k < case))
+        .collect();
     let classes: Vec<Option<usize>> = given.iter().copied().map(Some).collect();
-    assign_folds(&units, &classes, folds, &mut ChaCha8Rng::seed_from_u64(seed))
+    assign_folds(
+        &units,
+        &classes,
+        folds,
+        &mut ChaCha8Rng::seed_from_u64(seed),
+    )
 }

@@ -77,10 +77,12 @@ fn a_saved_model_predicts_the_same() {
         MethodSettings::default(),
         MethodSettings::Wann(WannSettings::default()),
     ] {
-        let classifier = Classifier {
-            method,
-            train: short(HeadKind::Linear),
+        let train = TrainSettings {
+            epochs: 30,
+            learning_rate: 0.03,
+            ..short(HeadKind::Linear)
         };
+        let classifier = Classifier { method, train };
         let saved = bytes(&classifier, &features);
         let model = Model::from_bytes(&saved).unwrap();
         assert_eq!(saved, model.to_bytes().unwrap());

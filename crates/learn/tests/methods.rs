@@ -3,7 +3,7 @@
 
 use cleanslide_learn::classify::{Classifier, Examples, TrainSettings};
 use cleanslide_learn::cross_validation::Folds;
-use cleanslide_learn::methods::{Context, MethodSettings};
+use cleanslide_learn::methods::{Context, MethodSettings, Needs};
 use cleanslide_nn::heads::HeadKind;
 use ndarray::{Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 const CLASSES: usize = 3;
 const FEATURES: usize = 16;
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 
 /// Draws items of three spherical Gaussians at distance 4 from each other (Bayes accuracy 0.96).
 fn mixture(items: usize, rng: &mut ChaCha8Rng) -> (Array2<f32>, Vec<usize>) {
@@ -67,72 +67,121 @@ fn accuracy(probabilities: ArrayView2<f32>, labels: &[usize]) -> f64 {
     predicted.zip(labels).filter(|(p, l)| p == *l).count() as f64 / labels.len() as f64
 }
 
-/// Accuracy on clean test items after training on 360 noisy ones.
-fn trial(method: &MethodSettings, train: &TrainSettings, noise: Noise, seed: u64) -> f64 {
+/// Accuracies on 1500 clean items after training on 360, of each method.
+fn trial(methods: &[MethodSettings], train: &TrainSettings, noise: Noise, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (features, truth) = mixture(360, &mut rng);
     let (test, test_truth) = mixture(1500, &mut rng);
     let targets = one_hot(&noisy(&truth, noise, &mut rng));
-    let weights = vec![1.0; truth.len()];
-    let examples = Examples::new(features.view(), targets, weights).unwrap();
-    let folds: Vec<usize> = (0..examples.len()).map(|i| i / CLASSES % 4).collect();
+    let examples = Examples::new(features.view(), targets, vec![1.0; truth.len()]).unwrap();
+    let fold_of: Vec<usize> = (0..examples.len()).map(|i| i / CLASSES % 4).collect();
     let groups: Vec<usize> = (0..examples.len()).collect();
-    let folds = Folds::new(&folds, &groups).unwrap();
+    let folds = Folds::new(&fold_of, &groups).unwrap();
     let train = TrainSettings {
         seed,
         ..train.clone()
     };
-    let needs = method.needs();
+    let needs = Needs {
+        out_of_sample: vec![HeadKind::Linear, HeadKind::Mlp],
+        transition: true,
+        noise_rate: true,
+    };
     let context =
         Context::estimate(&needs, &train, &examples, &names(), &folds, &|_, _| ()).unwrap();
-    let classifier = Classifier {
-        method: method.clone(),
-        train,
+    let accuracy = |method: &MethodSettings| {
+        let classifier = Classifier {
+            method: method.clone(),
+            train: train.clone(),
+        };
+        let fitted = classifier
+            .fit(&examples, &names(), &context, None, &|_| ())
+            .unwrap();
+        accuracy(fitted.predict(test.view()).unwrap().view(), &test_truth)
     };
-    let fitted = classifier
-        .fit(&examples, &names(), &context, None, &|_| ())
-        .unwrap();
-    accuracy(fitted.predict(test.view()).unwrap().view(), &test_truth)
+    methods.iter().map(accuracy).collect()
 }
 
-/// Mean accuracy over seeds.
-fn mean(method: &MethodSettings, train: &TrainSettings, noise: Noise) -> f64 {
-    let trials = (0..SEEDS)
+/// Mean accuracies over seeds, of each method.
+fn means(methods: &[MethodSettings], train: &TrainSettings, noise: Noise) -> Vec<f64> {
+    let trials: Vec<Vec<f64>> = (0..SEEDS)
         .into_par_iter()
-        .map(|seed| trial(method, train, noise, seed));
-    trials.sum::<f64>() / SEEDS as f64
+        .map(|seed| trial(methods, train, noise, seed))
+        .collect();
+    let mean = |m: usize| trials.iter().map(|trial| trial[m]).sum::<f64>() / SEEDS as f64;
+    (0..methods.len()).map(mean).collect()
 }
 
-/// A perceptron with room to learn every wrong label by heart.
+/// A perceptron with room and time to learn every wrong label by heart.
 fn memoriser() -> TrainSettings {
     TrainSettings {
         head: HeadKind::Mlp,
         learning_rate: 3e-3,
-        epochs: 80,
+        epochs: 60,
         batch_size: 90,
         l2: 0.0,
         ..TrainSettings::default()
     }
 }
 
-fn linear() -> TrainSettings {
-    TrainSettings {
+/// Checks that each named method beats the cross-entropy by more than 3 points: three standard
+/// errors of a difference of two accuracies near 0.6 on 3 times 1500 test items.
+fn assert_beats_cross_entropy(noise: Noise, names: &[&str]) {
+    let mut methods = vec![MethodSettings::default()];
+    let all = MethodSettings::all();
+    methods.extend(
+        all.into_iter()
+            .filter(|method| names.contains(&method.name())),
+    );
+    assert_eq!(methods.len(), names.len() + 1);
+    let means = means(&methods, &memoriser(), noise);
+    for (method, mean) in methods.iter().zip(&means).skip(1) {
+        assert!(
+            *mean > means[0] + 0.03,
+            "{} {mean} against {}",
+            method.name(),
+            means[0]
+        );
+    }
+}
+
+/// A head that learns all labels by heart is right on about as many items as its labels are. Bounded
+/// losses, memory, selection, correction by the transition matrix and neighbours must do
+/// better. Not so the focal loss, which seeks out wrong labels, nor the defaults of the symmetric
+/// cross-entropy and of bootstrapping, which only learn them more slowly.
+#[test]
+fn robust_methods_beat_cross_entropy_under_uniform_noise() {
+    let names = [
+        "mae",
+        "gce",
+        "nce-rce",
+        "elr",
+        "forward",
+        "co-teaching",
+        "agreement",
+        "wann",
+    ];
+    assert_beats_cross_entropy(Noise::Uniform, &names);
+}
+
+/// Losses that tolerate uniform noise promise nothing here, where wrong labels agree.
+#[test]
+fn robust_methods_beat_cross_entropy_under_asymmetric_noise() {
+    let names = ["elr", "forward", "co-teaching", "wann"];
+    assert_beats_cross_entropy(Noise::Asymmetric, &names);
+}
+
+/// The nearest centroid, which knows the mixture, is right on 0.96 of the items. With right labels no
+/// method may lose more than a twentieth of that; neighbours in 16 dimensions come near it.
+#[test]
+fn no_method_is_broken_with_right_labels() {
+    let train = TrainSettings {
         learning_rate: 0.03,
         epochs: 60,
         batch_size: 90,
         ..TrainSettings::default()
-    }
-}
-
-#[test]
-fn table() {
-    for (name, train) in [("linear", linear()), ("mlp", memoriser())] {
-        for method in MethodSettings::all() {
-            let row: Vec<String> = [Noise::None, Noise::Uniform, Noise::Asymmetric]
-                .iter()
-                .map(|&noise| format!("{:.3}", mean(&method, &train, noise)))
-                .collect();
-            println!("{name:6} {:14} {}", method.name(), row.join("  "));
-        }
+    };
+    let methods = MethodSettings::all();
+    for (method, mean) in methods.iter().zip(means(&methods, &train, Noise::None)) {
+        assert!(mean > 0.90, "{} {mean}", method.name());
     }
 }

@@ -1,5 +1,7 @@
 //! Resizing against Pillow.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 use cleanslide_nn::preprocess::resize;
 use image::RgbImage;
 use safetensors::SafeTensors;

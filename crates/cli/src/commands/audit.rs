@@ -31,8 +31,10 @@ use crate::text_table::TextTable;
 /// Judges every label by models that did not see its case, and by the most similar images. Writes
 /// issues.csv (the most suspicious first), audit.json, predictions.csv and report.html.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cleanslide audit mitoses --source expert1\n  \
-cleanslide audit mitoses --run runs/robust")]
+#[command(
+    after_help = "Examples:\n  cleanslide audit mitoses --source expert1\n  \
+cleanslide audit mitoses --run runs/robust"
+)]
 pub struct Audit {
     #[command(flatten)]
     dataset: DatasetArgument,
@@ -85,7 +87,10 @@ impl FilterName {
             Self::LowNormalizedMargin => Filter::LowNormalizedMargin,
             Self::LowSelfConfidence => Filter::LowSelfConfidence,
         };
-        FilterOptions { filter, ..FilterOptions::default() }
+        FilterOptions {
+            filter,
+            ..FilterOptions::default()
+        }
     }
 }
 
@@ -136,13 +141,23 @@ impl Audit {
                     ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
                 let (_, embeddings) = embeddings(context, &dataset, &self.encoder)?;
                 let study = Study::new(&dataset, &embeddings, &labels, |_| true)?;
-                let validation =
-                    CrossValidation { folds: self.folds, ..CrossValidation::default() };
+                let validation = CrossValidation {
+                    folds: self.folds,
+                    ..CrossValidation::default()
+                };
                 let (probabilities, folds) = predict_study(context, &study, &validation)?;
-                JudgedLabels { labels, embeddings, study, probabilities, folds }
+                JudgedLabels {
+                    labels,
+                    embeddings,
+                    study,
+                    probabilities,
+                    folds,
+                }
             }
         };
-        let folder = self.out.unwrap_or_else(|| default_folder(&dataset, &judged.labels));
+        let folder = self
+            .out
+            .unwrap_or_else(|| default_folder(&dataset, &judged.labels));
         let (summary, _) = write(context, &dataset, &judged, self.filter.options(), &folder)?;
         context.output.show(&summary)
     }
@@ -163,7 +178,12 @@ pub struct JudgedLabels {
 }
 
 /// Takes the out-of-sample predictions of a run, for the labels that it learned from.
-pub fn from_run(context: &Context, dataset: &Dataset, run: &Path, strict: bool) -> Result<JudgedLabels> {
+pub fn from_run(
+    context: &Context,
+    dataset: &Dataset,
+    run: &Path,
+    strict: bool,
+) -> Result<JudgedLabels> {
     let (manifest, recipe) = read_run(run)?;
     let version = dataset.version(manifest.labels)?;
     if version.hash != manifest.labels_hash {
@@ -188,13 +208,23 @@ pub fn from_run(context: &Context, dataset: &Dataset, run: &Path, strict: bool) 
             Some((image.as_str(), (row, fold - 1)))
         })
         .collect();
-    let study =
-        Study::new(dataset, &embeddings, &labels, |image| rows.contains_key(image.id.as_str()))?;
-    let found: Vec<(usize, usize)> =
-        study.images.iter().map(|&image| rows[dataset.images()[image].id.as_str()]).collect();
+    let study = Study::new(dataset, &embeddings, &labels, |image| {
+        rows.contains_key(image.id.as_str())
+    })?;
+    let found: Vec<(usize, usize)> = study
+        .images
+        .iter()
+        .map(|&image| rows[dataset.images()[image].id.as_str()])
+        .collect();
     let (rows, folds): (Vec<usize>, Vec<usize>) = found.into_iter().unzip();
     let probabilities = predictions.probabilities.select(ndarray::Axis(0), &rows);
-    Ok(JudgedLabels { labels, embeddings, study, probabilities, folds })
+    Ok(JudgedLabels {
+        labels,
+        embeddings,
+        study,
+        probabilities,
+        folds,
+    })
 }
 
 /// Where an audit lies unless told otherwise.
@@ -203,9 +233,20 @@ pub fn default_folder(dataset: &Dataset, labels: &ImageLabels) -> PathBuf {
 }
 
 fn folder_of(dataset: &Dataset, version: VersionId, source: &str) -> PathBuf {
-    let safe: String =
-        source.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-    dataset.folder().join("audits").join(format!("{version}-{safe}"))
+    let safe: String = source
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    dataset
+        .folder()
+        .join("audits")
+        .join(format!("{version}-{safe}"))
 }
 
 /// Audits, and writes everything into a folder.
@@ -216,13 +257,29 @@ pub fn write(
     filter: FilterOptions,
     folder: &Path,
 ) -> Result<(Summary, LabelAudit)> {
-    let JudgedLabels { labels, embeddings, study, probabilities, folds } = judged;
+    let JudgedLabels {
+        labels,
+        embeddings,
+        study,
+        probabilities,
+        folds,
+    } = judged;
     let audit = audit_study(study, embeddings, probabilities.view(), filter)?;
-    write_file(&folder.join("issues.csv"), &issues_table(dataset, study, &audit))?;
+    write_file(
+        &folder.join("issues.csv"),
+        &issues_table(dataset, study, &audit),
+    )?;
     let predictions = Predictions {
         classes: dataset.classes().clone(),
-        images: study.images.iter().map(|&image| dataset.images()[image].id.clone()).collect(),
-        parts: folds.iter().map(|fold| format!("fold {}", fold + 1)).collect(),
+        images: study
+            .images
+            .iter()
+            .map(|&image| dataset.images()[image].id.clone())
+            .collect(),
+        parts: folds
+            .iter()
+            .map(|fold| format!("fold {}", fold + 1))
+            .collect(),
         probabilities: probabilities.clone(),
     };
     predictions.write(&folder.join("predictions.csv"))?;
@@ -243,7 +300,13 @@ pub fn write(
         experts
             .experts
             .iter()
-            .filter_map(|expert| Some(format!("{} {}", expert.name, expert.leaning(classes, items)?)))
+            .filter_map(|expert| {
+                Some(format!(
+                    "{} {}",
+                    expert.name,
+                    expert.leaning(classes, items)?
+                ))
+            })
             .collect()
     });
     write_file(&folder.join("report.html"), render(&report).as_bytes())?;
@@ -274,26 +337,43 @@ pub fn consensus(
     }
     let votes = all.votes(dataset.images(), &experts, dataset.classes().len())?;
     let consensus = DawidSkene::default().fuse(&votes)?;
-    Ok(Some(("the consensus of all annotators (Dawid–Skene)".into(), consensus.labels)))
+    Ok(Some((
+        "the consensus of all annotators (Dawid–Skene)".into(),
+        consensus.labels,
+    )))
 }
 
 fn issues_table(dataset: &Dataset, study: &Study, audit: &LabelAudit) -> Vec<u8> {
-    let header =
-        ["image", "case", "slide", "given", "suggested", "suspicion", "flagged", "reasons", "path"];
+    let header = [
+        "image",
+        "case",
+        "slide",
+        "given",
+        "suggested",
+        "suspicion",
+        "flagged",
+        "reasons",
+        "path",
+    ];
     let classes = dataset.classes();
     to_csv(
         &header,
         audit.issues.iter().map(|issue| {
             let image = &dataset.images()[study.images[issue.item]];
-            let reasons: Vec<&str> =
-                issue.reasons.iter().map(|&reason| page::reason_text(reason)).collect();
+            let reasons: Vec<&str> = issue
+                .reasons
+                .iter()
+                .map(|&reason| page::reason_text(reason))
+                .collect();
             let flagged = issue.reasons.contains(&Reason::ConfidentLearning);
             [
                 image.id.clone(),
                 image.case.clone(),
                 image.slide.clone(),
                 classes.name(issue.given),
-                issue.suggested.map_or_else(String::new, |class| classes.name(class)),
+                issue
+                    .suggested
+                    .map_or_else(String::new, |class| classes.name(class)),
                 format!("{:.6}", issue.suspicion),
                 if flagged { "yes" } else { "no" }.to_owned(),
                 reasons.join("; "),
@@ -328,12 +408,26 @@ fn summarise(
         checked: judged.study.len(),
         flagged: flagged(None),
         noise_rate: audit.noise_rate,
-        neighbour_noise_rate: audit.neighbour_noise.as_ref().map(|noise| noise.noise_rate()),
-        noise_matrix: audit.noise.noise_matrix.columns().into_iter().map(|column| column.to_vec()).collect(),
+        neighbour_noise_rate: audit
+            .neighbour_noise
+            .as_ref()
+            .map(|noise| noise.noise_rate()),
+        noise_matrix: audit
+            .noise
+            .noise_matrix
+            .columns()
+            .into_iter()
+            .map(|column| column.to_vec())
+            .collect(),
         classes: (0..classes.len())
             .map(|class| ClassLine {
                 class: classes.name(class),
-                labels: judged.study.given.iter().filter(|&&given| given == class).count(),
+                labels: judged
+                    .study
+                    .given
+                    .iter()
+                    .filter(|&&given| given == class)
+                    .count(),
                 flagged: flagged(Some(class)),
                 estimated_wrong: 1.0 - audit.noise.inverse_noise_matrix[[class, class]],
             })
@@ -350,7 +444,9 @@ fn summarise(
             .map(|issue| FirstLine {
                 image: dataset.images()[judged.study.images[issue.item]].id.clone(),
                 given: classes.name(issue.given),
-                suggested: issue.suggested.map_or_else(String::new, |class| classes.name(class)),
+                suggested: issue
+                    .suggested
+                    .map_or_else(String::new, |class| classes.name(class)),
                 suspicion: issue.suspicion,
             })
             .collect(),
@@ -377,7 +473,11 @@ impl Show for Summary {
         ];
         let mut table = TextTable::new(&["given label", "labels", "flagged", "estimated wrong"]);
         for line in &self.classes {
-            let numbers = [thousands(line.labels), thousands(line.flagged), percent(line.estimated_wrong)];
+            let numbers = [
+                thousands(line.labels),
+                thousands(line.flagged),
+                percent(line.estimated_wrong),
+            ];
             table.row(std::iter::once(line.class.clone()).chain(numbers));
         }
         lines.push(table.text());
@@ -395,7 +495,10 @@ impl Show for Summary {
             thousands(self.duplicate_sets_with_other_label),
             count(self.outliers, "outlier")
         ));
-        lines.push(format!("report: {}", self.folder.join("report.html").display()));
+        lines.push(format!(
+            "report: {}",
+            self.folder.join("report.html").display()
+        ));
         lines.join("\n")
     }
 }

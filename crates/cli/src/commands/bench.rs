@@ -49,7 +49,12 @@ pub struct Bench {
     #[arg(long, value_delimiter = ',', required = true, value_name = "SOURCES")]
     labels_of: Vec<String>,
     /// Noise to add: none, uniform:RATE, pair:RATE
-    #[arg(long, value_delimiter = ',', default_value = "none", value_name = "NOISES")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "none",
+        value_name = "NOISES"
+    )]
     noise: Vec<String>,
     /// Methods to compare; all by default. Differences are to the first
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -103,12 +108,18 @@ impl Bench {
         let noises: Vec<AddedNoise> = self
             .noise
             .iter()
-            .map(|text| text.parse().map_err(|error| Failure::usage(format!("{error}"))))
+            .map(|text| {
+                text.parse()
+                    .map_err(|error| Failure::usage(format!("{error}")))
+            })
             .collect::<Result<_>>()?;
         let methods: Vec<MethodSettings> = if self.methods.is_empty() {
             MethodSettings::all()
         } else {
-            self.methods.iter().map(|name| method_by_name(name)).collect::<Result<_>>()?
+            self.methods
+                .iter()
+                .map(|name| method_by_name(name))
+                .collect::<Result<_>>()?
         };
         let labels: Vec<(String, ImageLabels)> = self
             .labels_of
@@ -134,7 +145,12 @@ impl Bench {
                 for method in methods {
                     for seed in seed..seed + self.seeds {
                         let (labels, method) = (labels.clone(), method.clone());
-                        cells.push(Cell { labels, noise, method, seed });
+                        cells.push(Cell {
+                            labels,
+                            noise,
+                            method,
+                            seed,
+                        });
                     }
                 }
             }
@@ -153,17 +169,28 @@ impl Bench {
             Some(path) => Recipe::read(path)?.train,
             None => TrainSettings::default(),
         };
-        let classifier = Classifier { train, ..Classifier::default() };
+        let classifier = Classifier {
+            train,
+            ..Classifier::default()
+        };
         let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
         self.check_plan(&encoder.identity(), &classifier)?;
-        let missing: Vec<&Cell> = cells.iter().filter(|cell| !cell.path(&self.out).exists()).collect();
+        let missing: Vec<&Cell> = cells
+            .iter()
+            .filter(|cell| !cell.path(&self.out).exists())
+            .collect();
         context.output.note(&format!(
             "{} to compute, {} done before; {} folds by case",
             count(missing.len(), "cell"),
             cells.len() - missing.len(),
             self.folds
         ));
-        let grid = Grid { dataset, embeddings: &embeddings, classifier: &classifier, folds: self.folds };
+        let grid = Grid {
+            dataset,
+            embeddings: &embeddings,
+            classifier: &classifier,
+            folds: self.folds,
+        };
         let bar = progress::bar("bench", missing.len());
         for cell in missing {
             let found = labels.iter().find(|(name, _)| *name == cell.labels);
@@ -178,8 +205,12 @@ impl Bench {
 
     /// Cells of different settings must not meet in one folder.
     fn check_plan(&self, encoder: &str, classifier: &Classifier) -> Result<()> {
-        let train = toml::to_string(&classifier.train).map_err(|error| Failure::other(error.to_string()))?;
-        let plan = format!("encoder = \"{encoder}\"\nfolds = {}\n\n[train]\n{train}", self.folds);
+        let train = toml::to_string(&classifier.train)
+            .map_err(|error| Failure::other(error.to_string()))?;
+        let plan = format!(
+            "encoder = \"{encoder}\"\nfolds = {}\n\n[train]\n{train}",
+            self.folds
+        );
         let path = self.out.join("plan.toml");
         match std::fs::read_to_string(&path) {
             Ok(known) if known == plan => Ok(()),
@@ -201,7 +232,10 @@ impl Bench {
         seed: u64,
     ) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        let bar = progress::bar("intervals", self.labels_of.len() * noises.len() * methods.len());
+        let bar = progress::bar(
+            "intervals",
+            self.labels_of.len() * noises.len() * methods.len(),
+        );
         for labels in &self.labels_of {
             for &noise in noises {
                 let mut first: Option<Repeats> = None;
@@ -209,7 +243,13 @@ impl Bench {
                     let paths: Vec<PathBuf> = (seed..seed + self.seeds)
                         .map(|seed| {
                             let (labels, method) = (labels.clone(), method.clone());
-                            Cell { labels, noise, method, seed }.path(&self.out)
+                            Cell {
+                                labels,
+                                noise,
+                                method,
+                                seed,
+                            }
+                            .path(&self.out)
                         })
                         .collect();
                     let repeats = Repeats::read(&paths, dataset, truth)?;
@@ -245,7 +285,8 @@ impl Bench {
         truth: &Truth,
         lines: &[Line],
     ) -> Result<()> {
-        let json = serde_json::to_vec_pretty(lines).map_err(|error| Failure::other(error.to_string()))?;
+        let json =
+            serde_json::to_vec_pretty(lines).map_err(|error| Failure::other(error.to_string()))?;
         write_file(&self.out.join("bench.json"), &json)?;
         let mut report = page::start(context, dataset, labels.version, labels)?;
         report.title = format!("{}: comparison of methods", self.dataset.dataset.display());
@@ -258,7 +299,10 @@ impl Bench {
             noise_curves: noise_curves(lines),
             quoted: None,
         });
-        Ok(write_file(&self.out.join("report.html"), render(&report).as_bytes())?)
+        Ok(write_file(
+            &self.out.join("report.html"),
+            render(&report).as_bytes(),
+        )?)
     }
 }
 
@@ -274,12 +318,18 @@ fn labels_of(dataset: &Dataset, name: &str) -> Result<ImageLabels> {
         .iter()
         .map(|image| {
             truth.images.get(&image.id).map(|&(class, _)| ImageLabel {
-                distribution: (0..classes).map(|other| f32::from(u8::from(other == class))).collect(),
+                distribution: (0..classes)
+                    .map(|other| f32::from(u8::from(other == class)))
+                    .collect(),
                 trust: 1.0,
             })
         })
         .collect();
-    Ok(ImageLabels { version: dataset.latest()?, source: name.to_owned(), labels })
+    Ok(ImageLabels {
+        version: dataset.latest()?,
+        source: name.to_owned(),
+        labels,
+    })
 }
 
 /// The predictions of one method with several seeds, for the images with truth.
@@ -293,8 +343,12 @@ struct Repeats {
 impl Repeats {
     fn read(paths: &[PathBuf], dataset: &Dataset, truth: &Truth) -> Result<Self> {
         let units = independent_units(dataset.images());
-        let unit_of: BTreeMap<&str, usize> =
-            dataset.images().iter().zip(units).map(|(image, unit)| (image.id.as_str(), unit)).collect();
+        let unit_of: BTreeMap<&str, usize> = dataset
+            .images()
+            .iter()
+            .zip(units)
+            .map(|(image, unit)| (image.id.as_str(), unit))
+            .collect();
         let (mut classes, mut cases, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
         for (index, path) in paths.iter().enumerate() {
             let predictions = Predictions::read(path)?;
@@ -302,8 +356,14 @@ impl Repeats {
                 .filter(|&row| truth.images.contains_key(&predictions.images[row]))
                 .collect();
             if index == 0 {
-                classes = rows.iter().map(|&row| truth.images[&predictions.images[row]].0).collect();
-                cases = rows.iter().map(|&row| unit_of[predictions.images[row].as_str()]).collect();
+                classes = rows
+                    .iter()
+                    .map(|&row| truth.images[&predictions.images[row]].0)
+                    .collect();
+                cases = rows
+                    .iter()
+                    .map(|&row| unit_of[predictions.images[row].as_str()])
+                    .collect();
             }
             probabilities.push(predictions.probabilities.select(Axis(0), &rows));
         }
@@ -320,11 +380,17 @@ impl Repeats {
             .probabilities
             .iter()
             .map(|probabilities| {
-                LabelPairs::new(&self.truth, &most_probable(probabilities.view())?, self.classes)
+                LabelPairs::new(
+                    &self.truth,
+                    &most_probable(probabilities.view())?,
+                    self.classes,
+                )
             })
             .collect::<std::result::Result<Vec<_>, _>>()?;
-        let repeats: Vec<_> =
-            pairs.iter().map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy()).collect();
+        let repeats: Vec<_> = pairs
+            .iter()
+            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
+            .collect();
         Ok(bootstrap(seed).estimate(&self.groups, mean_over_repeats(&repeats))?)
     }
 
@@ -336,8 +402,10 @@ impl Repeats {
                 Ok(OneVsRest::new(&self.truth, probabilities.view())?.present_classes_only())
             })
             .collect::<Result<Vec<_>>>()?;
-        let repeats: Vec<_> =
-            scores.iter().map(|scores| |w: Weights<'_>| scores.macro_auroc(w)).collect();
+        let repeats: Vec<_> = scores
+            .iter()
+            .map(|scores| |w: Weights<'_>| scores.macro_auroc(w))
+            .collect();
         Ok(bootstrap(seed).estimate(&self.groups, mean_over_repeats(&repeats))?)
     }
 
@@ -351,22 +419,36 @@ impl Repeats {
             .map(|(own, other)| {
                 let both = concatenate(Axis(0), &[own.view(), other.view()])
                     .map_err(|error| Failure::other(error.to_string()))?;
-                Ok(LabelPairs::new(&truth, &most_probable(both.view())?, self.classes)?)
+                Ok(LabelPairs::new(
+                    &truth,
+                    &most_probable(both.view())?,
+                    self.classes,
+                )?)
             })
             .collect::<Result<Vec<_>>>()?;
-        let repeats: Vec<_> =
-            pairs.iter().map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy()).collect();
+        let repeats: Vec<_> = pairs
+            .iter()
+            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
+            .collect();
         Ok(bootstrap(seed).compare(&self.groups, mean_over_repeats(&repeats))?)
     }
 }
 
 fn bootstrap(seed: u64) -> Bootstrap {
-    Bootstrap { seed, replicates: 1000, ..Bootstrap::default() }
+    Bootstrap {
+        seed,
+        replicates: 1000,
+        ..Bootstrap::default()
+    }
 }
 
 /// Labels and noise, as one heading.
 fn heading(line: &Line) -> String {
-    if line.noise == "none" { line.labels.clone() } else { format!("{} + {}", line.labels, line.noise) }
+    if line.noise == "none" {
+        line.labels.clone()
+    } else {
+        format!("{} + {}", line.labels, line.noise)
+    }
 }
 
 fn settings(lines: &[Line]) -> Vec<Setting> {
@@ -379,7 +461,10 @@ fn settings(lines: &[Line]) -> Vec<Setting> {
         };
         match settings.last_mut() {
             Some(last) if last.name == heading(line) => last.methods.push(result),
-            _ => settings.push(Setting { name: heading(line), methods: vec![result] }),
+            _ => settings.push(Setting {
+                name: heading(line),
+                methods: vec![result],
+            }),
         }
     }
     settings
@@ -391,14 +476,26 @@ fn noise_curves(lines: &[Line]) -> Vec<NoiseCurve> {
         BTreeMap::new();
     for line in lines {
         let key = (line.labels.clone(), line.method.clone());
-        curves.entry(key).or_default().push((line.rate, page::estimate(&line.balanced_accuracy)));
+        curves
+            .entry(key)
+            .or_default()
+            .push((line.rate, page::estimate(&line.balanced_accuracy)));
     }
-    let several = curves.keys().map(|(labels, _)| labels).collect::<std::collections::BTreeSet<_>>().len() > 1;
+    let several = curves
+        .keys()
+        .map(|(labels, _)| labels)
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
+        > 1;
     curves
         .iter()
         .filter(|(_, points)| points.len() > 1)
         .map(|((labels, method), points)| NoiseCurve {
-            method: if several { format!("{method}, {labels}") } else { method.clone() },
+            method: if several {
+                format!("{method}, {labels}")
+            } else {
+                method.clone()
+            },
             points: points.clone(),
         })
         .collect()
@@ -422,7 +519,8 @@ impl Show for Summary {
                 line.method.clone(),
                 format!("{:.3}", line.balanced_accuracy),
                 format!("{:.3}", line.auroc),
-                line.difference.map_or_else(String::new, |difference| format!("{difference:+.3}")),
+                line.difference
+                    .map_or_else(String::new, |difference| format!("{difference:+.3}")),
                 line.p_value.map_or_else(String::new, |p| format!("{p:.3}")),
             ]);
         }

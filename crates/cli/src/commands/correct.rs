@@ -28,8 +28,10 @@ use crate::text_table::TextTable;
 /// Nothing is edited: the corrected labels are a source of their own in a new version, beside all
 /// that was there, with a table of every change and its reason.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cleanslide correct mitoses --policy relabel --threshold 0.9\n  \
-cleanslide correct mitoses --run runs/robust --policy prune")]
+#[command(
+    after_help = "Examples:\n  cleanslide correct mitoses --policy relabel --threshold 0.9\n  \
+cleanslide correct mitoses --run runs/robust --policy prune"
+)]
 pub struct Correct {
     #[command(flatten)]
     dataset: DatasetArgument,
@@ -92,21 +94,29 @@ impl Correct {
         }
         let judged = match &self.run {
             Some(run) => from_run(context, &dataset, run, self.encoder.strict)?,
-            None => self.from_audit(context, &dataset)?,
+            None => self.judged_by_audit(context, &dataset)?,
         };
         let policy = match self.policy {
             PolicyName::Prune => Policy::Prune,
-            PolicyName::Relabel => Policy::Relabel { threshold: self.threshold },
+            PolicyName::Relabel => Policy::Relabel {
+                threshold: self.threshold,
+            },
             PolicyName::Soften => Policy::Soften,
             PolicyName::Weigh => Policy::Weigh,
         };
-        let summary =
-            apply(context, &mut dataset, &judged, self.filter.options(), policy, &self.name)?;
+        let summary = apply(
+            context,
+            &mut dataset,
+            &judged,
+            self.filter.options(),
+            policy,
+            &self.name,
+        )?;
         context.output.show(&summary)
     }
 
     /// Takes the predictions of the audit of these labels.
-    fn from_audit(&self, context: &Context, dataset: &Dataset) -> Result<JudgedLabels> {
+    fn judged_by_audit(&self, context: &Context, dataset: &Dataset) -> Result<JudgedLabels> {
         let labels = ImageLabels::load(dataset, self.labels.labels, self.labels.source.as_deref())?;
         let path = default_folder(dataset, &labels).join("predictions.csv");
         if !path.exists() {
@@ -117,15 +127,29 @@ impl Correct {
             .help("Run `cleanslide audit` on them first, or follow a run with `--run`."));
         }
         let predictions = Predictions::read(&path)?;
-        let rows: std::collections::BTreeMap<&str, usize> =
-            predictions.images.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
+        let rows: std::collections::BTreeMap<&str, usize> = predictions
+            .images
+            .iter()
+            .enumerate()
+            .map(|(row, id)| (id.as_str(), row))
+            .collect();
         let (_, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        let study =
-            Study::new(dataset, &embeddings, &labels, |image| rows.contains_key(image.id.as_str()))?;
-        let order: Vec<usize> =
-            study.images.iter().map(|&image| rows[dataset.images()[image].id.as_str()]).collect();
+        let study = Study::new(dataset, &embeddings, &labels, |image| {
+            rows.contains_key(image.id.as_str())
+        })?;
+        let order: Vec<usize> = study
+            .images
+            .iter()
+            .map(|&image| rows[dataset.images()[image].id.as_str()])
+            .collect();
         let probabilities = predictions.probabilities.select(Axis(0), &order);
-        Ok(JudgedLabels { labels, embeddings, study, probabilities, folds: Vec::new() })
+        Ok(JudgedLabels {
+            labels,
+            embeddings,
+            study,
+            probabilities,
+            folds: Vec::new(),
+        })
     }
 }
 
@@ -138,14 +162,25 @@ pub fn apply(
     policy: Policy,
     name: &str,
 ) -> Result<Summary> {
-    let JudgedLabels { labels, embeddings, study, probabilities, .. } = judged;
+    let JudgedLabels {
+        labels,
+        embeddings,
+        study,
+        probabilities,
+        ..
+    } = judged;
     if name == labels.source {
-        return Err(Failure::usage(format!("the corrected labels cannot be called `{name}` too"))
-            .help("Choose another name with `--name`."));
+        return Err(Failure::usage(format!(
+            "the corrected labels cannot be called `{name}` too"
+        ))
+        .help("Choose another name with `--name`."));
     }
     let audit = audit_study(study, embeddings, probabilities.view(), filter)?;
-    let given: Vec<ImageLabel> =
-        study.images.iter().filter_map(|&image| labels.labels[image].clone()).collect();
+    let given: Vec<ImageLabel> = study
+        .images
+        .iter()
+        .filter_map(|&image| labels.labels[image].clone())
+        .collect();
     let corrections = correct(&given, &audit.issues, probabilities.view(), policy);
 
     let mut corrected = labels.labels.clone();
@@ -174,7 +209,10 @@ pub fn apply(
             count(corrections.len(), "label"),
             labels.source
         )),
-        notes: vec![("changes.csv".into(), changes_table(dataset, study, &corrections))],
+        notes: vec![(
+            "changes.csv".into(),
+            changes_table(dataset, study, &corrections),
+        )],
     })?;
     Ok(Summary {
         dataset: dataset.folder().to_owned(),
@@ -183,12 +221,19 @@ pub fn apply(
         from: format!("{} of {}", labels.source, labels.version),
         checked: study.len(),
         changed: corrections.len(),
-        removed: corrections.iter().filter(|correction| correction.after.is_none()).count(),
+        removed: corrections
+            .iter()
+            .filter(|correction| correction.after.is_none())
+            .count(),
         relabelled: relabelled(dataset, &corrections),
     })
 }
 
-fn as_evidence(dataset: &Dataset, source: &str, labels: &[Option<ImageLabel>]) -> Result<Vec<Evidence>> {
+fn as_evidence(
+    dataset: &Dataset,
+    source: &str,
+    labels: &[Option<ImageLabel>],
+) -> Result<Vec<Evidence>> {
     let mut evidence = Vec::new();
     for (image, label) in dataset.images().iter().zip(labels) {
         let Some(label) = label else { continue };
@@ -215,16 +260,35 @@ fn changes_table(dataset: &Dataset, study: &Study, corrections: &[Correction]) -
         format!("{} {:.3}", classes.name(class), label.distribution[class])
     };
     to_csv(
-        &["image", "before", "after", "trust", "suggested", "suspicion", "reasons"],
+        &[
+            "image",
+            "before",
+            "after",
+            "trust",
+            "suggested",
+            "suspicion",
+            "reasons",
+        ],
         corrections.iter().map(|correction| {
-            let reasons: Vec<&str> =
-                correction.reasons.iter().map(|&reason| reason_text(reason)).collect();
+            let reasons: Vec<&str> = correction
+                .reasons
+                .iter()
+                .map(|&reason| reason_text(reason))
+                .collect();
             [
                 dataset.images()[study.images[correction.item]].id.clone(),
                 describe(&correction.before),
-                correction.after.as_ref().map_or_else(|| "unlabelled".into(), describe),
-                correction.after.as_ref().map_or_else(String::new, |label| format!("{:.3}", label.trust)),
-                correction.suggested.map_or_else(String::new, |class| classes.name(class)),
+                correction
+                    .after
+                    .as_ref()
+                    .map_or_else(|| "unlabelled".into(), describe),
+                correction
+                    .after
+                    .as_ref()
+                    .map_or_else(String::new, |label| format!("{:.3}", label.trust)),
+                correction
+                    .suggested
+                    .map_or_else(String::new, |class| classes.name(class)),
                 format!("{:.6}", correction.suspicion),
                 reasons.join("; "),
             ]
@@ -235,14 +299,19 @@ fn changes_table(dataset: &Dataset, study: &Study, corrections: &[Correction]) -
 fn relabelled(dataset: &Dataset, corrections: &[Correction]) -> Vec<(String, String, usize)> {
     let mut counts = std::collections::BTreeMap::new();
     for correction in corrections {
-        let Some(after) = &correction.after else { continue };
+        let Some(after) = &correction.after else {
+            continue;
+        };
         let pair = (correction.before.class(), after.class());
         if pair.0 != pair.1 {
             *counts.entry(pair).or_insert(0) += 1;
         }
     }
     let name = |class| dataset.classes().name(class);
-    counts.into_iter().map(|((from, to), number)| (name(from), name(to), number)).collect()
+    counts
+        .into_iter()
+        .map(|((from, to), number)| (name(from), name(to), number))
+        .collect()
 }
 
 impl Show for Summary {
@@ -265,7 +334,10 @@ impl Show for Summary {
             }
             lines.push(table.text());
         }
-        lines.push(format!("see every change: labels/{}/changes.csv", self.labels));
+        lines.push(format!(
+            "see every change: labels/{}/changes.csv",
+            self.labels
+        ));
         lines.join("\n")
     }
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, Evidence, Labels, NewVersion, Source, SourceKind, independent_units};
+use cleanslide_data::{
+    Dataset, Evidence, Labels, NewVersion, Source, SourceKind, independent_units,
+};
 use cleanslide_eval::{Bootstrap, Estimate, Groups, LabelPairs, PairedComparison};
 use cleanslide_learn::classify::Classifier;
 use cleanslide_learn::correct::Policy;
@@ -52,7 +54,7 @@ pub struct Demo {
 }
 
 /// The method that the demo sets against plain training.
-const ROBUST: &str = "elr";
+const ROBUST: &str = "gce";
 
 /// The annotator who labels in a hurry.
 const HASTY: &str = "annotator3";
@@ -89,8 +91,10 @@ struct Training {
 impl Demo {
     pub fn run(self, context: &Context) -> Result<()> {
         if self.out.exists() {
-            return Err(Failure::usage(format!("{} exists already", self.out.display()))
-                .help("Choose another folder with `--out`, or remove this one."));
+            return Err(
+                Failure::usage(format!("{} exists already", self.out.display()))
+                    .help("Choose another folder with `--out`, or remove this one."),
+            );
         }
         let start = Instant::now();
         let path = self.out.join("liver");
@@ -100,10 +104,26 @@ impl Demo {
             patches_per_case: self.patches,
             ..PatchClassification::default()
         };
-        step(context, 1, &format!("simulating {} of {} and three annotators", count(self.cases * self.patches, "image"), count(self.cases, "case")));
+        step(
+            context,
+            1,
+            &format!(
+                "simulating {} of {} and three annotators",
+                count(self.cases * self.patches, "image"),
+                count(self.cases, "case")
+            ),
+        );
         let mut dataset = simulate::simulate(context, &path, &task, false)?;
-        step(context, 2, "embedding the images (classical encoder: stain, texture, nuclei)");
-        let arguments = EncoderArguments { encoder: "classical".into(), crop: None, strict: true };
+        step(
+            context,
+            2,
+            "embedding the images (classical encoder: stain, texture, nuclei)",
+        );
+        let arguments = EncoderArguments {
+            encoder: "classical".into(),
+            crop: None,
+            strict: true,
+        };
         let (_, embeddings) = embed::embeddings(context, &dataset, &arguments)?;
         step(context, 3, "fusing the annotators (Dawid–Skene)");
         let consensus = fuse(context, &mut dataset)?;
@@ -113,12 +133,24 @@ impl Demo {
         let folder = default_folder(&dataset, &judged.labels);
         let (_, found) = audit::write(context, &dataset, &judged, filter, &folder)?;
         step(context, 5, "correcting it, as a new label version");
-        let policy = Policy::Relabel { threshold: THRESHOLD };
-        let corrected = correct::apply(context, &mut dataset, &judged, filter, policy, "corrected")?;
+        let policy = Policy::Relabel {
+            threshold: THRESHOLD,
+        };
+        let corrected =
+            correct::apply(context, &mut dataset, &judged, filter, policy, "corrected")?;
         let corrected = ImageLabels::load(&dataset, Some(corrected.labels.parse()?), None)?;
-        step(context, 6, &format!("training on {HASTY} alone, on the consensus and on its correction"));
+        step(
+            context,
+            6,
+            &format!("training on {HASTY} alone, on the consensus and on its correction"),
+        );
         let hasty = ImageLabels::load(&dataset, Some(consensus.version), Some(HASTY))?;
-        let trained = train(context, &dataset, &judged.embeddings, &[&hasty, &consensus, &corrected])?;
+        let trained = train(
+            context,
+            &dataset,
+            &judged.embeddings,
+            &[&hasty, &consensus, &corrected],
+        )?;
 
         // From here on, and only from here, the truth is read.
         let truth = Truth::of_dataset(&dataset, Some("truth"))?;
@@ -134,10 +166,23 @@ impl Demo {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let difference = known.compare(context, &trained[1].probabilities, &trained[0].probabilities)?;
+        let difference = known.compare(
+            context,
+            &trained[1].probabilities,
+            &trained[0].probabilities,
+        )?;
 
         let report = self.out.join("report.html");
-        let page = self.page(context, &dataset, &judged, &found, &known, &training, &trained, &difference)?;
+        let page = self.page(
+            context,
+            &dataset,
+            &judged,
+            &found,
+            &known,
+            &training,
+            &trained,
+            &difference,
+        )?;
         write_file(&report, render(&page).as_bytes())?;
         context.output.show(&Summary {
             folder: self.out,
@@ -151,7 +196,10 @@ impl Demo {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the page shows everything that the demo made")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the page shows everything that the demo made"
+    )]
     fn page(
         &self,
         context: &Context,
@@ -168,9 +216,16 @@ impl Demo {
         let units = independent_units(dataset.images());
         let all = dataset.labels(judged.labels.version)?;
         let name = "the consensus (Dawid–Skene)";
-        report.experts = page::experts(context, dataset, &all, &judged.labels.classes(), name, &units)?;
+        report.experts = page::experts(
+            context,
+            dataset,
+            &all,
+            &judged.labels.classes(),
+            name,
+            &units,
+        )?;
         report.suspicious = Some(page::suspicious(dataset, &judged.study, found));
-        report.noise = Some(page::noise("the consensus of three annotators", found));
+        report.noise = Some(page::noise("consensus labels", found));
         report.confusions = vec![page::joint_confusion(found, judged.study.len())];
         report.ranking = Some(ranking(context, judged, found, known)?);
         let mut settings: Vec<Setting> = Vec::new();
@@ -183,7 +238,10 @@ impl Demo {
             };
             match settings.last_mut() {
                 Some(last) if last.name == run.labels => last.methods.push(result),
-                _ => settings.push(Setting { name: run.labels.clone(), methods: vec![result] }),
+                _ => settings.push(Setting {
+                    name: run.labels.clone(),
+                    methods: vec![result],
+                }),
             }
         }
         report.comparison = Some(Comparison {
@@ -198,7 +256,9 @@ impl Demo {
         if let Some(run) = trained.last() {
             report.calibrations = vec![known.calibration(context, dataset, run)?];
         }
-        report.warnings.push("Simulated tissue: no figure here says anything about real tissue.".into());
+        report
+            .warnings
+            .push("Simulated tissue: no figure here says anything about real tissue.".into());
         Ok(report)
     }
 }
@@ -236,11 +296,22 @@ fn fuse(context: &Context, dataset: &mut Dataset) -> Result<ImageLabels> {
 }
 
 /// Predicts the labelled images out of sample, by a plain classifier.
-fn judge(context: &Context, dataset: &Dataset, embeddings: Embeddings, labels: &ImageLabels) -> Result<JudgedLabels> {
+fn judge(
+    context: &Context,
+    dataset: &Dataset,
+    embeddings: Embeddings,
+    labels: &ImageLabels,
+) -> Result<JudgedLabels> {
     let study = Study::new(dataset, &embeddings, labels, |_| true)?;
     let validation = crate::pipeline::CrossValidation::default();
     let (probabilities, folds) = crate::pipeline::predict_study(context, &study, &validation)?;
-    Ok(JudgedLabels { labels: labels.clone(), embeddings, study, probabilities, folds })
+    Ok(JudgedLabels {
+        labels: labels.clone(),
+        embeddings,
+        study,
+        probabilities,
+        folds,
+    })
 }
 
 /// One training: its labels, method, and predictions of all images out of sample.
@@ -258,25 +329,42 @@ fn train(
     labels: &[&ImageLabels],
 ) -> Result<Vec<Run>> {
     let units = independent_units(dataset.images());
-    let cases: Vec<usize> = embeddings.images.iter().map(|&image| units[image]).collect();
+    let cases: Vec<usize> = embeddings
+        .images
+        .iter()
+        .map(|&image| units[image])
+        .collect();
     let unknown = vec![None; cases.len()];
-    let mut rng = <rand_chacha::ChaCha8Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(context.seed);
+    let mut rng = <rand_chacha::ChaCha8Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(
+        context.seed,
+    );
     let query_folds = cleanslide_data::assign_folds(&cases, &unknown, DEFAULT_FOLDS, &mut rng)?;
     let plain = Classifier::default();
-    let robust = Classifier { method: method_by_name(ROBUST)?, ..Classifier::default() };
+    let robust = Classifier {
+        method: method_by_name(ROBUST)?,
+        ..Classifier::default()
+    };
     let mut runs = Vec::new();
     for (index, labels) in labels.iter().enumerate() {
         let study = Study::new(dataset, embeddings, labels, |_| true)?;
         let folds: Vec<usize> = study.rows.iter().map(|&row| query_folds[row]).collect();
-        let classifiers: &[(&'static str, &Classifier)] =
-            if index == 0 { &[("plain", &plain), (ROBUST, &robust)] } else { &[("plain", &plain)] };
+        let classifiers: &[(&'static str, &Classifier)] = if index == 0 {
+            &[("plain", &plain), (ROBUST, &robust)]
+        } else {
+            &[("plain", &plain)]
+        };
         for &(method, classifier) in classifiers {
             let mut classifier = classifier.clone();
             classifier.train.seed = context.seed;
             let features = embeddings.features.view();
-            let predicted = study.predict_held_out(&classifier, &folds, features, &query_folds, &|_, _| {})?;
+            let predicted =
+                study.predict_held_out(&classifier, &folds, features, &query_folds, &|_, _| {})?;
             let labels = labels.source.clone();
-            runs.push(Run { labels, method, probabilities: predicted.probabilities });
+            runs.push(Run {
+                labels,
+                method,
+                probabilities: predicted.probabilities,
+            });
         }
     }
     Ok(runs)
@@ -295,7 +383,8 @@ struct Known {
 
 impl Known {
     fn new(dataset: &Dataset, embeddings: &Embeddings, truth: &Truth) -> Self {
-        let (mut rows, mut images, mut classes, mut cases) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut images, mut classes, mut cases) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, &image) in embeddings.images.iter().enumerate() {
             if let Some(&(class, case)) = truth.images.get(&dataset.images()[image].id) {
                 rows.push(row);
@@ -304,24 +393,44 @@ impl Known {
                 cases.push(case);
             }
         }
-        Self { rows, images, truth: classes, cases, classes: dataset.classes().len() }
+        Self {
+            rows,
+            images,
+            truth: classes,
+            cases,
+            classes: dataset.classes().len(),
+        }
     }
 
     fn predicted(&self, probabilities: &Array2<f32>) -> Result<Vec<usize>> {
-        Ok(cleanslide_eval::most_probable(probabilities.select(Axis(0), &self.rows).view())?)
+        Ok(cleanslide_eval::most_probable(
+            probabilities.select(Axis(0), &self.rows).view(),
+        )?)
     }
 
-    fn balanced_accuracy(&self, context: &Context, probabilities: &Array2<f32>) -> Result<Estimate> {
+    fn balanced_accuracy(
+        &self,
+        context: &Context,
+        probabilities: &Array2<f32>,
+    ) -> Result<Estimate> {
         let pairs = LabelPairs::new(&self.truth, &self.predicted(probabilities)?, self.classes)?;
         let groups = Groups::new(&self.cases)?;
         Ok(bootstrap(context).estimate(&groups, |w| pairs.confusion(w)?.balanced_accuracy())?)
     }
 
-    fn compare(&self, context: &Context, first: &Array2<f32>, second: &Array2<f32>) -> Result<PairedComparison> {
+    fn compare(
+        &self,
+        context: &Context,
+        first: &Array2<f32>,
+        second: &Array2<f32>,
+    ) -> Result<PairedComparison> {
         let truth = [self.truth.as_slice(), &self.truth].concat();
         let both = concatenate(
             Axis(0),
-            &[first.select(Axis(0), &self.rows).view(), second.select(Axis(0), &self.rows).view()],
+            &[
+                first.select(Axis(0), &self.rows).view(),
+                second.select(Axis(0), &self.rows).view(),
+            ],
         )
         .map_err(|error| Failure::other(error.to_string()))?;
         let predicted = cleanslide_eval::most_probable(both.view())?;
@@ -339,7 +448,9 @@ impl Known {
             classes: dataset.classes(),
         };
         let measures = judged.measures(context.seed)?;
-        let error = measures.iter().find(|measure| measure.name == "expected calibration error");
+        let error = measures
+            .iter()
+            .find(|measure| measure.name == "expected calibration error");
         let nothing = cleanslide_report::number::Estimate::without_interval(f64::NAN);
         Ok(Calibration {
             classifier: format!("{}, trained on {}", run.method, run.labels),
@@ -353,7 +464,10 @@ impl Known {
 }
 
 fn bootstrap(context: &Context) -> Bootstrap {
-    Bootstrap { seed: context.seed, ..Bootstrap::default() }
+    Bootstrap {
+        seed: context.seed,
+        ..Bootstrap::default()
+    }
 }
 
 /// The share of wrong labels of each annotator, and of the label sets.
@@ -367,20 +481,32 @@ fn label_errors(
     for annotator in ["annotator1", "annotator2", HASTY] {
         all.push(ImageLabels::load(dataset, None, Some(annotator))?);
     }
-    all.iter().chain(sets.iter().copied()).map(|labels| wrong(context, known, labels)).collect()
+    all.iter()
+        .chain(sets.iter().copied())
+        .map(|labels| wrong(context, known, labels))
+        .collect()
 }
 
 fn wrong(context: &Context, known: &Known, labels: &ImageLabels) -> Result<LabelErrors> {
     let classes = labels.classes();
-    let items: Vec<usize> =
-        (0..known.images.len()).filter(|&item| classes[known.images[item]].is_some()).collect();
+    let items: Vec<usize> = (0..known.images.len())
+        .filter(|&item| classes[known.images[item]].is_some())
+        .collect();
     let truth: Vec<usize> = items.iter().map(|&item| known.truth[item]).collect();
-    let given: Vec<usize> = items.iter().filter_map(|&item| classes[known.images[item]]).collect();
+    let given: Vec<usize> = items
+        .iter()
+        .filter_map(|&item| classes[known.images[item]])
+        .collect();
     let cases: Vec<usize> = items.iter().map(|&item| known.cases[item]).collect();
     let pairs = LabelPairs::new(&truth, &given, known.classes)?;
     let groups = Groups::new(&cases)?;
-    let wrong = bootstrap(context).estimate(&groups, |w| Ok(1.0 - pairs.confusion(w)?.accuracy()?))?;
-    Ok(LabelErrors { labels: labels.source.clone(), labelled: items.len(), wrong })
+    let wrong =
+        bootstrap(context).estimate(&groups, |w| Ok(1.0 - pairs.confusion(w)?.accuracy()?))?;
+    Ok(LabelErrors {
+        labels: labels.source.clone(),
+        labelled: items.len(),
+        wrong,
+    })
 }
 
 /// How well suspicion ranks the labels that are really wrong.
@@ -390,8 +516,12 @@ fn ranking(
     found: &cleanslide_learn::label_audit::LabelAudit,
     known: &Known,
 ) -> Result<Ranking> {
-    let truth: std::collections::BTreeMap<usize, usize> =
-        known.images.iter().copied().zip(known.truth.iter().copied()).collect();
+    let truth: std::collections::BTreeMap<usize, usize> = known
+        .images
+        .iter()
+        .copied()
+        .zip(known.truth.iter().copied())
+        .collect();
     let (mut wrong, mut suspicion, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     for issue in &found.issues {
         if let Some(class) = truth.get(&judged.study.images[issue.item]) {
@@ -407,7 +537,11 @@ fn ranking(
         truth: "the consensus differs from the simulated truth".into(),
         errors: wrong.iter().filter(|&&wrong| wrong).count(),
         checked: wrong.len(),
-        curves: vec![page::precision_recall("suspicion", &wrong, page::estimate(&average_precision))],
+        curves: vec![page::precision_recall(
+            "suspicion",
+            &wrong,
+            page::estimate(&average_precision),
+        )],
     })
 }
 
@@ -423,7 +557,11 @@ impl Show for Summary {
         };
         let mut errors = TextTable::new(&["labels", "images", "wrong [95 % interval]"]);
         for line in &self.label_errors {
-            errors.row([line.labels.clone(), line.labelled.to_string(), percent(&line.wrong)]);
+            errors.row([
+                line.labels.clone(),
+                line.labelled.to_string(),
+                percent(&line.wrong),
+            ]);
         }
         let mut training =
             TextTable::new(&["trained on", "<method", "balanced accuracy [95 % interval]"]);

@@ -70,23 +70,39 @@ impl Diff {
             })
             .collect();
         let (old, new) = (self.old.to_string(), new.to_string());
-        context.output.show(&Summary { old, new, counts, changes, limit: self.limit })
+        context.output.show(&Summary {
+            old,
+            new,
+            counts,
+            changes,
+            limit: self.limit,
+        })
     }
 }
 
 /// What a piece of evidence says, in a few words.
 pub fn describe(piece: &Evidence, classes: &Classes) -> String {
     let names = |set: &std::collections::BTreeSet<usize>| {
-        set.iter().map(|&class| classes.name(class)).collect::<Vec<_>>().join(" or ")
+        set.iter()
+            .map(|&class| classes.name(class))
+            .collect::<Vec<_>>()
+            .join(" or ")
     };
     let objects = |number: usize, complete: bool| {
-        format!("{} objects{}", thousands(number), if complete { "" } else { ", not complete" })
+        format!(
+            "{} objects{}",
+            thousands(number),
+            if complete { "" } else { ", not complete" }
+        )
     };
     let said = match &piece.target {
         Target::Class(class) => classes.name(*class),
         Target::Distribution(probabilities) => {
             let parts = probabilities.iter().enumerate().filter(|(_, p)| **p > 0.0);
-            parts.map(|(class, p)| format!("{} {p:.2}", classes.name(class))).collect::<Vec<_>>().join(", ")
+            parts
+                .map(|(class, p)| format!("{} {p:.2}", classes.name(class)))
+                .collect::<Vec<_>>()
+                .join(", ")
         }
         Target::OneOf(set) => names(set),
         Target::NoneOf(set) => format!("not {}", names(set)),
@@ -94,14 +110,25 @@ pub fn describe(piece: &Evidence, classes: &Classes) -> String {
         Target::Points(found) => objects(found.objects.len(), found.complete),
         Target::Polygons(found) => objects(found.objects.len(), found.complete),
         Target::Instances { classes, .. } => objects(classes.len(), true),
-        Target::Dense(mask) | Target::Partial(mask) => format!("mask {}", &mask.hash[..8.min(mask.hash.len())]),
+        Target::Dense(mask) | Target::Partial(mask) => {
+            format!("mask {}", &mask.hash[..8.min(mask.hash.len())])
+        }
     };
-    if piece.trust.value() < 1.0 { format!("{said} (trust {:.2})", piece.trust.value()) } else { said }
+    if piece.trust.value() < 1.0 {
+        format!("{said} (trust {:.2})", piece.trust.value())
+    } else {
+        said
+    }
 }
 
 impl Show for Summary {
     fn text(&self) -> String {
-        let Counts { added, removed, changed, unchanged } = self.counts;
+        let Counts {
+            added,
+            removed,
+            changed,
+            unchanged,
+        } = self.counts;
         let mut lines = vec![format!(
             "{} → {}: {} added, {} changed, {} removed, {} unchanged",
             self.old,
@@ -114,13 +141,17 @@ impl Show for Summary {
         if !self.changes.is_empty() {
             let mut table = TextTable::new(&["item", "<source", "<before", "<after"]);
             for line in self.changes.iter().take(self.limit) {
-                table.row([&line.item, &line.source, &line.before, &line.after].map(String::as_str));
+                table
+                    .row([&line.item, &line.source, &line.before, &line.after].map(String::as_str));
             }
             lines.push(table.text());
         }
         if self.changes.len() > self.limit {
             let rest = self.changes.len() - self.limit;
-            lines.push(format!("  … and {} more; show them with --limit", thousands(rest)));
+            lines.push(format!(
+                "  … and {} more; show them with --limit",
+                thousands(rest)
+            ));
         }
         lines.join("\n")
     }

@@ -84,13 +84,20 @@ pub fn embeddings(
     arguments: &EncoderArguments,
 ) -> Result<(Box<dyn Encoder>, Embeddings)> {
     let encoder = open(&arguments.encoder, arguments.crop)?;
-    let settings = EmbedSettings { strict: arguments.strict, ..EmbedSettings::default() };
+    let settings = EmbedSettings {
+        strict: arguments.strict,
+        ..EmbedSettings::default()
+    };
     let bar = progress::bar("embedding images", dataset.images().len());
-    let result = embed(dataset, encoder.as_ref(), settings, |done, _| bar.set_position(done as u64));
+    let result = embed(dataset, encoder.as_ref(), settings, |done, _| {
+        bar.set_position(done as u64)
+    });
     bar.finish_and_clear();
     let embeddings = result?;
     for (notice, number) in &embeddings.notices {
-        context.output.warn(&format!("{} {}", count(*number, "image"), notice.text()));
+        context
+            .output
+            .warn(&format!("{} {}", count(*number, "image"), notice.text()));
     }
     const SHOWN: usize = 5;
     for problem in embeddings.problems.iter().take(SHOWN) {

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cleanslide_data::formats::{ClassColumns, read_class_table};
-use cleanslide_data::{Classes, Dataset, Family, Source, Table, Target, VersionId, independent_units};
-use cleanslide_eval::{Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights};
+use cleanslide_data::{
+    Classes, Dataset, Family, Source, Table, Target, VersionId, independent_units,
+};
+use cleanslide_eval::{
+    Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights,
+};
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::predictions::Predictions;
 use ndarray::{Array2, Axis};
@@ -22,11 +26,13 @@ use crate::text_table::TextTable;
 ///
 /// Intervals resample cases, not images, where TRUTH is a dataset that knows them.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cleanslide evaluate mitoses runs/robust --reference majority\n  \
+#[command(
+    after_help = "Examples:\n  cleanslide evaluate mitoses runs/robust --reference majority\n  \
 cleanslide evaluate mitoses v3 --reference majority\n  \
 cleanslide evaluate mitoses runs/robust --against runs/plain\n  \
 cleanslide evaluate mitoses mitoses/audits/v1-expert1/issues.csv --reference majority\n  \
-cleanslide evaluate truth.csv predictions.csv")]
+cleanslide evaluate truth.csv predictions.csv"
+)]
 pub struct Evaluate {
     /// What is true: a dataset with a reference, or a csv table with the columns image and class
     truth: PathBuf,
@@ -87,8 +93,10 @@ impl Truth {
                     .help("Keep a column apart on import with `--reference`, or measure against given labels with `--given SOURCE`."));
                 }
                 names => {
-                    return Err(Failure::usage("there are several references")
-                        .help(format!("Choose one with `--reference`: {}.", names.join(", "))));
+                    return Err(Failure::usage("there are several references").help(format!(
+                        "Choose one with `--reference`: {}.",
+                        names.join(", ")
+                    )));
                 }
             },
         };
@@ -114,7 +122,10 @@ impl Truth {
             .zip(labels.classes())
             .filter_map(|(image, class)| Some((image.id.clone(), class?)))
             .collect();
-        let name = format!("given labels of `{source}` in {}, which may be wrong", labels.version);
+        let name = format!(
+            "given labels of `{source}` in {}, which may be wrong",
+            labels.version
+        );
         Ok(Self::new(name, dataset, &classes))
     }
 
@@ -126,15 +137,27 @@ impl Truth {
             .zip(units)
             .filter_map(|(image, unit)| Some((image.id.clone(), (*classes.get(&image.id)?, unit))))
             .collect();
-        Self { name, classes: dataset.classes().clone(), images }
+        Self {
+            name,
+            classes: dataset.classes().clone(),
+            images,
+        }
     }
 
     fn of_table(path: &Path) -> Result<Self> {
-        let found =
-            read_class_table(path, &Source::expert("truth"), &ClassColumns::default(), None)?;
+        let found = read_class_table(
+            path,
+            &Source::expert("truth"),
+            &ClassColumns::default(),
+            None,
+        )?;
         let units = independent_units(&found.images);
-        let unit_of: BTreeMap<&str, usize> =
-            found.images.iter().zip(units).map(|(image, unit)| (image.id.as_str(), unit)).collect();
+        let unit_of: BTreeMap<&str, usize> = found
+            .images
+            .iter()
+            .zip(units)
+            .map(|(image, unit)| (image.id.as_str(), unit))
+            .collect();
         let images = found
             .evidence
             .iter()
@@ -146,7 +169,11 @@ impl Truth {
                 _ => None,
             })
             .collect();
-        Ok(Self { name: path.display().to_string(), classes: found.classes, images })
+        Ok(Self {
+            name: path.display().to_string(),
+            classes: found.classes,
+            images,
+        })
     }
 }
 
@@ -158,8 +185,11 @@ enum Judgement {
 
 impl Evaluate {
     pub fn run(self, context: &Context) -> Result<()> {
-        let dataset =
-            if self.truth.is_dir() { Some(context.open(&self.truth)?) } else { None };
+        let dataset = if self.truth.is_dir() {
+            Some(context.open(&self.truth)?)
+        } else {
+            None
+        };
         let truth = match (&dataset, &self.given) {
             (Some(dataset), Some(source)) => Truth::of_given(dataset, None, source)?,
             (Some(dataset), None) => Truth::of_dataset(dataset, self.reference.as_deref())?,
@@ -189,7 +219,12 @@ impl Evaluate {
             measures: first.measures,
             measures_against: second.map(|second| second.measures),
             difference_in_balanced_accuracy: difference,
-            confusion: confusion.counts().rows().into_iter().map(|row| row.to_vec()).collect(),
+            confusion: confusion
+                .counts()
+                .rows()
+                .into_iter()
+                .map(|row| row.to_vec())
+                .collect(),
             classes: truth.classes.names().to_vec(),
         })
     }
@@ -202,7 +237,9 @@ impl Evaluate {
         prediction: &str,
     ) -> Result<JudgedRun> {
         match self.read(dataset, prediction)? {
-            Judgement::Probabilities(predictions) => judge_probabilities(truth, &predictions, context.seed),
+            Judgement::Probabilities(predictions) => {
+                judge_probabilities(truth, &predictions, context.seed)
+            }
             Judgement::Labels(labels) => judge_labels(truth, &labels, context.seed),
         }
     }
@@ -210,7 +247,9 @@ impl Evaluate {
     fn read(&self, dataset: Option<&Dataset>, prediction: &str) -> Result<Judgement> {
         let path = Path::new(prediction);
         if path.is_dir() {
-            return Ok(Judgement::Probabilities(Predictions::read(&path.join("predictions.csv"))?));
+            return Ok(Judgement::Probabilities(Predictions::read(
+                &path.join("predictions.csv"),
+            )?));
         }
         if path.is_file() {
             return Ok(Judgement::Probabilities(Predictions::read(path)?));
@@ -221,11 +260,14 @@ impl Evaluate {
                 let classes = labels.classes();
                 let labelled = dataset.images().iter().zip(classes);
                 Ok(Judgement::Labels(
-                    labelled.filter_map(|(image, class)| Some((image.id.clone(), class?))).collect(),
+                    labelled
+                        .filter_map(|(image, class)| Some((image.id.clone(), class?)))
+                        .collect(),
                 ))
             }
-            _ => Err(Failure::input(format!("{prediction} does not exist"))
-                .help("Give a run folder, a csv table of predictions, or a label version such as v2.")),
+            _ => Err(Failure::input(format!("{prediction} does not exist")).help(
+                "Give a run folder, a csv table of predictions, or a label version such as v2.",
+            )),
         }
     }
 }
@@ -251,7 +293,10 @@ fn judge_probabilities(truth: &Truth, predictions: &Predictions, seed: u64) -> R
     let rows: Vec<usize> = (0..predictions.images.len())
         .filter(|&row| truth.images.contains_key(&predictions.images[row]))
         .collect();
-    let ids: Vec<String> = rows.iter().map(|&row| predictions.images[row].clone()).collect();
+    let ids: Vec<String> = rows
+        .iter()
+        .map(|&row| predictions.images[row].clone())
+        .collect();
     let (classes, cases) = aligned(truth, &ids)?;
     let probabilities: Array2<f32> = predictions.probabilities.select(Axis(0), &rows);
     let judged = Judged {
@@ -273,7 +318,11 @@ fn judge_probabilities(truth: &Truth, predictions: &Predictions, seed: u64) -> R
 }
 
 fn judge_labels(truth: &Truth, labels: &BTreeMap<String, usize>, seed: u64) -> Result<JudgedRun> {
-    let ids: Vec<String> = labels.keys().filter(|id| truth.images.contains_key(*id)).cloned().collect();
+    let ids: Vec<String> = labels
+        .keys()
+        .filter(|id| truth.images.contains_key(*id))
+        .cloned()
+        .collect();
     let (classes, cases) = aligned(truth, &ids)?;
     let predicted: Vec<usize> = ids.iter().map(|id| labels[id]).collect();
     Ok(JudgedRun {
@@ -288,23 +337,38 @@ fn judge_labels(truth: &Truth, labels: &BTreeMap<String, usize>, seed: u64) -> R
 
 fn aligned(truth: &Truth, ids: &[String]) -> Result<(Vec<usize>, Vec<usize>)> {
     if ids.is_empty() {
-        return Err(Failure::input(format!("no image is both in the predictions and in the {}", truth.name))
-            .help("The ids of the images must be the same on both sides."));
+        return Err(Failure::input(format!(
+            "no image is both in the predictions and in the {}",
+            truth.name
+        ))
+        .help("The ids of the images must be the same on both sides."));
     }
     Ok(ids.iter().map(|id| truth.images[id]).unzip())
 }
 
-fn compare(first: &JudgedRun, second: &JudgedRun, classes: usize, seed: u64) -> Result<PairedComparison> {
+fn compare(
+    first: &JudgedRun,
+    second: &JudgedRun,
+    classes: usize,
+    seed: u64,
+) -> Result<PairedComparison> {
     if first.ids != second.ids {
-        return Err(Failure::input("the two predictions are not about the same images, in the same order")
-            .help("Compare runs on the same dataset."));
+        return Err(Failure::input(
+            "the two predictions are not about the same images, in the same order",
+        )
+        .help("Compare runs on the same dataset."));
     }
     let truth = [first.truth.as_slice(), &second.truth].concat();
     let predicted = [first.predicted.as_slice(), &second.predicted].concat();
     let both = LabelPairs::new(&truth, &predicted, classes)?;
-    let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+    let bootstrap = Bootstrap {
+        seed,
+        ..Bootstrap::default()
+    };
     let groups = Groups::new(&first.cases)?;
-    Ok(bootstrap.compare(&groups, |weights| both.confusion(weights)?.balanced_accuracy())?)
+    Ok(bootstrap.compare(&groups, |weights| {
+        both.confusion(weights)?.balanced_accuracy()
+    })?)
 }
 
 /// How well an audit ranks the labels that are really wrong.
@@ -330,10 +394,14 @@ fn rank_issues(path: &Path, truth: &Truth, seed: u64) -> Result<Option<RankedIss
     }
     let table = Table::read(path)?;
     let columns = ["image", "given", "suspicion"].map(|name| table.find(name));
-    let [Some(image), Some(given), Some(suspicion)] = columns else { return Ok(None) };
+    let [Some(image), Some(given), Some(suspicion)] = columns else {
+        return Ok(None);
+    };
     let (mut wrong, mut scores, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     for row in table.rows() {
-        let Some(&(class, case)) = truth.images.get(row.get(image)) else { continue };
+        let Some(&(class, case)) = truth.images.get(row.get(image)) else {
+            continue;
+        };
         wrong.push(truth.classes.index(row.get(given))? != class);
         let score: f64 = row
             .get(suspicion)
@@ -351,7 +419,10 @@ fn rank_issues(path: &Path, truth: &Truth, seed: u64) -> Result<Option<RankedIss
     }
     let ranking = Ranking::new(&wrong, &scores)?;
     let groups = Groups::new(&cases)?;
-    let bootstrap = Bootstrap { seed, ..Bootstrap::default() };
+    let bootstrap = Bootstrap {
+        seed,
+        ..Bootstrap::default()
+    };
     let errors = wrong.iter().filter(|&&wrong| wrong).count();
     Ok(Some(RankedIssues {
         truth: truth.name.clone(),
@@ -369,8 +440,14 @@ fn rank_issues(path: &Path, truth: &Truth, seed: u64) -> Result<Option<RankedIss
 impl Show for RankedIssues {
     fn text(&self) -> String {
         let mut table = TextTable::new(&["measure", "value [95 % interval]"]);
-        table.row(["average precision".to_owned(), format!("{:.3}", self.average_precision)]);
-        table.row(["  of a random order".to_owned(), format!("{:.3}", self.chance)]);
+        table.row([
+            "average precision".to_owned(),
+            format!("{:.3}", self.average_precision),
+        ]);
+        table.row([
+            "  of a random order".to_owned(),
+            format!("{:.3}", self.chance),
+        ]);
         table.row(["AUROC".to_owned(), format!("{:.3}", self.auroc)]);
         let among = format!("wrong among the first {}", thousands(self.wrong));
         table.row([among, format!("{:.3}", self.precision_among_first)]);
@@ -396,11 +473,17 @@ impl Show for Summary {
             count(self.cases, "independent case")
         )];
         if self.without_truth > 0 {
-            lines.push(format!("{} without truth left out", count(self.without_truth, "image")));
+            lines.push(format!(
+                "{} without truth left out",
+                count(self.without_truth, "image")
+            ));
         }
         match (&self.against, &self.measures_against) {
             (Some(other), Some(measures)) => {
-                lines.push(table(&[&self.prediction, other], &[&self.measures, measures]));
+                lines.push(table(
+                    &[&self.prediction, other],
+                    &[&self.measures, measures],
+                ));
             }
             _ => lines.push(table(&["value"], &[&self.measures])),
         }

@@ -38,24 +38,37 @@ struct Summary {
 impl Export {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
-        let labels = ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
+        let labels =
+            ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
         let classes = dataset.classes();
-        let probabilities: Vec<String> =
-            classes.names().iter().map(|name| format!("probability {name}")).collect();
+        let probabilities: Vec<String> = classes
+            .names()
+            .iter()
+            .map(|name| format!("probability {name}"))
+            .collect();
         let mut header = vec!["image", "path", "case", "slide", "class", "trust"];
         header.extend(probabilities.iter().map(String::as_str));
-        let rows = dataset.images().iter().zip(&labels.labels).map(|(image, label)| {
-            let mut row = vec![image.id.clone(), image.path.clone(), image.case.clone(), image.slide.clone()];
-            match label {
-                Some(label) => {
-                    row.push(classes.name(label.class()));
-                    row.push(label.trust.to_string());
-                    row.extend(label.distribution.iter().map(f32::to_string));
+        let rows = dataset
+            .images()
+            .iter()
+            .zip(&labels.labels)
+            .map(|(image, label)| {
+                let mut row = vec![
+                    image.id.clone(),
+                    image.path.clone(),
+                    image.case.clone(),
+                    image.slide.clone(),
+                ];
+                match label {
+                    Some(label) => {
+                        row.push(classes.name(label.class()));
+                        row.push(label.trust.to_string());
+                        row.extend(label.distribution.iter().map(f32::to_string));
+                    }
+                    None => row.resize(header.len(), String::new()),
                 }
-                None => row.resize(header.len(), String::new()),
-            }
-            row
-        });
+                row
+            });
         write_file(&self.table, &to_csv(&header, rows))?;
         let labelled = labels.labels.iter().flatten().count();
         context.output.show(&Summary {

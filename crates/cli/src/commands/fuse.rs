@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::{
-    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust, VersionId,
-    Votes,
+    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust,
+    VersionId, Votes,
 };
 use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
 use cleanslide_weak::fusion::{
@@ -133,8 +133,10 @@ impl Fuse {
             parent: Some(parent),
             produced: Some(id.clone()),
             labels,
-            provenance: context
-                .provenance(format!("fused {} by {id}", count(annotators.len(), "annotator"))),
+            provenance: context.provenance(format!(
+                "fused {} by {id}",
+                count(annotators.len(), "annotator")
+            )),
             notes: Vec::new(),
         })?;
         let labelled = consensus.labels.iter().flatten().count();
@@ -159,7 +161,9 @@ impl Fuse {
                 .manifest()
                 .sources
                 .iter()
-                .filter(|source| source.kind == SourceKind::Expert && known.contains(&source.id.as_str()))
+                .filter(|source| {
+                    source.kind == SourceKind::Expert && known.contains(&source.id.as_str())
+                })
                 .map(|source| source.id.clone())
                 .collect(),
         };
@@ -172,7 +176,10 @@ impl Fuse {
                 "there is nothing to fuse: {} of kind expert",
                 count(chosen.len(), "source")
             ))
-            .help(format!("Name sources with `--annotators`. There are: {}.", known.join(", "))));
+            .help(format!(
+                "Name sources with `--annotators`. There are: {}.",
+                known.join(", ")
+            )));
         }
         Ok(chosen)
     }
@@ -186,13 +193,26 @@ impl Fuse {
             Rule::Mace => "mace",
             Rule::Crowdlab => "crowdlab",
         };
-        Source { id: id.into(), kind: SourceKind::Algorithm, description: "consensus of annotators".into() }
+        Source {
+            id: id.into(),
+            kind: SourceKind::Algorithm,
+            description: "consensus of annotators".into(),
+        }
     }
 
-    fn fuse(&self, context: &Context, dataset: &Dataset, votes: &Votes, version: VersionId) -> Result<Consensus> {
+    fn fuse(
+        &self,
+        context: &Context,
+        dataset: &Dataset,
+        votes: &Votes,
+        version: VersionId,
+    ) -> Result<Consensus> {
         let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
         Ok(match self.rule {
-            Rule::Majority => Majority { tie: self.tie(context.seed) }.fuse(votes)?,
+            Rule::Majority => Majority {
+                tie: self.tie(context.seed),
+            }
+            .fuse(votes)?,
             Rule::DawidSkene => DawidSkene::default().fuse(votes)?,
             Rule::OneCoin => OneCoin::default().fuse(votes)?,
             Rule::Glad => Glad::default().fuse(votes)?,
@@ -220,7 +240,10 @@ impl Fuse {
         votes: &Votes,
         version: VersionId,
     ) -> Result<Consensus> {
-        let majority = Majority { tie: Tie::MostReliable }.fuse(votes)?;
+        let majority = Majority {
+            tie: Tie::MostReliable,
+        }
+        .fuse(votes)?;
         let labels = ImageLabels {
             version,
             source: "majority".into(),
@@ -237,17 +260,29 @@ impl Fuse {
                 .collect(),
         };
         let (_, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        let predicted =
-            out_of_sample(context, dataset, &embeddings, &labels, &CrossValidation::default())?;
+        let predicted = out_of_sample(
+            context,
+            dataset,
+            &embeddings,
+            &labels,
+            &CrossValidation::default(),
+        )?;
         // Images without embedding or vote have no out-of-sample probability; where somebody voted,
         // the model then knows nothing: every class is equally likely.
         let classes = dataset.classes().len();
         let mut probabilities =
             ndarray::Array2::from_elem((votes.items(), classes), 1.0 / classes as f32);
-        for (&image, row) in predicted.images.iter().zip(predicted.probabilities.axis_iter(Axis(0))) {
+        for (&image, row) in predicted
+            .images
+            .iter()
+            .zip(predicted.probabilities.axis_iter(Axis(0)))
+        {
             probabilities.row_mut(image).assign(&row);
         }
-        let crowdlab = Crowdlab { seed: context.seed, ..Crowdlab::default() };
+        let crowdlab = Crowdlab {
+            seed: context.seed,
+            ..Crowdlab::default()
+        };
         Ok(crowdlab.fuse(votes, probabilities.view())?.consensus)
     }
 
@@ -259,15 +294,28 @@ impl Fuse {
     ) -> Result<Vec<Evidence>> {
         let mut evidence = Vec::new();
         for (item, image) in dataset.images().iter().enumerate() {
-            let Some(class) = consensus.label(item) else { continue };
+            let Some(class) = consensus.label(item) else {
+                continue;
+            };
             let posterior = consensus.posterior.row(item);
             let (target, trust) = if self.soft {
-                (Target::Distribution(posterior.iter().map(|&p| p as f32).collect()), Trust::FULL)
+                (
+                    Target::Distribution(posterior.iter().map(|&p| p as f32).collect()),
+                    Trust::FULL,
+                )
             } else {
-                (Target::Class(class), Trust::new((posterior[class] as f32).clamp(0.0, 1.0))?)
+                (
+                    Target::Class(class),
+                    Trust::new((posterior[class] as f32).clamp(0.0, 1.0))?,
+                )
             };
             let scope = Scope::Image(image.id.clone());
-            evidence.push(Evidence { source: source.to_owned(), scope, target, trust });
+            evidence.push(Evidence {
+                source: source.to_owned(),
+                scope,
+                target,
+                trust,
+            });
         }
         Ok(evidence)
     }
@@ -279,14 +327,18 @@ fn annotator_lines(names: &[String], votes: &Votes, consensus: &Consensus) -> Ve
         .enumerate()
         .map(|(annotator, name)| {
             let said = votes.by(annotator);
-            let both: Vec<(usize, usize)> =
-                said.iter().zip(&consensus.labels).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
+            let both: Vec<(usize, usize)> = said
+                .iter()
+                .zip(&consensus.labels)
+                .filter_map(|(a, b)| Some(((*a)?, (*b)?)))
+                .collect();
             let agree = both.iter().filter(|(a, b)| a == b).count();
             AnnotatorLine {
                 annotator: name.clone(),
                 labels: said.iter().flatten().count(),
                 agreement: (!both.is_empty()).then(|| agree as f64 / both.len() as f64),
-                reliability: reliability(&consensus.reliability, annotator).filter(|value| value.is_finite()),
+                reliability: reliability(&consensus.reliability, annotator)
+                    .filter(|value| value.is_finite()),
             }
         })
         .collect()
@@ -295,12 +347,17 @@ fn annotator_lines(names: &[String], votes: &Votes, consensus: &Consensus) -> Ve
 /// One figure per annotator, in the terms of the rule.
 fn reliability(reliability: &Reliability, annotator: usize) -> Option<f64> {
     match reliability {
-        Reliability::Agreement(values) | Reliability::Accuracy(values) | Reliability::Quality(values) => {
-            values.get(annotator).copied()
-        }
+        Reliability::Agreement(values)
+        | Reliability::Accuracy(values)
+        | Reliability::Quality(values) => values.get(annotator).copied(),
         Reliability::Confusion(matrices) => {
             let matrix = matrices.index_axis(Axis(0), annotator);
-            let diagonal: Vec<f64> = matrix.diag().iter().copied().filter(|p| p.is_finite()).collect();
+            let diagonal: Vec<f64> = matrix
+                .diag()
+                .iter()
+                .copied()
+                .filter(|p| p.is_finite())
+                .collect();
             Some(diagonal.iter().sum::<f64>() / diagonal.len() as f64)
         }
         Reliability::Ability { ability, .. } => ability.get(annotator).copied(),
@@ -323,13 +380,15 @@ fn measure(reliability: &Reliability) -> &'static str {
 
 impl Show for Summary {
     fn text(&self) -> String {
-        let mut table = TextTable::new(&["annotator", "labels", "agrees with consensus", self.measure]);
+        let mut table =
+            TextTable::new(&["annotator", "labels", "agrees with consensus", self.measure]);
         for line in &self.annotators {
             table.row([
                 line.annotator.clone(),
                 thousands(line.labels),
                 line.agreement.map_or_else(|| "–".into(), percent),
-                line.reliability.map_or_else(|| "–".into(), |value| format!("{value:.3}")),
+                line.reliability
+                    .map_or_else(|| "–".into(), |value| format!("{value:.3}")),
             ]);
         }
         let mut text = format!(
@@ -342,7 +401,10 @@ impl Show for Summary {
             table.text()
         );
         if !self.converged {
-            text.push_str(&format!("\nwarning: not converged after {} iterations", self.iterations));
+            text.push_str(&format!(
+                "\nwarning: not converged after {} iterations",
+                self.iterations
+            ));
         }
         text
     }

@@ -20,8 +20,10 @@ use crate::output::{Show, count};
 /// Images stay where they are; the dataset names them. If DATASET exists already, the labels are
 /// added to it as a new label version.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
-cleanslide import votes votes.csv mitoses --annotators anna,ben,carla --reference majority")]
+#[command(
+    after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
+cleanslide import votes votes.csv mitoses --annotators anna,ben,carla --reference majority"
+)]
 pub struct Import {
     #[command(subcommand)]
     what: What,
@@ -30,8 +32,10 @@ pub struct Import {
 #[derive(Debug, Subcommand)]
 enum What {
     /// One class per image: a folder per class, or a csv table
-    #[command(after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
-cleanslide import classes labels.csv liver --class-column diagnosis --source registry")]
+    #[command(
+        after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
+cleanslide import classes labels.csv liver --class-column diagnosis --source registry"
+    )]
     Classes(Classes),
     /// Votes of several annotators: a csv table with one column per annotator, empty where an
     /// annotator did not label
@@ -116,14 +120,21 @@ impl Show for Summary {
             "{}: {}{}, {} of {} by {}, as {}",
             self.dataset.display(),
             count(self.images, "image"),
-            if self.cases > 0 { format!(" of {}", count(self.cases, "case")) } else { String::new() },
+            if self.cases > 0 {
+                format!(" of {}", count(self.cases, "case"))
+            } else {
+                String::new()
+            },
             count(self.pieces_of_evidence, "label"),
             self.classes.join(" / "),
             self.sources.join(", "),
             self.labels,
         )];
         if self.unlabelled_images > 0 {
-            lines.push(format!("{} nobody labelled", count(self.unlabelled_images, "image")));
+            lines.push(format!(
+                "{} nobody labelled",
+                count(self.unlabelled_images, "image")
+            ));
         }
         for reference in &self.references {
             lines.push(format!("`{reference}` is kept apart, for evaluation only"));
@@ -143,7 +154,10 @@ impl Import {
                     Kind::Diagnosis => SourceKind::Diagnosis,
                     Kind::Model => SourceKind::Model,
                 };
-                let source = Source { kind, ..Source::expert(arguments.source) };
+                let source = Source {
+                    kind,
+                    ..Source::expert(arguments.source)
+                };
                 let shared = arguments.shared;
                 let imported = if arguments.input.is_dir() {
                     read_class_folders(&arguments.input, &source, shared.classes.as_deref())?
@@ -153,7 +167,12 @@ impl Import {
                         class: arguments.class_column,
                         reference: shared.reference.clone(),
                     };
-                    read_class_table(&arguments.input, &source, &columns, shared.classes.as_deref())?
+                    read_class_table(
+                        &arguments.input,
+                        &source,
+                        &columns,
+                        shared.classes.as_deref(),
+                    )?
                 };
                 (imported, arguments.dataset, shared, arguments.input)
             }
@@ -201,10 +220,17 @@ fn store(
     } else {
         create(folder, &imported, provenance)?
     };
-    let labelled: std::collections::BTreeSet<&str> =
-        imported.evidence.iter().map(|piece| piece.scope.item()).collect();
-    let cases: std::collections::BTreeSet<&str> =
-        imported.images.iter().map(|image| image.case.as_str()).filter(|case| !case.is_empty()).collect();
+    let labelled: std::collections::BTreeSet<&str> = imported
+        .evidence
+        .iter()
+        .map(|piece| piece.scope.item())
+        .collect();
+    let cases: std::collections::BTreeSet<&str> = imported
+        .images
+        .iter()
+        .map(|image| image.case.as_str())
+        .filter(|case| !case.is_empty())
+        .collect();
     Ok(Summary {
         dataset: folder.to_owned(),
         labels: dataset.latest()?.to_string(),
@@ -212,14 +238,26 @@ fn store(
         missing_images: missing,
         cases: cases.len(),
         classes: imported.classes.names().to_vec(),
-        sources: imported.sources.iter().map(|source| source.id.clone()).collect(),
+        sources: imported
+            .sources
+            .iter()
+            .map(|source| source.id.clone())
+            .collect(),
         pieces_of_evidence: imported.evidence.len(),
         unlabelled_images: imported.images.len() - labelled.len(),
-        references: imported.references.iter().map(|(name, _)| name.clone()).collect(),
+        references: imported
+            .references
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect(),
     })
 }
 
-fn create(folder: &Path, imported: &Imported, provenance: cleanslide_data::Provenance) -> Result<Dataset> {
+fn create(
+    folder: &Path,
+    imported: &Imported,
+    provenance: cleanslide_data::Provenance,
+) -> Result<Dataset> {
     let manifest = Manifest {
         format: FORMAT,
         task: Task::Classification,
@@ -236,8 +274,20 @@ fn create(folder: &Path, imported: &Imported, provenance: cleanslide_data::Prove
         [only] => Some(only.id.clone()),
         _ => None,
     };
-    let first = NewVersion { parent: None, produced, labels, provenance, notes: Vec::new() };
-    Ok(Dataset::create(folder, manifest, imported.images.clone(), Some(first), &references)?)
+    let first = NewVersion {
+        parent: None,
+        produced,
+        labels,
+        provenance,
+        notes: Vec::new(),
+    };
+    Ok(Dataset::create(
+        folder,
+        manifest,
+        imported.images.clone(),
+        Some(first),
+        &references,
+    )?)
 }
 
 /// Adds labels, and images that are new, to a dataset that exists.
@@ -278,18 +328,28 @@ fn add_to(
         dataset.add_reference(name, &Reference::new(labels))?;
     }
     let parent = Some(parent);
-    dataset.add_version(NewVersion { parent, produced: None, labels, provenance, notes: Vec::new() })?;
+    dataset.add_version(NewVersion {
+        parent,
+        produced: None,
+        labels,
+        provenance,
+        notes: Vec::new(),
+    })?;
     Ok(dataset)
 }
 
 fn cases_from_ids(images: &mut [ImageRecord], pattern: &str) -> Result<()> {
-    let regex = regex_lite::Regex::new(pattern)
-        .map_err(|error| Failure::usage(format!("`{pattern}` is not a regular expression: {error}")))?;
+    let regex = regex_lite::Regex::new(pattern).map_err(|error| {
+        Failure::usage(format!("`{pattern}` is not a regular expression: {error}"))
+    })?;
     for image in images {
         let case = regex.captures(&image.id).and_then(|found| found.get(1));
         let Some(case) = case else {
-            return Err(Failure::usage(format!("`{pattern}` finds no case in the id `{}`", image.id))
-                .help("The pattern needs one group in parentheses, such as '^([^_]+)_'."));
+            return Err(Failure::usage(format!(
+                "`{pattern}` finds no case in the id `{}`",
+                image.id
+            ))
+            .help("The pattern needs one group in parentheses, such as '^([^_]+)_'."));
         };
         image.case = case.as_str().to_owned();
     }
@@ -307,7 +367,11 @@ fn leave_out_missing(context: &Context, imported: &mut Imported, input: &Path) -
     let Some(first) = missing.first() else {
         return Ok(0);
     };
-    let path = imported.images.iter().find(|image| image.id == *first).map(|image| image.path.clone());
+    let path = imported
+        .images
+        .iter()
+        .find(|image| image.id == *first)
+        .map(|image| image.path.clone());
     let path = path.unwrap_or_default();
     if missing.len() == imported.images.len() {
         return Err(Failure::input(format!(
@@ -322,7 +386,9 @@ fn leave_out_missing(context: &Context, imported: &mut Imported, input: &Path) -
         count(missing.len(), "image")
     ));
     imported.images.retain(|image| !missing.contains(&image.id));
-    imported.evidence.retain(|piece| !missing.contains(piece.scope.item()));
+    imported
+        .evidence
+        .retain(|piece| !missing.contains(piece.scope.item()));
     for (_, evidence) in &mut imported.references {
         evidence.retain(|piece| !missing.contains(piece.scope.item()));
     }
@@ -332,8 +398,12 @@ fn leave_out_missing(context: &Context, imported: &mut Imported, input: &Path) -
 /// A class whose images all come from one case can be trained on or tested on, never both.
 fn warn_of_lonely_classes(context: &Context, imported: &Imported) {
     let units = cleanslide_data::independent_units(&imported.images);
-    let unit_of: std::collections::BTreeMap<&str, usize> =
-        imported.images.iter().zip(&units).map(|(image, &unit)| (image.id.as_str(), unit)).collect();
+    let unit_of: std::collections::BTreeMap<&str, usize> = imported
+        .images
+        .iter()
+        .zip(&units)
+        .map(|(image, &unit)| (image.id.as_str(), unit))
+        .collect();
     for (class, name) in imported.classes.names().iter().enumerate() {
         let cases: std::collections::BTreeSet<usize> = imported
             .evidence
@@ -355,8 +425,9 @@ fn warn_of_lonely_classes(context: &Context, imported: &Imported) {
 /// can be moved together.
 fn relate_paths(images: &mut [ImageRecord], folder: &Path) -> Result<()> {
     let absolute = |path: &Path| {
-        std::path::absolute(path)
-            .map_err(|error| Failure::environment(format!("failed to find {}: {error}", path.display())))
+        std::path::absolute(path).map_err(|error| {
+            Failure::environment(format!("failed to find {}: {error}", path.display()))
+        })
     };
     let base = absolute(folder)?;
     for image in images {
@@ -367,14 +438,22 @@ fn relate_paths(images: &mut [ImageRecord], folder: &Path) -> Result<()> {
 }
 
 fn relative(path: &Path, base: &Path) -> PathBuf {
-    let shared = path.components().zip(base.components()).take_while(|(a, b)| a == b).count();
+    let shared = path
+        .components()
+        .zip(base.components())
+        .take_while(|(a, b)| a == b)
+        .count();
     // Paths that share no more than the root are on different disks, or might as well be.
     if shared < 2 {
         return path.to_owned();
     }
     let up = base.components().skip(shared).map(|_| "..");
     up.map(PathBuf::from)
-        .chain(path.components().skip(shared).map(|part| PathBuf::from(part.as_os_str())))
+        .chain(
+            path.components()
+                .skip(shared)
+                .map(|part| PathBuf::from(part.as_os_str())),
+        )
         .collect()
 }
 
@@ -385,8 +464,17 @@ mod tests {
     #[test]
     fn paths_are_relative_where_that_helps() {
         let case = |path: &str, base: &str| relative(Path::new(path), Path::new(base));
-        assert_eq!(case("/lab/liver/a.png", "/lab/sets/liver"), Path::new("../../liver/a.png"));
-        assert_eq!(case("/lab/sets/liver/a.png", "/lab/sets/liver"), Path::new("a.png"));
-        assert_eq!(case("/other/a.png", "/lab/liver"), Path::new("/other/a.png"));
+        assert_eq!(
+            case("/lab/liver/a.png", "/lab/sets/liver"),
+            Path::new("../../liver/a.png")
+        );
+        assert_eq!(
+            case("/lab/sets/liver/a.png", "/lab/sets/liver"),
+            Path::new("a.png")
+        );
+        assert_eq!(
+            case("/other/a.png", "/lab/liver"),
+            Path::new("/other/a.png")
+        );
     }
 }

@@ -25,9 +25,11 @@ use crate::text_table::TextTable;
 /// The noisy labels are a new version with a source of their own; the labels before become a
 /// reference, for evaluation only.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cleanslide inject uniform liver --rate 0.3\n  \
+#[command(
+    after_help = "Examples:\n  cleanslide inject uniform liver --rate 0.3\n  \
 cleanslide inject asymmetric liver --flip tumour:hepatocytes=0.4\n  \
-cleanslide inject difficult liver --rate 0.2 --difficulty difficulty.csv")]
+cleanslide inject difficult liver --rate 0.2 --difficulty difficulty.csv"
+)]
 pub struct Inject {
     #[command(subcommand)]
     kind: Kind,
@@ -98,14 +100,20 @@ struct Summary {
 impl Inject {
     pub fn run(self, context: &Context) -> Result<()> {
         let shared = match &self.kind {
-            Kind::Uniform { shared, .. } | Kind::Asymmetric { shared, .. } | Kind::Difficult { shared, .. } => {
-                shared
-            }
+            Kind::Uniform { shared, .. }
+            | Kind::Asymmetric { shared, .. }
+            | Kind::Difficult { shared, .. } => shared,
         };
         let mut dataset = context.open(&shared.dataset.dataset)?;
-        let labels = ImageLabels::load(&dataset, shared.labels.labels, shared.labels.source.as_deref())?;
+        let labels = ImageLabels::load(
+            &dataset,
+            shared.labels.labels,
+            shared.labels.source.as_deref(),
+        )?;
         let given = labels.classes();
-        let labelled: Vec<usize> = (0..given.len()).filter(|&image| given[image].is_some()).collect();
+        let labelled: Vec<usize> = (0..given.len())
+            .filter(|&image| given[image].is_some())
+            .collect();
         let truth: Vec<usize> = given.iter().copied().flatten().collect();
         let noisy = self.inject(context, &dataset, &labelled, &truth)?;
         store(context, &mut dataset, &labels, &labelled, &noisy, shared)
@@ -121,16 +129,37 @@ impl Inject {
         let classes = dataset.classes();
         let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
         Ok(match &self.kind {
-            Kind::Uniform { rate, .. } => uniform(truth, classes.len(), *rate, Uniform::Anywhere, &mut rng)?,
+            Kind::Uniform { rate, .. } => {
+                uniform(truth, classes.len(), *rate, Uniform::Anywhere, &mut rng)?
+            }
             Kind::Asymmetric { flips, .. } => {
-                let flips =
-                    flips.iter().map(|flip| parse_flip(flip, classes)).collect::<Result<Vec<_>>>()?;
+                let flips = flips
+                    .iter()
+                    .map(|flip| parse_flip(flip, classes))
+                    .collect::<Result<Vec<_>>>()?;
                 asymmetric(truth, between(classes.len(), &flips)?.view(), &mut rng)?
             }
-            Kind::Difficult { rate, difficulty, hardest, .. } => {
+            Kind::Difficult {
+                rate,
+                difficulty,
+                hardest,
+                ..
+            } => {
                 let difficulty = read_difficulty(difficulty, dataset, labelled)?;
-                let selection = if *hardest { Selection::Hardest } else { Selection::Weighted };
-                instance_dependent(truth, classes.len(), *rate, &difficulty, None, selection, &mut rng)?
+                let selection = if *hardest {
+                    Selection::Hardest
+                } else {
+                    Selection::Weighted
+                };
+                instance_dependent(
+                    truth,
+                    classes.len(),
+                    *rate,
+                    &difficulty,
+                    None,
+                    selection,
+                    &mut rng,
+                )?
             }
         })
     }
@@ -144,10 +173,15 @@ fn store(
     noisy: &Noisy,
     shared: &Shared,
 ) -> Result<()> {
-    let ids: Vec<String> =
-        labelled.iter().map(|&image| dataset.images()[image].id.clone()).collect();
+    let ids: Vec<String> = labelled
+        .iter()
+        .map(|&image| dataset.images()[image].id.clone())
+        .collect();
     let as_evidence = |source: &str, classes: &[usize]| -> Vec<Evidence> {
-        ids.iter().zip(classes).map(|(id, &class)| Evidence::class(source, id, class)).collect()
+        ids.iter()
+            .zip(classes)
+            .map(|(id, &class)| Evidence::class(source, id, class))
+            .collect()
     };
     let truth = Labels::new(as_evidence("reference", &noisy.truth()), dataset.classes())?;
     let evidence = dataset
@@ -180,7 +214,10 @@ fn store(
         parent: Some(labels.version),
         produced: Some(shared.name.clone()),
         labels: new,
-        provenance: context.provenance(format!("injected noise into {} of the labels", percent(rate))),
+        provenance: context.provenance(format!(
+            "injected noise into {} of the labels",
+            percent(rate)
+        )),
         notes: Vec::new(),
     })?;
     let classes = dataset.classes();
@@ -210,7 +247,11 @@ fn parse_flip(text: &str, classes: &Classes) -> Result<(usize, usize, f64)> {
     Ok((classes.index(from)?, classes.index(to)?, rate))
 }
 
-fn read_difficulty(path: &std::path::Path, dataset: &Dataset, labelled: &[usize]) -> Result<Vec<f64>> {
+fn read_difficulty(
+    path: &std::path::Path,
+    dataset: &Dataset,
+    labelled: &[usize],
+) -> Result<Vec<f64>> {
     let table = Table::read(path)?;
     let (image, difficulty) = (table.column("image")?, table.column("difficulty")?);
     let mut known = std::collections::BTreeMap::new();
@@ -226,7 +267,10 @@ fn read_difficulty(path: &std::path::Path, dataset: &Dataset, labelled: &[usize]
         .map(|&index| {
             let id = dataset.images()[index].id.as_str();
             known.get(id).copied().ok_or_else(|| {
-                Failure::input(format!("{} has no difficulty for the image {id}", path.display()))
+                Failure::input(format!(
+                    "{} has no difficulty for the image {id}",
+                    path.display()
+                ))
             })
         })
         .collect()
@@ -234,7 +278,10 @@ fn read_difficulty(path: &std::path::Path, dataset: &Dataset, labelled: &[usize]
 
 /// The difficulty of every image as a table that `inject difficult` reads.
 pub fn difficulty_table<'a>(rows: impl Iterator<Item = (&'a str, f64)>) -> Vec<u8> {
-    to_csv(&["image", "difficulty"], rows.map(|(id, value)| [id.to_owned(), value.to_string()]))
+    to_csv(
+        &["image", "difficulty"],
+        rows.map(|(id, value)| [id.to_owned(), value.to_string()]),
+    )
 }
 
 impl Show for Summary {
@@ -243,7 +290,13 @@ impl Show for Summary {
         columns.extend(self.classes.iter().map(String::as_str));
         let mut table = TextTable::new(&columns);
         for (name, row) in self.classes.iter().zip(&self.transitions) {
-            let cells = row.iter().map(|&p| if p.is_finite() { percent(p) } else { "–".into() });
+            let cells = row.iter().map(|&p| {
+                if p.is_finite() {
+                    percent(p)
+                } else {
+                    "–".into()
+                }
+            });
             table.row(std::iter::once(name.clone()).chain(cells));
         }
         format!(

@@ -41,8 +41,13 @@ impl Show for History {
 }
 
 fn describe(version: &Version) -> String {
-    let from = version.parent.map_or_else(String::new, |parent| format!(" from {parent}"));
-    let about = version.produced.as_ref().map_or_else(String::new, |source| format!(", about `{source}`"));
+    let from = version
+        .parent
+        .map_or_else(String::new, |parent| format!(" from {parent}"));
+    let about = version
+        .produced
+        .as_ref()
+        .map_or_else(String::new, |source| format!(", about `{source}`"));
     let counts = &version.counts;
     let changes = [
         (counts.added, "added"),

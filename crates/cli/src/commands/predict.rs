@@ -19,7 +19,9 @@ use crate::text_table::TextTable;
 
 /// Classify images with a trained classifier
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv")]
+#[command(
+    after_help = "Example:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv"
+)]
 pub struct Predict {
     /// Folder of the run
     run: PathBuf,
@@ -49,7 +51,8 @@ impl Predict {
     pub fn run(self, context: &Context) -> Result<()> {
         let (manifest, recipe) = read_run(&self.run)?;
         let path = self.run.join("model.safetensors");
-        let bytes = std::fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+        let bytes = std::fs::read(&path)
+            .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
         let model = Model::from_bytes(&bytes)?;
         let encoder = open(&recipe.encoder, recipe.crop)?;
         if encoder.identity() != manifest.encoder_identity {
@@ -85,13 +88,21 @@ impl Predict {
         }
         bar.finish_and_clear();
         if images.is_empty() {
-            return Err(Failure::input(format!("none of the {} could be read", count(files.len(), "image"))));
+            return Err(Failure::input(format!(
+                "none of the {} could be read",
+                count(files.len(), "image")
+            )));
         }
         let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
         let probabilities =
             concatenate(Axis(0), &views).map_err(|error| Failure::other(error.to_string()))?;
         let parts = vec!["final".to_owned(); images.len()];
-        let predictions = Predictions { classes, images, parts, probabilities };
+        let predictions = Predictions {
+            classes,
+            images,
+            parts,
+            probabilities,
+        };
         predictions.write(&self.out)?;
         let predicted = predictions.predicted();
         let per_class = predictions
@@ -99,7 +110,12 @@ impl Predict {
             .names()
             .iter()
             .enumerate()
-            .map(|(class, name)| (name.clone(), predicted.iter().filter(|&&p| p == class).count()))
+            .map(|(class, name)| {
+                (
+                    name.clone(),
+                    predicted.iter().filter(|&&p| p == class).count(),
+                )
+            })
             .collect();
         context.output.show(&Summary {
             table: self.out,
@@ -124,7 +140,10 @@ fn image_files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
         } else if input.exists() {
             files.push(input.clone());
         } else {
-            return Err(Failure::input(format!("{} does not exist", input.display())));
+            return Err(Failure::input(format!(
+                "{} does not exist",
+                input.display()
+            )));
         }
     }
     Ok(files)
@@ -158,6 +177,11 @@ impl Show for Summary {
         } else {
             String::new()
         };
-        format!("{}: {}{left_out}\n{}", self.table.display(), count(self.images, "image"), table.text())
+        format!(
+            "{}: {}{left_out}\n{}",
+            self.table.display(),
+            count(self.images, "image"),
+            table.text()
+        )
     }
 }

@@ -64,8 +64,12 @@ impl Report {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
         let judged = from_run(context, &dataset, &self.runs[0], false)?;
-        let audit =
-            audit_study(&judged.study, &judged.embeddings, judged.probabilities.view(), FilterName::PruneByNoiseRate.options())?;
+        let audit = audit_study(
+            &judged.study,
+            &judged.embeddings,
+            judged.probabilities.view(),
+            FilterName::PruneByNoiseRate.options(),
+        )?;
         let version = judged.labels.version;
         let mut report = page::start(context, &dataset, version, &judged.labels)?;
         let all = dataset.labels(version)?;
@@ -74,10 +78,16 @@ impl Report {
             report.experts = page::experts(context, &dataset, &all, &consensus, &name, &units)?;
         }
         report.suspicious = Some(page::suspicious(&dataset, &judged.study, &audit));
-        report.noise = Some(page::noise(&format!("labels of {}", judged.labels.source), &audit));
+        report.noise = Some(page::noise(
+            &format!("labels of {}", judged.labels.source),
+            &audit,
+        ));
         report.confusions = vec![page::joint_confusion(&audit, judged.study.len())];
         for run in &self.runs {
-            report.learning_curves.extend(page::learning_curves(&name_of(run), &page::read_metrics(run)?));
+            report.learning_curves.extend(page::learning_curves(
+                &name_of(run),
+                &page::read_metrics(run)?,
+            ));
         }
         let truth = match &self.reference {
             Some(name) => Truth::of_dataset(&dataset, Some(name))?,
@@ -111,7 +121,11 @@ impl Report {
             let positions: Vec<Option<usize>> = predictions
                 .images
                 .iter()
-                .map(|id| dataset.position(id).filter(|_| truth.images.contains_key(id)))
+                .map(|id| {
+                    dataset
+                        .position(id)
+                        .filter(|_| truth.images.contains_key(id))
+                })
                 .collect();
             let known: BTreeSet<usize> = positions.iter().copied().flatten().collect();
             shared = Some(match shared {
@@ -122,7 +136,10 @@ impl Report {
         }
         let images: Vec<usize> = shared.unwrap_or_default().into_iter().collect();
         if images.is_empty() {
-            return Err(Failure::input(format!("no image is both in all runs and in the {}", truth.name)));
+            return Err(Failure::input(format!(
+                "no image is both in all runs and in the {}",
+                truth.name
+            )));
         }
         Ok(tables
             .into_iter()
@@ -134,14 +151,21 @@ impl Report {
                     .collect();
                 let rows: Vec<usize> = images.iter().map(|image| row_of[image]).collect();
                 let probabilities = predictions.probabilities.select(Axis(0), &rows);
-                Shown { name, probabilities, images: images.clone() }
+                Shown {
+                    name,
+                    probabilities,
+                    images: images.clone(),
+                }
             })
             .collect())
     }
 }
 
 fn name_of(run: &Path) -> String {
-    run.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    run.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn compare(
@@ -151,10 +175,16 @@ fn compare(
     shown: &[Shown],
     against: &Against,
 ) -> Result<(Comparison, Vec<Calibration>)> {
-    let (classes, cases): (Vec<usize>, Vec<usize>) =
-        shown[0].images.iter().map(|&image| truth.images[&dataset.images()[image].id]).unzip();
+    let (classes, cases): (Vec<usize>, Vec<usize>) = shown[0]
+        .images
+        .iter()
+        .map(|&image| truth.images[&dataset.images()[image].id])
+        .unzip();
     let groups = Groups::new(&cases)?;
-    let bootstrap = Bootstrap { seed: context.seed, ..Bootstrap::default() };
+    let bootstrap = Bootstrap {
+        seed: context.seed,
+        ..Bootstrap::default()
+    };
     let count = dataset.classes().len();
     let (mut methods, mut calibrations) = (Vec::new(), Vec::new());
     for (index, run) in shown.iter().enumerate() {
@@ -163,15 +193,21 @@ fn compare(
         let difference = if index == 0 {
             None
         } else {
-            let both =
-                concatenate(Axis(0), &[run.probabilities.view(), shown[0].probabilities.view()])
-                    .map_err(|error| Failure::other(error.to_string()))?;
+            let both = concatenate(
+                Axis(0),
+                &[run.probabilities.view(), shown[0].probabilities.view()],
+            )
+            .map_err(|error| Failure::other(error.to_string()))?;
             let stacked = [classes.as_slice(), &classes].concat();
             let pairs = LabelPairs::new(&stacked, &most_probable(both.view())?, count)?;
             let found = bootstrap.compare(&groups, |w| pairs.confusion(w)?.balanced_accuracy())?;
             Some(page::estimate(&found.difference))
         };
-        methods.push(MethodResult { method: run.name.clone(), value: page::estimate(&value), difference });
+        methods.push(MethodResult {
+            method: run.name.clone(),
+            value: page::estimate(&value),
+            difference,
+        });
         let judged = Judged {
             truth: &classes,
             probabilities: run.probabilities.view(),
@@ -179,7 +215,9 @@ fn compare(
             classes: dataset.classes(),
         };
         let measures = judged.measures(context.seed)?;
-        let error = measures.iter().find(|measure| measure.name == "expected calibration error");
+        let error = measures
+            .iter()
+            .find(|measure| measure.name == "expected calibration error");
         calibrations.push(Calibration {
             classifier: run.name.clone(),
             against: against.clone(),
@@ -194,7 +232,10 @@ fn compare(
         against: against.clone(),
         protocol: "out of sample, by case".into(),
         chance: Some(1.0 / count as f64),
-        settings: vec![Setting { name: "all runs".into(), methods }],
+        settings: vec![Setting {
+            name: "all runs".into(),
+            methods,
+        }],
         noise_curves: Vec::new(),
         quoted: Some((0, shown.len() - 1)),
     };

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{
-    Classes, Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference, Source,
-    SourceKind, Task,
+    Classes, Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference,
+    Source, SourceKind, Task,
 };
-use cleanslide_weak::simulate::{Annotator, LabelledPatch, PatchClass, PatchClassification, simulate_votes};
+use cleanslide_weak::simulate::{
+    Annotator, LabelledPatch, PatchClass, PatchClassification, simulate_votes,
+};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -65,7 +67,12 @@ impl Simulate {
             dataset: self.dataset,
             images: dataset.images().len(),
             cases: self.cases,
-            sources: dataset.manifest().sources.iter().map(|source| source.id.clone()).collect(),
+            sources: dataset
+                .manifest()
+                .sources
+                .iter()
+                .map(|source| source.id.clone())
+                .collect(),
             labels: labels.evidence().len(),
         })
     }
@@ -82,8 +89,10 @@ pub fn simulate(
     clean: bool,
 ) -> Result<Dataset> {
     if folder.exists() {
-        return Err(Failure::usage(format!("{} exists already", folder.display()))
-            .help("Choose another folder for the dataset, or remove this one."));
+        return Err(
+            Failure::usage(format!("{} exists already", folder.display()))
+                .help("Choose another folder for the dataset, or remove this one."),
+        );
     }
     let patches = task.simulate();
     let images: Vec<ImageRecord> = patches
@@ -101,13 +110,22 @@ pub fn simulate(
             }
         })
         .collect();
-    let classes = Classes::new(PatchClass::ALL.iter().map(|class| class.name().to_owned()).collect())?;
+    let classes = Classes::new(
+        PatchClass::ALL
+            .iter()
+            .map(|class| class.name().to_owned())
+            .collect(),
+    )?;
     let truth: Vec<usize> = patches.iter().map(|patch| patch.class as usize).collect();
     let (sources, evidence) = if clean {
-        let source =
-            Source { kind: SourceKind::Algorithm, ..Source::expert("simulator") };
-        let evidence =
-            images.iter().zip(&truth).map(|(image, &class)| Evidence::class("simulator", &image.id, class));
+        let source = Source {
+            kind: SourceKind::Algorithm,
+            ..Source::expert("simulator")
+        };
+        let evidence = images
+            .iter()
+            .zip(&truth)
+            .map(|(image, &class)| Evidence::class("simulator", &image.id, class));
         (vec![source], evidence.collect())
     } else {
         annotate(&images, &patches, &truth, context.seed)?
@@ -125,17 +143,30 @@ pub fn simulate(
         provenance: context.provenance(format!("simulated {}", count(images.len(), "patch"))),
         notes: Vec::new(),
     };
-    let manifest = Manifest { format: FORMAT, task: Task::Classification, classes, sources };
+    let manifest = Manifest {
+        format: FORMAT,
+        task: Task::Classification,
+        classes,
+        sources,
+    };
 
     // The pictures come first, under a temporary name: the dataset appears whole.
     publish_folder(folder, |temporary| {
         let inside = temporary.join("dataset");
-        Dataset::create(&inside, manifest, images.clone(), Some(first), &[("truth".into(), reference)])?;
+        Dataset::create(
+            &inside,
+            manifest,
+            images.clone(),
+            Some(first),
+            &[("truth".into(), reference)],
+        )?;
         for entry in ["dataset.toml", "images.csv", "labels", "reference"] {
-            std::fs::rename(inside.join(entry), temporary.join(entry))
-                .map_err(|error| cleanslide_data::Error::io("rename", &inside.join(entry), error))?;
+            std::fs::rename(inside.join(entry), temporary.join(entry)).map_err(|error| {
+                cleanslide_data::Error::io("rename", &inside.join(entry), error)
+            })?;
         }
-        std::fs::remove_dir(&inside).map_err(|error| cleanslide_data::Error::io("remove", &inside, error))?;
+        std::fs::remove_dir(&inside)
+            .map_err(|error| cleanslide_data::Error::io("remove", &inside, error))?;
         let rows = images.iter().zip(&patches);
         let rows = rows.map(|(image, patch)| (image.id.as_str(), f64::from(patch.difficulty)));
         write_file(&temporary.join(DIFFICULTY), &difficulty_table(rows))?;
@@ -155,8 +186,10 @@ fn write_patch(path: &Path, patch: &LabelledPatch) -> cleanslide_data::Result<()
         .write_to(&mut bytes, image::ImageFormat::Png)
         .map_err(|error| cleanslide_data::Error::io("write", path, std::io::Error::other(error)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|error| cleanslide_data::Error::io("create", folder, error))?;
-    std::fs::write(path, bytes.into_inner()).map_err(|error| cleanslide_data::Error::io("write", path, error))
+    std::fs::create_dir_all(folder)
+        .map_err(|error| cleanslide_data::Error::io("create", folder, error))?;
+    std::fs::write(path, bytes.into_inner())
+        .map_err(|error| cleanslide_data::Error::io("write", path, error))
 }
 
 /// Votes of a panel of three.
@@ -169,13 +202,19 @@ fn annotate(
     let difficulty: Vec<f32> = patches.iter().map(|patch| patch.difficulty).collect();
     let panel = Annotator::panel(PatchClass::ALL.len())?;
     let votes = simulate_votes(truth, &difficulty, &panel, seed)?;
-    let names: Vec<String> = (1..=panel.len()).map(|number| format!("annotator{number}")).collect();
+    let names: Vec<String> = (1..=panel.len())
+        .map(|number| format!("annotator{number}"))
+        .collect();
     let evidence = images
         .iter()
         .enumerate()
         .flat_map(|(item, image)| {
             votes.of(item).iter().map(|vote| {
-                Evidence::class(names[vote.annotator as usize].clone(), &image.id, vote.class as usize)
+                Evidence::class(
+                    names[vote.annotator as usize].clone(),
+                    &image.id,
+                    vote.class as usize,
+                )
             })
         })
         .collect();

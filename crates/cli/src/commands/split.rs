@@ -6,12 +6,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use cleanslide_learn::image_labels::ImageLabels;
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
+use cleanslide_learn::image_labels::ImageLabels;
 
 /// Divide a dataset into training, validation and test, by case
 ///
@@ -58,12 +58,17 @@ impl Split {
             return Err(Failure::usage(format!("{} is split already", dataset.folder().display()))
                 .help("Results that were measured on the old split cannot be compared with new ones. Replace it with `--replace`."));
         }
-        let labelled = ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
+        let labelled =
+            ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
         let classes = labelled.classes();
         let units = independent_units(dataset.images());
         let proportions = Proportions::new(self.validation, self.test)?;
-        let splits =
-            assign_splits(&units, &classes, proportions, &mut ChaCha8Rng::seed_from_u64(context.seed))?;
+        let splits = assign_splits(
+            &units,
+            &classes,
+            proportions,
+            &mut ChaCha8Rng::seed_from_u64(context.seed),
+        )?;
         let mut images = dataset.images().to_vec();
         for (image, &split) in images.iter_mut().zip(&splits) {
             image.split = Some(split);
@@ -72,10 +77,18 @@ impl Split {
 
         use cleanslide_data::Split::{Test, Train, Validation};
         let parts = [Train, Validation, Test].into_iter().filter_map(|split| {
-            let members: Vec<usize> = (0..splits.len()).filter(|&index| splits[index] == split).collect();
-            let cases: std::collections::BTreeSet<usize> = members.iter().map(|&index| units[index]).collect();
+            let members: Vec<usize> = (0..splits.len())
+                .filter(|&index| splits[index] == split)
+                .collect();
+            let cases: std::collections::BTreeSet<usize> =
+                members.iter().map(|&index| units[index]).collect();
             let per_class = (0..dataset.classes().len())
-                .map(|class| members.iter().filter(|&&index| classes[index] == Some(class)).count())
+                .map(|class| {
+                    members
+                        .iter()
+                        .filter(|&&index| classes[index] == Some(class))
+                        .count()
+                })
                 .collect();
             (!members.is_empty()).then(|| Part {
                 split: split.to_string(),
@@ -99,9 +112,15 @@ impl Show for Summary {
         columns.extend(self.classes.iter().map(String::as_str));
         let mut table = TextTable::new(&columns);
         for part in &self.parts {
-            let numbers = [part.images, part.cases].into_iter().chain(part.per_class.iter().copied());
+            let numbers = [part.images, part.cases]
+                .into_iter()
+                .chain(part.per_class.iter().copied());
             table.row(std::iter::once(part.split.clone()).chain(numbers.map(thousands)));
         }
-        format!("{}\n{}", count(self.independent_cases, "independent case"), table.text())
+        format!(
+            "{}\n{}",
+            count(self.independent_cases, "independent case"),
+            table.text()
+        )
     }
 }

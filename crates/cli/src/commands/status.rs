@@ -52,24 +52,45 @@ impl Status {
         let labels = dataset.labels(latest)?;
         let images = dataset.images();
         let distinct = |key: fn(&ImageRecord) -> &str| {
-            images.iter().map(key).filter(|name| !name.is_empty()).collect::<BTreeSet<_>>().len()
+            images
+                .iter()
+                .map(key)
+                .filter(|name| !name.is_empty())
+                .collect::<BTreeSet<_>>()
+                .len()
         };
-        let splits = [Some(Split::Train), Some(Split::Validation), Some(Split::Test), None];
+        let splits = [
+            Some(Split::Train),
+            Some(Split::Validation),
+            Some(Split::Test),
+            None,
+        ];
         let splits = splits
             .into_iter()
             .map(|split| {
                 let name = split.map_or_else(|| "not split".to_owned(), |split| split.to_string());
-                (name, images.iter().filter(|image| image.split == split).count())
+                (
+                    name,
+                    images.iter().filter(|image| image.split == split).count(),
+                )
             })
             .filter(|(_, number)| *number > 0)
             .collect();
         let sides: Vec<Option<Split>> = images.iter().map(|image| image.split).collect();
         let leaks = leaks(images, &sides)
             .iter()
-            .map(|leak| format!("{} {}: {} and {}", leak.level, leak.name, leak.first, leak.second))
+            .map(|leak| {
+                format!(
+                    "{} {}: {} and {}",
+                    leak.level, leak.name, leak.first, leak.second
+                )
+            })
             .collect();
-        let labelled: BTreeSet<&str> =
-            labels.evidence().iter().map(|piece| piece.scope.item()).collect();
+        let labelled: BTreeSet<&str> = labels
+            .evidence()
+            .iter()
+            .map(|piece| piece.scope.item())
+            .collect();
         context.output.show(&Summary {
             dataset: dataset.folder().to_owned(),
             classes: dataset.classes().names().to_vec(),
@@ -80,7 +101,10 @@ impl Status {
             labels: latest.to_string(),
             versions: dataset.versions()?.len(),
             sources: source_lines(&dataset, &labels),
-            labelled_images: images.iter().filter(|image| labelled.contains(image.id.as_str())).count(),
+            labelled_images: images
+                .iter()
+                .filter(|image| labelled.contains(image.id.as_str()))
+                .count(),
             references: dataset.references()?,
             leaks,
         })
@@ -112,8 +136,11 @@ fn source_lines(dataset: &Dataset, labels: &Labels) -> Vec<SourceLine> {
 
 impl Show for Summary {
     fn text(&self) -> String {
-        let splits: Vec<String> =
-            self.splits.iter().map(|(name, number)| format!("{} {name}", thousands(*number))).collect();
+        let splits: Vec<String> = self
+            .splits
+            .iter()
+            .map(|(name, number)| format!("{} {name}", thousands(*number)))
+            .collect();
         let mut lines = vec![
             format!(
                 "{}: {}, {}, {}",
@@ -131,14 +158,21 @@ impl Show for Summary {
             ),
         ];
         if !self.references.is_empty() {
-            lines.push(format!("kept apart for evaluation: {}", self.references.join(", ")));
+            lines.push(format!(
+                "kept apart for evaluation: {}",
+                self.references.join(", ")
+            ));
         }
         let mut columns = vec!["source", "<kind", "labels"];
         columns.extend(self.classes.iter().map(String::as_str));
         let mut table = TextTable::new(&columns);
         for source in &self.sources {
             let numbers = std::iter::once(source.labels).chain(source.per_class.iter().copied());
-            table.row([source.source.clone(), source.kind.clone()].into_iter().chain(numbers.map(thousands)));
+            table.row(
+                [source.source.clone(), source.kind.clone()]
+                    .into_iter()
+                    .chain(numbers.map(thousands)),
+            );
         }
         lines.push(String::new());
         lines.push(table.text());

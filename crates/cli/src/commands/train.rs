@@ -31,10 +31,12 @@ use crate::progress;
 /// then a final model learns from all of them. Images for test or validation take no part. The run
 /// folder appears when all is done.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cleanslide train mitoses --method elr --out runs/robust\n  \
+#[command(
+    after_help = "Examples:\n  cleanslide train mitoses --method elr --out runs/robust\n  \
 cleanslide train mitoses --recipe recipe.toml --out runs/robust\n\n\
 A recipe is a TOML file with the keys encoder, crop, labels, source, folds, [method] and [train]; \
-config.toml of any run is one.")]
+config.toml of any run is one."
+)]
 pub struct Train {
     #[command(flatten)]
     dataset: DatasetArgument,
@@ -107,7 +109,8 @@ impl Default for Recipe {
 impl Recipe {
     /// Reads a recipe; an unknown key is an error with a suggestion.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| cleanslide_data::Error::io("read", path, error))?;
         toml::from_str(&text).map_err(|error| {
             let failure = Failure::usage(format!("{}: {error}", path.display()));
             match suggestion(error.message()) {
@@ -119,13 +122,22 @@ impl Recipe {
 
     /// The encoder as the flags of other commands name it.
     pub fn encoder_arguments(&self, strict: bool) -> EncoderArguments {
-        EncoderArguments { encoder: self.encoder.clone(), crop: self.crop, strict }
+        EncoderArguments {
+            encoder: self.encoder.clone(),
+            crop: self.crop,
+            strict,
+        }
     }
 }
 
 /// The nearest of the names that serde lists after an unknown one.
 fn suggestion(message: &str) -> Option<String> {
-    let names: Vec<String> = message.split('`').skip(1).step_by(2).map(String::from).collect();
+    let names: Vec<String> = message
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(String::from)
+        .collect();
     let (unknown, known) = names.split_first()?;
     cleanslide_data::nearest(unknown, known).map(String::from)
 }
@@ -239,9 +251,19 @@ pub fn train(
     let labels = ImageLabels::load(dataset, recipe.labels, recipe.source.as_deref())?;
     let (encoder, embedded) = embeddings(context, dataset, &recipe.encoder_arguments(strict))?;
     let study = Study::new(dataset, &embedded, &labels, may_be_learned_from)?;
-    let train_settings = TrainSettings { seed: context.seed, ..recipe.train.clone() };
-    let classifier = Classifier { method: recipe.method.clone(), train: train_settings };
-    let cases = study.cases.iter().collect::<std::collections::BTreeSet<_>>().len();
+    let train_settings = TrainSettings {
+        seed: context.seed,
+        ..recipe.train.clone()
+    };
+    let classifier = Classifier {
+        method: recipe.method.clone(),
+        train: train_settings,
+    };
+    let cases = study
+        .cases
+        .iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len();
     context.output.note(&format!(
         "training {} on {} of {} ({} of {}), {} folds and a final model, {}",
         recipe.method.name(),
@@ -259,19 +281,24 @@ pub fn train(
     let record = |part: String, epoch: &Epoch| {
         bar.inc(1);
         if let Ok(mut lines) = lines.lock() {
-            lines.push(MetricsLine { part, epoch: epoch.clone() });
+            lines.push(MetricsLine {
+                part,
+                epoch: epoch.clone(),
+            });
         }
     };
-    let out_of_sample =
-        study.out_of_sample(&classifier, &folds, &|fold, epoch| record(format!("fold {}", fold + 1), epoch));
+    let out_of_sample = study.out_of_sample(&classifier, &folds, &|fold, epoch| {
+        record(format!("fold {}", fold + 1), epoch)
+    });
     let out_of_sample = out_of_sample?;
     let all: Vec<usize> = (0..study.len()).collect();
     let fitted = study.fit(&classifier, &all, &|epoch| record("final".into(), epoch))?;
     bar.finish_and_clear();
 
-    let predictions = collect_predictions(dataset, &study, &out_of_sample, &embedded, |features| {
-        Ok(fitted.predict(features)?)
-    })?;
+    let predictions =
+        collect_predictions(dataset, &study, &out_of_sample, &embedded, |features| {
+            Ok(fitted.predict(features)?)
+        })?;
     let config = toml::to_string(&Recipe {
         labels: Some(labels.version),
         source: Some(labels.source.clone()),
@@ -296,7 +323,9 @@ pub fn train(
     };
     let model = fitted.model.to_bytes()?;
     let lines = lines.into_inner().unwrap_or_default();
-    publish_folder(out, |folder| write_run(folder, &config, &manifest, &lines, &model, &predictions))?;
+    publish_folder(out, |folder| {
+        write_run(folder, &config, &manifest, &lines, &model, &predictions)
+    })?;
 
     let judged = Judged {
         truth: &study.given,
@@ -304,7 +333,11 @@ pub fn train(
         cases: &study.cases,
         classes: dataset.classes(),
     };
-    Ok((manifest, judged.measures(context.seed)?, start.elapsed().as_secs_f64()))
+    Ok((
+        manifest,
+        judged.measures(context.seed)?,
+        start.elapsed().as_secs_f64(),
+    ))
 }
 
 /// Out-of-sample predictions of the study, and the final model's for all other images.
@@ -316,11 +349,16 @@ fn collect_predictions(
     predict: impl Fn(ndarray::ArrayView2<'_, f32>) -> Result<Array2<f32>>,
 ) -> Result<Predictions> {
     let learned: std::collections::BTreeSet<usize> = study.rows.iter().copied().collect();
-    let rest: Vec<usize> = (0..embedded.images.len()).filter(|row| !learned.contains(row)).collect();
+    let rest: Vec<usize> = (0..embedded.images.len())
+        .filter(|row| !learned.contains(row))
+        .collect();
     let id = |image: usize| dataset.images()[image].id.clone();
     let mut images: Vec<String> = study.images.iter().map(|&image| id(image)).collect();
-    let mut parts: Vec<String> =
-        out_of_sample.folds.iter().map(|fold| format!("fold {}", fold + 1)).collect();
+    let mut parts: Vec<String> = out_of_sample
+        .folds
+        .iter()
+        .map(|fold| format!("fold {}", fold + 1))
+        .collect();
     let mut probabilities = out_of_sample.probabilities.clone();
     if !rest.is_empty() {
         images.extend(rest.iter().map(|&row| id(embedded.images[row])));
@@ -329,7 +367,12 @@ fn collect_predictions(
         probabilities = concatenate(Axis(0), &[probabilities.view(), predicted.view()])
             .map_err(|error| Failure::other(error.to_string()))?;
     }
-    Ok(Predictions { classes: dataset.classes().clone(), images, parts, probabilities })
+    Ok(Predictions {
+        classes: dataset.classes().clone(),
+        images,
+        parts,
+        probabilities,
+    })
 }
 
 fn write_run(
@@ -345,7 +388,9 @@ fn write_run(
         fs::write(&path, bytes).map_err(|error| cleanslide_data::Error::io("write", &path, error))
     };
     let json = |result: serde_json::Result<String>| {
-        result.map_err(|error| cleanslide_data::Error::io("write", folder, std::io::Error::other(error)))
+        result.map_err(|error| {
+            cleanslide_data::Error::io("write", folder, std::io::Error::other(error))
+        })
     };
     let mut metrics = String::new();
     for line in lines {
@@ -356,17 +401,24 @@ fn write_run(
     write("metrics.jsonl", metrics.as_bytes())?;
     write("model.safetensors", model)?;
     write("predictions.csv", &predictions.to_bytes())?;
-    write("manifest.json", json(serde_json::to_string_pretty(manifest))?.as_bytes())
+    write(
+        "manifest.json",
+        json(serde_json::to_string_pretty(manifest))?.as_bytes(),
+    )
 }
 
 /// Reads `manifest.json` and `config.toml` of a run.
 pub fn read_run(run: &Path) -> Result<(Manifest, Recipe)> {
     let path = run.join("manifest.json");
     if !path.exists() {
-        return Err(Failure::input(format!("{} is not a run: it has no manifest.json", run.display()))
-            .help("Make one with `cleanslide train DATASET --out RUN`."));
+        return Err(Failure::input(format!(
+            "{} is not a run: it has no manifest.json",
+            run.display()
+        ))
+        .help("Make one with `cleanslide train DATASET --out RUN`."));
     }
-    let text = fs::read_to_string(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    let text = fs::read_to_string(&path)
+        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
     let manifest = serde_json::from_str(&text)
         .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
     Ok((manifest, Recipe::read(&run.join("config.toml"))?))

@@ -1,6 +1,10 @@
 //! Runs the command as a user does.
 
-#![allow(clippy::unwrap_used, dead_code, reason = "shared by several tests, which may panic")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "shared by several tests, which may panic"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,8 +43,14 @@ impl Lab {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("cleanslide"));
-        command.current_dir(self.0.path()).args(arguments).env("SOURCE_DATE_EPOCH", "1767225600");
-        command.env("NO_COLOR", "1").env("COLUMNS", "100").env_remove("RUST_BACKTRACE");
+        command
+            .current_dir(self.0.path())
+            .args(arguments)
+            .env("SOURCE_DATE_EPOCH", "1767225600");
+        command
+            .env("NO_COLOR", "1")
+            .env("COLUMNS", "100")
+            .env_remove("RUST_BACKTRACE");
         command
     }
 
@@ -59,9 +69,16 @@ impl Lab {
     /// Exit code and message of a command that must fail, as a user sees it.
     pub fn fails(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(!output.status.success(), "cleanslide {arguments:?} succeeded");
+        assert!(
+            !output.status.success(),
+            "cleanslide {arguments:?} succeeded"
+        );
         let text = String::from_utf8_lossy(&output.stderr);
-        format!("exit {}\n{}", output.status.code().unwrap(), self.neutral(&text))
+        format!(
+            "exit {}\n{}",
+            output.status.code().unwrap(),
+            self.neutral(&text)
+        )
     }
 
     /// Standard error of a command that must succeed.
@@ -77,7 +94,10 @@ impl Lab {
         let folder = self.0.path().to_string_lossy();
         let text = text.replace(folder.as_ref(), "LAB");
         let lines = text.lines().map(str::trim_end);
-        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+        lines
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 

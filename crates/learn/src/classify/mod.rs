@@ -3,7 +3,10 @@
 mod examples;
 mod fit;
 mod fitted;
+mod measure;
+mod random;
 mod settings;
+mod training;
 
 pub use examples::{Examples, Labels, Validation};
 pub use fit::{Classifier, Epoch, History};

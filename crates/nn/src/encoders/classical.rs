@@ -41,7 +41,7 @@ use ndarray::Array2;
 use self::objects::Region;
 use self::plane::Plane;
 use self::stain::Stains;
-use self::statistics::{correlation, moments, quantiles};
+use self::statistics::{Sums, correlation, moments, quantiles};
 use super::{Encoder, embed_each};
 use crate::error::EncoderError;
 use crate::preprocess::{central_crop, resize};
@@ -221,18 +221,23 @@ fn measure(image: &RgbImage) -> Vec<f32> {
 }
 
 fn colour(image: &RgbImage, features: &mut Vec<f32>) {
-    for channel in 0..3 {
-        let values = image.as_raw().iter().skip(channel).step_by(3);
-        let moments = moments(values.map(|&value| f32::from(value) / 255.0));
-        features.extend([moments.mean as f32, moments.deviation as f32]);
+    let mut sums = [Sums::default(); 3];
+    for pixel in image.as_raw().as_chunks::<3>().0 {
+        for (sums, &value) in sums.iter_mut().zip(pixel) {
+            sums.add(f32::from(value) / 255.0);
+        }
     }
+    features.extend(
+        sums.iter()
+            .flat_map(|sums| [sums.mean() as f32, sums.deviation() as f32]),
+    );
 }
 
 fn stain_statistics(stains: &Stains, features: &mut Vec<f32>) {
     for plane in [&stains.haematoxylin, &stains.eosin, &stains.residual] {
         let moments = moments(plane.values.iter().copied());
         features.extend([moments.mean, moments.deviation, moments.skewness].map(|m| m as f32));
-        features.extend(quantiles(&mut plane.values.clone(), PERCENTILES));
+        features.extend(quantiles(&plane.values, PERCENTILES));
     }
     features.push(correlation(&stains.haematoxylin.values, &stains.eosin.values) as f32);
 }
@@ -242,21 +247,20 @@ fn rings(stains: &Stains, features: &mut Vec<f32>) {
     let (width, height) = (stains.eosin.width, stains.eosin.height);
     let part =
         |position: usize, length: usize| (2 * position + 1).abs_diff(length) * RINGS / length;
-    let mut haematoxylin: [Vec<f32>; RINGS] = Default::default();
-    let mut eosin: [Vec<f32>; RINGS] = Default::default();
+    let columns: Vec<usize> = (0..width).map(|x| part(x, width)).collect();
+    let mut haematoxylin = [Sums::default(); RINGS];
+    let mut eosin = [Sums::default(); RINGS];
     for y in 0..height {
-        for x in 0..width {
-            let ring = part(x, width).max(part(y, height));
-            haematoxylin[ring].push(stains.haematoxylin.row(y)[x]);
-            eosin[ring].push(stains.eosin.row(y)[x]);
+        let vertical = part(y, height);
+        let rows = stains.haematoxylin.row(y).iter().zip(stains.eosin.row(y));
+        for ((&h, &e), &horizontal) in rows.zip(&columns) {
+            let ring = horizontal.max(vertical);
+            haematoxylin[ring].add(h);
+            eosin[ring].add(e);
         }
     }
-    for (haematoxylin, eosin) in haematoxylin.iter().zip(&eosin) {
-        let (h, e) = (
-            moments(haematoxylin.iter().copied()),
-            moments(eosin.iter().copied()),
-        );
-        features.extend([h.mean, h.deviation, e.mean].map(|value| value as f32));
+    for (h, e) in haematoxylin.iter().zip(&eosin) {
+        features.extend([h.mean(), h.deviation(), e.mean()].map(|value| value as f32));
     }
 }
 
@@ -267,22 +271,19 @@ fn nuclei(stains: &Stains, density: &Plane<u8>, features: &mut Vec<f32>) {
     let regions = objects::regions(&mask, SMALLEST_REGION);
     let pixels = mask.values.len() as f32;
     let inside = mask.values.iter().filter(|inside| **inside).count() as f32;
-    let mut areas: Vec<f32> = regions.iter().map(log_area).collect();
-    let mut roundness: Vec<f32> = regions.iter().map(|r| r.roundness() as f32).collect();
-    let mut eccentricity: Vec<f32> = regions.iter().map(|r| r.eccentricity() as f32).collect();
-    let [area_low, area, area_high, area_90] = quantiles(&mut areas, [0.25, 0.5, 0.75, 0.9]);
-    let [round_low, round, round_high] = quantiles(&mut roundness, [0.25, 0.5, 0.75]);
-    let [elongated] = quantiles(&mut eccentricity, [0.5]);
-    let within = |plane: &Plane<f32>, wanted: bool| {
-        let pairs = plane.values.iter().zip(&mask.values);
-        moments(
-            pairs
-                .filter(|(_, inside)| **inside == wanted)
-                .map(|(value, _)| *value),
-        )
-    };
-    let (haematoxylin, eosin) = (&stains.haematoxylin, &stains.eosin);
-    let nuclear = within(haematoxylin, true);
+    let areas: Vec<f32> = regions.iter().map(log_area).collect();
+    let roundness: Vec<f32> = regions.iter().map(|r| r.roundness() as f32).collect();
+    let eccentricity: Vec<f32> = regions.iter().map(|r| r.eccentricity() as f32).collect();
+    let [area_low, area, area_high, area_90] = quantiles(&areas, [0.25, 0.5, 0.75, 0.9]);
+    let [round_low, round, round_high] = quantiles(&roundness, [0.25, 0.5, 0.75]);
+    let [elongated] = quantiles(&eccentricity, [0.5]);
+    // [outside, inside]
+    let (mut haematoxylin, mut eosin) = ([Sums::default(); 2], [Sums::default(); 2]);
+    let densities = stains.haematoxylin.values.iter().zip(&stains.eosin.values);
+    for ((&h, &e), &inside) in densities.zip(&mask.values) {
+        haematoxylin[usize::from(inside)].add(h);
+        eosin[usize::from(inside)].add(e);
+    }
     features.extend([
         f32::from(otsu.threshold) / DENSITY_STEPS,
         otsu.separability as f32,
@@ -294,11 +295,11 @@ fn nuclei(stains: &Stains, density: &Plane<u8>, features: &mut Vec<f32>) {
         round,
         round_high - round_low,
         elongated,
-        nuclear.mean as f32,
-        nuclear.deviation as f32,
-        within(eosin, true).mean as f32,
-        within(haematoxylin, false).mean as f32,
-        within(eosin, false).mean as f32,
+        haematoxylin[1].mean() as f32,
+        haematoxylin[1].deviation() as f32,
+        eosin[1].mean() as f32,
+        haematoxylin[0].mean() as f32,
+        eosin[0].mean() as f32,
     ]);
     features.extend(match objects::central(&regions, &mask) {
         Some(region) => [
@@ -329,13 +330,13 @@ fn vacuoles(image: &RgbImage, features: &mut Vec<f32>) {
     regions.retain(|r| !r.touches_border && r.roundness() >= VACUOLE_ROUNDNESS);
     let count = pixels.len() as f32;
     let area = regions.iter().map(|region| region.area).sum::<u64>() as f32;
-    let mut areas: Vec<f32> = regions.iter().map(log_area).collect();
-    let mut roundness: Vec<f32> = regions.iter().map(|r| r.roundness() as f32).collect();
+    let areas: Vec<f32> = regions.iter().map(log_area).collect();
+    let roundness: Vec<f32> = regions.iter().map(|r| r.roundness() as f32).collect();
     features.extend([
         white.values.iter().filter(|white| **white).count() as f32 / count,
         area / count,
         regions.len() as f32 * 1e4 / count,
-        quantiles(&mut areas, [0.5])[0],
-        quantiles(&mut roundness, [0.5])[0],
+        quantiles(&areas, [0.5])[0],
+        quantiles(&roundness, [0.5])[0],
     ]);
 }

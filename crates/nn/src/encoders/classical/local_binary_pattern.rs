@@ -14,7 +14,7 @@
 //! at all when the image is turned by 90° or mirrored. Pixels nearer than R to the border have no
 //! full circle and are left out.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::plane::Plane;
 
@@ -24,29 +24,49 @@ const UNIT: i32 = 2048;
 /// The relative frequencies of the `points + 2` codes; all 0 when no pixel has a full circle.
 /// `points` is a multiple of 4, at most 32.
 pub fn histogram(image: &Plane<u8>, points: u32, radius: usize) -> Vec<f32> {
-    let mut counts = vec![0u32; points as usize + 2];
     let pixels = image.map(|&value| i32::from(value));
-    let mut codes = vec![0u32; image.width.saturating_sub(2 * radius)];
-    // Without a full circle in any row, no row has pixels to read either.
-    let circle = if codes.is_empty() {
-        Vec::new()
-    } else {
-        circle(points, radius)
-    };
-    for y in radius..image.height.saturating_sub(radius) {
-        codes.fill(0);
-        for (bit, &offset) in circle.iter().enumerate() {
-            Arch::new().dispatch(|| mark(&pixels, y, radius, offset, bit as u32, &mut codes));
-        }
-        for &code in &codes {
-            counts[pattern(code, points) as usize] += 1;
-        }
-    }
+    let counts = Arch::new().dispatch(Counts {
+        pixels: &pixels,
+        points,
+        radius,
+    });
     let total = counts.iter().sum::<u32>().max(1) as f32;
     counts
         .into_iter()
         .map(|count| count as f32 / total)
         .collect()
+}
+
+/// Counts the codes; a `WithSimd` so that the loops are compiled for the machine's vectors.
+struct Counts<'a> {
+    pixels: &'a Plane<i32>,
+    points: u32,
+    radius: usize,
+}
+
+impl WithSimd for Counts<'_> {
+    type Output = Vec<u32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<u32> {
+        let (pixels, points, radius) = (self.pixels, self.points, self.radius);
+        let mut counts = vec![0u32; points as usize + 2];
+        if pixels.width <= 2 * radius {
+            return counts;
+        }
+        let circle = circle(points, radius);
+        let mut codes = vec![0u32; pixels.width - 2 * radius];
+        for y in radius..pixels.height.saturating_sub(radius) {
+            codes.fill(0);
+            for (bit, &offset) in circle.iter().enumerate() {
+                mark(pixels, y, radius, offset, bit as u32, &mut codes);
+            }
+            for &code in &codes {
+                counts[pattern(code, points) as usize] += 1;
+            }
+        }
+        counts
+    }
 }
 
 /// Offsets (right, down) in units of 1/2048 pixel. The first quadrant is computed, the others are
@@ -109,6 +129,7 @@ fn mark(
     }
 }
 
+#[inline(always)]
 fn pattern(code: u32, points: u32) -> u32 {
     let next = code >> 1 | (code & 1) << (points - 1);
     if (code ^ next).count_ones() <= 2 {

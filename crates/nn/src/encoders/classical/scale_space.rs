@@ -9,10 +9,10 @@
 //! blob      σ² ∇²L     five-point Laplacian
 //! ```
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::plane::Plane;
-use super::statistics::moments;
+use super::statistics::Sums;
 
 /// The energies, in the order of [`energies`].
 pub const ENERGIES: [&str; 3] = [
@@ -23,37 +23,60 @@ pub const ENERGIES: [&str; 3] = [
 
 /// Mean of the gradient, mean magnitude and standard deviation of the blob response.
 pub fn energies(image: &Plane<f32>, sigma: f32) -> [f32; ENERGIES.len()] {
-    let smooth = gaussian(image, sigma);
-    let (width, height) = (smooth.width, smooth.height);
-    let mut gradients = Vec::with_capacity(width * height);
-    let mut blobs = Vec::with_capacity(width * height);
-    for y in 0..height {
-        let row = smooth.row(y);
-        let above = smooth.row(y.saturating_sub(1));
-        let below = smooth.row((y + 1).min(height - 1));
-        for x in 0..width {
-            let (left, right) = (row[x.saturating_sub(1)], row[(x + 1).min(width - 1)]);
-            let (dx, dy) = ((right - left) / 2.0, (below[x] - above[x]) / 2.0);
-            gradients.push(sigma * (dx * dx + dy * dy).sqrt());
-            let laplacian = (left + right) + (above[x] + below[x]) - 4.0 * row[x];
-            blobs.push(sigma * sigma * laplacian);
-        }
-    }
-    let blob = moments(blobs.iter().copied());
-    [
-        moments(gradients.iter().copied()).mean as f32,
-        moments(blobs.iter().map(|value| value.abs())).mean as f32,
-        blob.deviation as f32,
-    ]
+    Arch::new().dispatch(Energies { image, sigma })
 }
 
 /// Convolution with a normalised Gaussian.
-pub fn gaussian(image: &Plane<f32>, sigma: f32) -> Plane<f32> {
+#[inline(always)]
+fn gaussian(image: &Plane<f32>, sigma: f32) -> Plane<f32> {
     let kernel = gaussian_kernel(sigma);
-    Arch::new().dispatch(|| {
-        let rows = filter_rows(image, &kernel);
-        filter_columns(&rows, &kernel)
-    })
+    filter_columns(&filter_rows(image, &kernel), &kernel)
+}
+
+/// A `WithSimd` so that the loops are compiled for the machine's vectors.
+struct Energies<'a> {
+    image: &'a Plane<f32>,
+    sigma: f32,
+}
+
+impl WithSimd for Energies<'_> {
+    type Output = [f32; ENERGIES.len()];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let smooth = gaussian(self.image, self.sigma);
+        let (width, height) = (smooth.width, smooth.height);
+        let mut padded = vec![0.0; width + 2];
+        let (mut gradients, mut blobs) = (vec![0.0; width], vec![0.0; width]);
+        let (mut gradient, mut magnitude, mut blob) =
+            (Sums::default(), Sums::default(), Sums::default());
+        for y in 0..height {
+            let row = smooth.row(y);
+            padded[0] = row[0];
+            padded[1..=width].copy_from_slice(row);
+            padded[width + 1] = row[width - 1];
+            let (left, right) = (&padded[..width], &padded[2..][..width]);
+            let above = smooth.row(y.saturating_sub(1));
+            let below = smooth.row((y + 1).min(height - 1));
+            for x in 0..width {
+                let (dx, dy) = ((right[x] - left[x]) / 2.0, (below[x] - above[x]) / 2.0);
+                gradients[x] = (dx * dx + dy * dy).sqrt();
+                blobs[x] = (left[x] + right[x]) + (above[x] + below[x]) - 4.0 * row[x];
+            }
+            for x in 0..width {
+                gradient.add(gradients[x]);
+                magnitude.add(blobs[x].abs());
+                blob.add(blobs[x]);
+            }
+        }
+        let (sigma, square) = (f64::from(self.sigma), f64::from(self.sigma).powi(2));
+        [
+            sigma * gradient.mean(),
+            square * magnitude.mean(),
+            square * blob.deviation(),
+        ]
+        .map(|energy| energy as f32)
+    }
 }
 
 fn gaussian_kernel(sigma: f32) -> Vec<f32> {
