@@ -1,5 +1,7 @@
 //! The classical encoder against scikit-image and SciPy, and its invariants.
 
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
 use cleanslide_nn::encoders::{ClassicalEncoder, Encoder, open};
 use image::{Rgb, RgbImage, imageops};
 use proptest::prelude::*;

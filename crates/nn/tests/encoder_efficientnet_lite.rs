@@ -1,5 +1,11 @@
 //! EfficientNet-Lite against the PyTorch implementation it takes its weights from.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests may panic and say that they skip"
+)]
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
