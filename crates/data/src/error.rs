@@ -24,7 +24,7 @@ pub enum Blame {
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a file operation.
-    #[error("{action} {path}: {source}")]
+    #[error("failed to {action} {path}: {source}")]
     Io {
         /// What was attempted, such as `read` or `rename`.
         action: &'static str,

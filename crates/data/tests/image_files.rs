@@ -152,7 +152,7 @@ fn damage_is_named_with_a_remedy() {
     );
     assert_eq!(
         problem(&folder.0.path().join("missing.png")),
-        "read FILE: No such file or directory (os error 2)"
+        "failed to read FILE: No such file or directory (os error 2)"
     );
     for format in [
         ImageFormat::Png,

@@ -97,7 +97,7 @@ pub fn embeddings(
     for (notice, number) in &embeddings.notices {
         context
             .output
-            .warn(&format!("{} {}", count(*number, "image"), notice.text()));
+            .warn(&format!("{}: {}", count(*number, "image"), notice.text()));
     }
     const SHOWN: usize = 5;
     for problem in embeddings.problems.iter().take(SHOWN) {
