@@ -48,3 +48,11 @@ amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-
         done
     done
     {{python}} benches/amibr.py $run --minutes $((($(date +%s) - start) / 60))
+
+# Speed and memory against Python peers: fusion, audit, metrics. Each script's head names its packages.
+bench-peers python="python3":
+    cargo build --release -p cleanslide-weak -p cleanslide-audit -p cleanslide-eval --examples
+    {{python}} benches/peers/dawid_skene.py --runs 5 --json results/dawid-skene.json
+    {{python}} benches/peers/confident_learning.py --runs 5 --json results/confident-learning.json
+    {{python}} benches/peers/metrics.py
+    {{python}} benches/peers/nearest_neighbours.py --json results/nearest-neighbours.json

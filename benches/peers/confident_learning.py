@@ -137,7 +137,7 @@ def report(results, arguments):
                     "value": own / other,
                     "low": min(ratios),
                     "high": max(ratios),
-                    "unit": "ratio",
+                    "unit": "time ratio" if "time" in measure else "memory ratio",
                     "n": arguments.runs,
                     "command": COMMAND,
                 }

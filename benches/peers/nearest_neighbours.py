@@ -147,7 +147,7 @@ def report(results, metric, arguments):
                 "value": own / other,
                 "low": min(ratios),
                 "high": max(ratios),
-                "unit": "ratio",
+                "unit": "time ratio" if "time" in measure else "memory ratio",
                 "n": arguments.runs,
                 "command": "python benches/peers/nearest_neighbours.py",
             }
