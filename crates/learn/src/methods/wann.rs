@@ -20,9 +20,11 @@ use crate::error::{Error, Result};
 /// sum_j eta_j * w_j * y_jc / sum_j eta_j * w_j        over the first k_n neighbours j
 /// ```
 ///
-/// with the reliability `eta`, trust `w` and soft target `y` of a neighbour, and `k_n` the
+/// with the reliability `eta`, weight `w` and soft target `y` of a neighbour, and `k_n` the
 /// neighbourhood of the nearest one. Reliability is that of the class of the greatest target.
-/// Items of trust 0 are no neighbours. There are no heads, epochs or class balance.
+/// The weight is the trust times the class balance of the training settings, which is ours: without
+/// it, neighbours of a rare class are outvoted almost everywhere. Items of trust 0 are no
+/// neighbours. There are no heads or epochs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WannSettings {
@@ -66,17 +68,18 @@ struct About {
 
 impl Voters {
     /// Finds the reliability of every example. Of the training settings it follows
-    /// `standardise` only.
+    /// `standardise` and `class_balance`.
     pub(crate) fn new(
         settings: &WannSettings,
         train: &TrainSettings,
         examples: &Examples,
         classes: &[String],
     ) -> Result<Self> {
-        examples.training_weights(None, false)?;
+        let balanced = examples.training_weights(None, train.class_balance)?;
         let trusted: Vec<usize> = (0..examples.len())
             .filter(|&item| examples.weights[item] > 0.0)
             .collect();
+        let weights = trusted.iter().map(|&item| balanced[item]).collect();
         let trusted = examples.subset(&trusted)?;
         let standardisation = if train.standardise {
             Standardisation::of(trusted.features.view())
@@ -89,7 +92,7 @@ impl Voters {
         let label = |row: ndarray::ArrayView1<f32>| argmax(row.iter().copied());
         let labels: Vec<usize> = trusted.targets.rows().into_iter().map(label).collect();
         let reliability = NeighbourReliability::new(&neighbours, &labels, trusted.class_count())?;
-        let (targets, weights) = (trusted.targets, trusted.weights);
+        let targets = trusted.targets;
         let metric = settings.metric;
         let classes = classes.to_vec();
         Ok(Self {
