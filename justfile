@@ -17,7 +17,7 @@ demo:
     rm -rf demo
     cargo run --release -- demo
 
-# AMi-Br, three pathologists: audit and methods on real disagreement (about an hour on 2 cores).
+# AMi-Br, three pathologists: audit and methods on real disagreement (hours on 2 cores; resumes).
 # Needs the data and the encoder, and Python for the peer: benches/amibr.py says which packages.
 amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
     #!/usr/bin/env bash
@@ -39,7 +39,7 @@ amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-
         $bin bench $run/data $flags --recipe benches/amibr.toml --labels-of expert1,expert3,all \
             --reference majority --out $run/bench-experts-$encoder
         $bin bench $run/data $flags --recipe benches/amibr.toml --labels-of reference:majority \
-            --noise uniform:0.1,uniform:0.2,uniform:0.3,uniform:0.4 \
+            --noise none,uniform:0.1,uniform:0.2,uniform:0.3,uniform:0.4 \
             --reference majority --out $run/bench-noise-$encoder
         for expert in expert1 expert2 expert3; do
             $bin audit $run/data $flags --source $expert --out $run/audit-$encoder-$expert

@@ -14,7 +14,6 @@ import glob
 import json
 import os
 import platform
-import sys
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -106,7 +105,11 @@ for encoder, printed in outputs("embed").items():
     vectors = embeddings(printed["identity"])
     x = np.stack([vectors[image] for image in images])
     for name in [f"bench-experts-{encoder}", f"bench-noise-{encoder}"]:
-        with open(os.path.join(folder, name, "bench.json")) as file:
+        path = os.path.join(folder, name, "bench.json")
+        if not os.path.exists(path):
+            print(f"left out: {path} was not computed")
+            continue
+        with open(path) as file:
             rows = json.load(file)
         settings = []
         for row in rows:
@@ -203,7 +206,11 @@ for encoder, source, noise, method, accuracy, area, difference in lines:
         last = heading
     gain = "" if difference is None else show(difference, "+")
     text.append(f"| {method} | {show(accuracy)} | {show(area)} | {gain} |")
-text += ["", "<!-- what it means -->", ""]
+meaning = os.path.join(os.path.dirname(__file__), "amibr-meaning.md")
+if os.path.exists(meaning):
+    with open(meaning) as file:
+        text += ["", file.read().strip()]
+text.append("")
 
 os.makedirs(arguments.results, exist_ok=True)
 with open(os.path.join(arguments.results, "amibr.md"), "w") as file:
