@@ -298,3 +298,121 @@ impl<const KERNEL: usize> WithSimd for DepthwiseRow<'_, KERNEL> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count)
+            .map(|i| ((i + seed) * 7919 % 1013) as f32 / 506.5 - 1.0)
+            .collect()
+    }
+
+    fn product(input: &[f32], matrix: &PackedMatrix, residual: Option<&[f32]>) -> Vec<f32> {
+        let pixels = input.len() / matrix.inputs;
+        let mut output = vec![f32::NAN; pixels * matrix.outputs];
+        Product {
+            input,
+            matrix,
+            activation: Activation::Relu6,
+            residual,
+            placement: Placement::contiguous(pixels),
+            output: &mut output,
+        }
+        .run();
+        output
+    }
+
+    #[test]
+    fn a_product_equals_its_definition_for_every_remainder() {
+        for (pixels, inputs, outputs) in [(1, 1, 1), (5, 3, 8), (7, 27, 24), (13, 40, 17)] {
+            let (input, weights) = (numbers(pixels * inputs, 1), numbers(inputs * outputs, 2));
+            let (bias, residual) = (numbers(outputs, 3), numbers(pixels * outputs, 4));
+            let matrix = PackedMatrix::new(
+                inputs,
+                outputs,
+                |i, o| weights[i * outputs + o],
+                |o| bias[o],
+            );
+            let ours = product(&input, &matrix, Some(&residual));
+            for (index, value) in ours.iter().enumerate() {
+                let (pixel, output) = (index / outputs, index % outputs);
+                let sum: f64 = (0..inputs)
+                    .map(|i| {
+                        f64::from(input[pixel * inputs + i])
+                            * f64::from(weights[i * outputs + output])
+                    })
+                    .sum();
+                let expected =
+                    (sum + f64::from(bias[output])).clamp(0.0, 6.0) + f64::from(residual[index]);
+                assert!((f64::from(*value) - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_product_does_not_depend_on_the_other_rows() {
+        let (inputs, outputs) = (50, 40);
+        let weights = numbers(inputs * outputs, 5);
+        let matrix = PackedMatrix::new(inputs, outputs, |i, o| weights[i * outputs + o], |_| 0.1);
+        let input = numbers(17 * inputs, 6);
+        let together = product(&input, &matrix, None);
+        let alone: Vec<f32> = input
+            .chunks_exact(inputs)
+            .flat_map(|row| product(row, &matrix, None))
+            .collect();
+        assert_eq!(together, alone);
+    }
+
+    #[test]
+    fn a_placed_product_skips_the_padding() {
+        let matrix = PackedMatrix::new(1, 1, |_, _| 1.0, |_| 0.0);
+        let mut output = vec![-1.0; 8];
+        Product {
+            input: &[1.0, 2.0, 3.0, 4.0],
+            matrix: &matrix,
+            activation: Activation::Identity,
+            residual: None,
+            placement: Placement {
+                width: 2,
+                stride: 4,
+                first: 1,
+            },
+            output: &mut output,
+        }
+        .run();
+        assert_eq!(output, [-1.0, 1.0, 2.0, -1.0, -1.0, 3.0, 4.0, -1.0]);
+    }
+
+    #[test]
+    fn a_depthwise_row_equals_its_definition() {
+        let channels = panel_width();
+        let (weights, bias) = (numbers(9 * channels, 7), numbers(channels, 8));
+        for (stride, columns) in [(1, 1), (1, 6), (2, 5)] {
+            let width = (columns - 1) * stride + 3;
+            let rows: [Vec<f32>; 3] = std::array::from_fn(|y| numbers(width * channels, 9 + y));
+            let mut output = vec![f32::NAN; columns * channels];
+            DepthwiseRow::<3> {
+                rows: std::array::from_fn(|y| rows[y].as_slice()),
+                weights: &weights,
+                bias: &bias,
+                stride,
+                output: &mut output,
+            }
+            .run();
+            for (index, value) in output.iter().enumerate() {
+                let (column, channel) = (index / channels, index % channels);
+                let sum: f64 = (0..9)
+                    .map(|tap| {
+                        let pixel = column * stride + tap % 3;
+                        f64::from(rows[tap / 3][pixel * channels + channel])
+                            * f64::from(weights[tap * channels + channel])
+                    })
+                    .sum();
+                let expected = (sum + f64::from(bias[channel])).clamp(0.0, 6.0);
+                assert!((f64::from(*value) - expected).abs() < 1e-5);
+            }
+        }
+    }
+}
