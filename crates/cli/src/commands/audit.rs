@@ -7,6 +7,7 @@ use cleanslide_audit::issues::Reason;
 use cleanslide_audit::{Filter, FilterOptions};
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Dataset, VersionId, independent_units, to_csv};
+use cleanslide_eval::{LabelPairs, Weights, most_probable};
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::predictions::Predictions;
@@ -112,6 +113,7 @@ pub struct Summary {
     duplicate_sets_with_other_label: usize,
     outliers: usize,
     annotators: Vec<String>,
+    warnings: Vec<String>,
     first: Vec<FirstLine>,
 }
 
@@ -294,6 +296,9 @@ pub fn write(
     report.suspicious = Some(page::suspicious(dataset, study, &audit));
     report.noise = Some(page::noise(&format!("labels of {}", labels.source), &audit));
     report.confusions = vec![page::joint_confusion(&audit, study.len())];
+    report
+        .warnings
+        .extend(weak_judge(judged, dataset.classes().len())?);
     let annotators = report.experts.as_ref().map_or_else(Vec::new, |experts| {
         let items = &report.items;
         let classes = &report.dataset.classes;
@@ -311,11 +316,37 @@ pub fn write(
     });
     write_file(&folder.join("report.html"), render(&report).as_bytes())?;
 
-    let summary = summarise(dataset, judged, &audit, annotators, folder);
+    let summary = summarise(
+        dataset,
+        judged,
+        &audit,
+        annotators,
+        report.warnings.clone(),
+        folder,
+    );
     let json =
         serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
     write_file(&folder.join("audit.json"), &json)?;
     Ok((summary, audit))
+}
+
+/// Below this balanced accuracy, where chance is 0 and certainty 1, a classifier contradicts so many
+/// right labels that its noise rates are far too high.
+const WEAK_SKILL: f64 = 0.5;
+
+/// A warning if the models that judge the labels know little themselves.
+fn weak_judge(judged: &JudgedLabels, classes: usize) -> Result<Option<String>> {
+    let predicted = most_probable(judged.probabilities.view())?;
+    let pairs = LabelPairs::new(&judged.study.given, &predicted, classes)?;
+    let accuracy = pairs.confusion(Weights::Equal)?.balanced_accuracy()?;
+    let chance = 1.0 / classes as f64;
+    Ok(((accuracy - chance) / (1.0 - chance) < WEAK_SKILL).then(|| {
+        format!(
+            "The models behind this audit know little: balanced accuracy {accuracy:.2} against the \
+             given (noisy) labels, chance is {chance:.2}. Noise rates are then far too high; trust the \
+             order of the list more than its length."
+        )
+    }))
 }
 
 /// The consensus of all experts by Dawid and Skene; `None` with fewer than two of them.
@@ -388,6 +419,7 @@ fn summarise(
     judged: &JudgedLabels,
     audit: &LabelAudit,
     annotators: Vec<String>,
+    warnings: Vec<String>,
     folder: &Path,
 ) -> Summary {
     let classes = dataset.classes();
@@ -437,6 +469,7 @@ fn summarise(
         duplicate_sets_with_other_label: sets().filter(|set| set.labels_differ).count(),
         outliers: audit.outliers,
         annotators,
+        warnings,
         first: audit
             .issues
             .iter()
@@ -488,6 +521,11 @@ impl Show for Summary {
         }
         lines.push(table.text());
         lines.extend(self.annotators.iter().cloned());
+        lines.extend(
+            self.warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}")),
+        );
         lines.push(format!(
             "{} of identical files and {} of near duplicates, {} of them with different labels; {}",
             count(self.exact_duplicate_sets, "set"),
