@@ -17,7 +17,7 @@ demo:
     rm -rf demo
     cargo run --release -- demo
 
-# AMi-Br, three pathologists: audit and methods on real disagreement (hours on 2 cores; resumes).
+# AMi-Br, three pathologists: audit and methods on real disagreement (an hour or two on 2 cores; resumes).
 # Needs the data and the encoder, and Python for the peer: benches/amibr.py says which packages.
 amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
     #!/usr/bin/env bash
@@ -30,11 +30,9 @@ amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-
         $bin import votes {{data}}/votes.csv $run/data --annotators expert1,expert2,expert3 --reference majority
     fi
     start=$(date +%s)
-    for encoder in classical efficientnet-lite0-centre64; do
-        case $encoder in
-            classical) flags="--encoder classical" ;;
-            *) flags="--encoder {{weights}} --crop 64" ;;
-        esac
+    for encoder in classical efficientnet-lite0; do
+        flags="--encoder classical --crop 64"
+        if [ $encoder = efficientnet-lite0 ]; then flags="--encoder {{weights}} --crop 64"; fi
         $bin embed $run/data $flags --json > $run/embed-$encoder.json
         $bin bench $run/data $flags --recipe benches/amibr.toml --labels-of expert1,expert3,all \
             --reference majority --out $run/bench-experts-$encoder
@@ -49,10 +47,11 @@ amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-
     done
     {{python}} benches/amibr.py $run --minutes $((($(date +%s) - start) / 60))
 
-# Speed and memory against Python peers: fusion, audit, metrics. Each script's head names its packages.
-bench-peers python="python3":
-    cargo build --release -p cleanslide-weak -p cleanslide-audit -p cleanslide-eval --examples
-    {{python}} benches/peers/dawid_skene.py --runs 5 --json results/dawid-skene.json
-    {{python}} benches/peers/confident_learning.py --runs 5 --json results/confident-learning.json
-    {{python}} benches/peers/metrics.py
+# Speed and memory against Python peers, on a quiet machine. Each script's head names its packages.
+bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors":
+    cargo build --release --workspace --examples
+    {{python}} benches/peers/dawid_skene.py --json results/dawid-skene.json
+    {{python}} benches/peers/confident_learning.py --json results/confident-learning.json
+    {{python}} benches/peers/metrics.py --json results/metrics.json
     {{python}} benches/peers/nearest_neighbours.py --json results/nearest-neighbours.json
+    {{python}} benches/peers/efficientnet_lite.py {{weights}} --json results/efficientnet-lite.json

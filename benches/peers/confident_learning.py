@@ -2,7 +2,7 @@
 
 Run from the repository root, in an environment with cleanlab 2.9, numpy and safetensors:
     cargo build --release -p cleanslide-audit --examples
-    python benches/peers/confident_learning.py [--runs 5] [--json PATH]
+    python benches/peers/confident_learning.py [--runs 6] [--json PATH]
 
 Both get the same probabilities (32 bits) and labels, 20 % of the labels drawn at random, and two
 threads. Sides alternate, each run in a process of its own. Time is the wall time of the call;
@@ -21,8 +21,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import paired
+
 ITEMS, CLASSES, THREADS = 1_000_000, 10, "2"
-COMMAND = "python benches/peers/confident_learning.py"
+COMMAND = "just bench-peers"
 
 
 def generate(folder):
@@ -83,7 +85,7 @@ def run(command):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--target", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR", "target")))
     parser.add_argument("--peer", nargs=2)
@@ -120,30 +122,22 @@ def report(results, arguments):
     }
     peers = [name for name in results if name.startswith("cleanlab")]
     print("issues:", {name: sorted({r["issues"] for r in runs}) for name, runs in results.items()})
-    print(f"{'name':45} {'ours':>10} {'peer':>10} {'ratio':>8}")
+    print(f"{'name':45} {'ours':>10} {'peer':>10}  ratio")
     rows = []
     for side in ("ours", "ours, from file"):
         for measure, value in measures.items():
             best = min(peers, key=lambda name: median(name, value))
             own, other = median(side, value), median(best, value)
-            print(f"{side + ', ' + measure:45} {own:10.3f} {other:10.3f} {own / other:8.3f}  {best}")
-            ratios = [
-                value(a) / value(b) for a, b in zip(results[side], results[best], strict=True)
-            ]
-            rows.append(
-                {
-                    "claim": f"confident learning {ITEMS} x {CLASSES}, {side}, {measure}, "
-                    f"ratio to {best}",
-                    "value": own / other,
-                    "low": min(ratios),
-                    "high": max(ratios),
-                    "unit": "time ratio" if "time" in measure else "memory ratio",
-                    "n": arguments.runs,
-                    "command": COMMAND,
-                }
+            line = paired.claim(
+                f"confident learning at {ITEMS} x {CLASSES}, {side}, {measure}, vs {best}",
+                "time ratio" if "time" in measure else "memory ratio",
+                [value(result) for result in results[side]],
+                [value(result) for result in results[best]],
+                COMMAND,
             )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+            print(f"{side + ', ' + measure:45} {own:10.3f} {other:10.3f}  {paired.show(line)}  {best}")
+            rows.append(line)
+    paired.write(arguments.json, rows)
 
 
 if __name__ == "__main__":

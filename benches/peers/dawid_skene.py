@@ -22,7 +22,9 @@ import sys
 import tempfile
 
 import numpy as np
+import paired
 
+COMMAND = "just bench-peers"
 THREADS = "2"
 ENVIRONMENT = {
     **os.environ,
@@ -89,7 +91,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     target = os.environ.get("CARGO_TARGET_DIR", "target")
     parser.add_argument("--binary", default=f"{target}/release/examples/bench_dawid_skene")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--annotators", type=int, default=10)
     parser.add_argument("--classes", type=int, default=5)
@@ -116,26 +118,19 @@ def main():
     claims = []
     row = {}
     for key, unit in (("seconds", "time ratio"), ("peak_kib", "memory ratio")):
-        ratios = [a[key] / b[key] for a, b in zip(ours, theirs)]
-        row[key] = [statistics.median(r[key] for r in side) for side in (ours, theirs)]
-        row[unit] = statistics.median(ratios)
-        claims.append({
-            "claim": f"Dawid-Skene at {size}: {unit} to crowd-kit",
-            "value": row[unit],
-            "low": min(ratios),
-            "high": max(ratios),
-            "unit": unit,
-            "n": options.runs,
-            "command": "python benches/peers/dawid_skene.py",
-        })
+        sides = [[run[key] for run in side] for side in (ours, theirs)]
+        row[key] = [statistics.median(side) for side in sides]
+        what = "peak memory, " if unit == "memory ratio" else ""
+        line = paired.claim(f"Dawid-Skene at {size}, {what}vs crowd-kit", unit, *sides, COMMAND)
+        row[unit] = paired.show(line)
+        claims.append(line)
     print("name, ours, peer, ratio, memory")
     print(
         f"dawid_skene, {row['seconds'][0]:.3f} s, {row['seconds'][1]:.2f} s, "
-        f"{row['time ratio']:.4f}, {row['memory ratio']:.3f} "
+        f"{row['time ratio']}, {row['memory ratio']} "
         f"({row['peak_kib'][0] / 1024:.0f} of {row['peak_kib'][1] / 1024:.0f} MiB)"
     )
-    if options.json:
-        options.json.write_text(json.dumps(claims, indent=2) + "\n")
+    paired.write(options.json, claims)
 
 
 main()

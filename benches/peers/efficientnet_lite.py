@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import sys
 
+import paired
+
 THREADS = "2"
 ENVIRONMENT = {**os.environ, "RAYON_NUM_THREADS": THREADS, "OMP_NUM_THREADS": THREADS}
 ROUNDS = 5
@@ -57,7 +59,7 @@ def run(command):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--json")
     parser.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -66,7 +68,7 @@ def main():
 
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
     ours = str(target / "release/examples/bench_encoder")
-    results = []
+    claims = []
     print("name, ours, peer, ratio, memory")
     for batch in (16, 32):
         sides = {
@@ -81,23 +83,20 @@ def main():
             for side, command in sides.items():
                 times[side].append(run(command))
         seconds = {s: statistics.median(t for t, _ in runs) for s, runs in times.items()}
-        memory = {s: statistics.median(m for _, m in runs) for s, runs in times.items()}
         best = min(("plain", "channels_last"), key=seconds.get)
-        row = {
-            "name": f"EfficientNet-Lite0, batch {batch} (peer {best})",
-            "ours_images_per_second": batch / seconds["ours"],
-            "peer_images_per_second": batch / seconds[best],
-            "ratio": seconds["ours"] / seconds[best],
-            "memory_ratio": memory["ours"] / memory[best],
-        }
-        results.append(row)
+        what = f"embedding with EfficientNet-Lite0, batches of {batch} at 224 x 224"
+        lines = []
+        for index, unit in enumerate(["time ratio", "memory ratio"]):
+            sides = [[run[index] for run in times[side]] for side in ("ours", best)]
+            peak = ", peak memory" if index else ""
+            name = f"{what}{peak}, vs PyTorch ({best})"
+            lines.append(paired.claim(name, unit, *sides, "just bench-peers"))
+        claims += lines
         print(
-            f"{row['name']}, {row['ours_images_per_second']:.1f} images/s, "
-            f"{row['peer_images_per_second']:.1f} images/s, {row['ratio']:.2f}, "
-            f"{row['memory_ratio']:.2f}"
+            f"{what}, {batch / seconds['ours']:.1f} images/s, {batch / seconds[best]:.1f} images/s, "
+            f"{paired.show(lines[0])}, {paired.show(lines[1])}"
         )
-    if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps(results, indent=1))
+    paired.write(arguments.json, claims)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 Versions: scikit-learn 1.9.1, numpy 2.4.6
 Run from the repository root:
   cargo build --release -p cleanslide-eval --example metrics_speed
-  python benches/peers/metrics.py [path of the built example]
+  python benches/peers/metrics.py [--json PATH]
 
 Each measurement is a process of its own, which loads the input and times the computation alone;
-memory is the peak resident size of that process (Linux). Prints medians of five and ours / peer.
+memory is the peak resident size of that process (Linux). Prints medians and ours / peer.
 """
 
+import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -17,9 +19,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import paired
 
-OURS = "target/release/examples/metrics_speed"
-REPEATS = 5
+REPEATS = 6
+TASKS = {
+    "auroc": "AUROC of 1,000,000 items",
+    "average_precision": "average precision of 1,000,000 items",
+    "bootstrap": "bootstrap of balanced accuracy, 2,000 resamples of 4,000 items in 200 cases",
+}
 
 
 def peer(task, folder):
@@ -59,7 +66,10 @@ def measure(command):
     return float(seconds), int(peak) / 1024, result
 
 
-def main(ours):
+def main(json_path):
+    claims = []
+    target = os.environ.get("CARGO_TARGET_DIR", "target")
+    ours = f"{target}/release/examples/metrics_speed"
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as ranked, tempfile.TemporaryDirectory() as hard:
         truth = (rng.random(1_000_000) < 0.2).astype(np.uint8)
@@ -75,9 +85,8 @@ def main(ours):
         )
         rng.integers(0, 200, truth.size).astype(np.uint32).tofile(f"{hard}/group.u32")
         print("name, ours s, peer s, ratio, ours MiB, peer MiB, memory ratio, ours, peer")
-        for task, folder in [
-            ("auroc", ranked), ("average_precision", ranked), ("bootstrap", hard),
-        ]:
+        for task in TASKS:
+            folder = hard if task == "bootstrap" else ranked
             runs = [
                 (
                     measure([ours, task, folder]),
@@ -85,17 +94,23 @@ def main(ours):
                 )
                 for _ in range(REPEATS)
             ]
-            median = lambda side, what: statistics.median(run[side][what] for run in runs)
-            seconds, memory = [[median(side, what) for side in (0, 1)] for what in (0, 1)]
-            print(
-                f"{task}, {seconds[0]:.4f}, {seconds[1]:.4f}, {seconds[0] / seconds[1]:.4f}, "
-                f"{memory[0]:.0f}, {memory[1]:.0f}, {memory[0] / memory[1]:.3f}, "
-                f"{runs[0][0][2]}, {runs[0][1][2]}"
-            )
+            cells = []
+            for what, unit in enumerate(["time ratio", "memory ratio"]):
+                sides = [[run[side][what] for run in runs] for side in (0, 1)]
+                peak = ", peak memory" if what else ""
+                line = paired.claim(
+                    f"{TASKS[task]}{peak}, vs scikit-learn", unit, *sides, "just bench-peers"
+                )
+                claims.append(line)
+                cells += [f"{statistics.median(side):.4g}" for side in sides] + [paired.show(line)]
+            print(", ".join([task, *cells, runs[0][0][2], runs[0][1][2]]))
+    paired.write(json_path, claims)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peer"]:
         peer(*sys.argv[2:])
     else:
-        main(*(sys.argv[1:] or [OURS]))
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--json")
+        main(parser.parse_args().json)

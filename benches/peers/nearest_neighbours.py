@@ -22,6 +22,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import paired
+
 COLUMNS, NEIGHBOURS, THREADS = 768, 10, "2"
 
 
@@ -121,8 +123,7 @@ def main():
                     print(metric, side, results[side][-1], flush=True)
             print(f"rows with the same neighbours: {same_rows(own, other):.6f}")
             claims += report(results, metric, arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(claims, indent=2) + "\n")
+    paired.write(arguments.json, claims)
 
 
 def report(results, metric, arguments):
@@ -131,27 +132,22 @@ def report(results, metric, arguments):
         "extra memory (MB)": lambda result: (result["peak"] - result["before"]) / 1024,
         "total memory (MB)": lambda result: result["peak"] / 1024,
     }
-    print(f"{'name':45} {'ours':>10} {'peer':>10} {'ratio':>8}")
+    print(f"{'name':45} {'ours':>10} {'peer':>10}  ratio")
     claims = []
     for measure, value in measures.items():
         own, other = (
             statistics.median(value(result) for result in results[side]) for side in ("ours", "peer")
         )
-        print(f"{metric + ', ' + measure:45} {own:10.3f} {other:10.3f} {own / other:8.3f}")
-        pairs = zip(results["ours"], results["peer"], strict=True)
-        ratios = [value(a) / value(b) for a, b in pairs]
-        claims.append(
-            {
-                "claim": f"nearest neighbours {arguments.rows} x {COLUMNS}, k {NEIGHBOURS}, "
-                f"{metric}, {measure}, ratio to scikit-learn",
-                "value": own / other,
-                "low": min(ratios),
-                "high": max(ratios),
-                "unit": "time ratio" if "time" in measure else "memory ratio",
-                "n": arguments.runs,
-                "command": "python benches/peers/nearest_neighbours.py",
-            }
+        line = paired.claim(
+            f"nearest neighbours at {arguments.rows} x {COLUMNS}, k {NEIGHBOURS}, {metric}, {measure}, "
+            "vs scikit-learn brute force",
+            "time ratio" if "time" in measure else "memory ratio",
+            [value(result) for result in results["ours"]],
+            [value(result) for result in results["peer"]],
+            "just bench-peers",
         )
+        print(f"{metric + ', ' + measure:45} {own:10.3f} {other:10.3f}  {paired.show(line)}")
+        claims.append(line)
     return claims
 
 

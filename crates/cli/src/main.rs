@@ -9,14 +9,16 @@ mod output;
 mod page;
 mod pipeline;
 mod progress;
+mod run_folder;
 mod text_table;
+mod truth;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let arguments = arguments::Cleanslide::parse();
+    let arguments = commands::Cleanslide::parse();
     match commands::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -3,9 +3,9 @@
 use cleanslide_data::Classes;
 use cleanslide_eval::{
     Bins, Bootstrap, Calibration, Estimate, Groups, KappaWeights, LabelPairs, OneVsRest,
-    ReliabilityDiagram, Weights, ZeroDivision, most_probable,
+    PairedComparison, ReliabilityDiagram, Weights, ZeroDivision, mean_over_repeats, most_probable,
 };
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
 use crate::failure::Result;
@@ -92,14 +92,26 @@ impl Judged<'_> {
             let estimate = bootstrap.estimate(&groups, |w| scores.macro_average_precision(w));
             measures.push(Measure::new("AUPRC, mean over classes", estimate));
         }
+        measures.push(Measure {
+            name: "expected calibration error".into(),
+            estimate: Some(self.expected_calibration_error(seed)?),
+            undefined: None,
+        });
+        Ok(measures)
+    }
+
+    /// The expected calibration error.
+    pub fn expected_calibration_error(&self, seed: u64) -> Result<Estimate> {
         let calibration = Calibration::new(self.truth, self.probabilities)?;
-        let estimate = bootstrap.estimate(&groups, |w| {
+        let bootstrap = Bootstrap {
+            seed,
+            ..Bootstrap::default()
+        };
+        Ok(bootstrap.estimate(&Groups::new(self.cases)?, |w| {
             Ok(calibration
                 .reliability(Bins::default(), w)?
                 .expected_calibration_error())
-        });
-        measures.push(Measure::new("expected calibration error", estimate));
-        Ok(measures)
+        })?)
     }
 
     /// The reliability diagram in ten bins.
@@ -147,6 +159,84 @@ pub fn label_measures(
             }),
         ),
     ])
+}
+
+/// Images with known truth, on which methods are compared. A method's predictions come as one array
+/// `[images, classes]` of probabilities per seed.
+pub struct Known {
+    /// True class of each image.
+    pub truth: Vec<usize>,
+    /// The independent case of each image.
+    pub cases: Vec<usize>,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Known {
+    /// Balanced accuracy, mean over seeds.
+    pub fn balanced_accuracy(
+        &self,
+        predicted: &[Array2<f32>],
+        bootstrap: &Bootstrap,
+    ) -> Result<Estimate> {
+        let pairs = predicted
+            .iter()
+            .map(|probabilities| self.pairs(&[probabilities]))
+            .collect::<Result<Vec<_>>>()?;
+        let repeats: Vec<_> = pairs
+            .iter()
+            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
+            .collect();
+        Ok(bootstrap.estimate(&self.groups()?, mean_over_repeats(&repeats))?)
+    }
+
+    /// AUROC, mean over classes and seeds.
+    pub fn auroc(&self, predicted: &[Array2<f32>], bootstrap: &Bootstrap) -> Result<Estimate> {
+        let scores = predicted
+            .iter()
+            .map(|probabilities| {
+                Ok(OneVsRest::new(&self.truth, probabilities.view())?.present_classes_only())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let repeats: Vec<_> = scores
+            .iter()
+            .map(|scores| |w: Weights<'_>| scores.macro_auroc(w))
+            .collect();
+        Ok(bootstrap.estimate(&self.groups()?, mean_over_repeats(&repeats))?)
+    }
+
+    /// Balanced accuracy of one method minus that of another with the same seeds.
+    pub fn difference(
+        &self,
+        first: &[Array2<f32>],
+        second: &[Array2<f32>],
+        bootstrap: &Bootstrap,
+    ) -> Result<PairedComparison> {
+        let pairs = first
+            .iter()
+            .zip(second)
+            .map(|(first, second)| self.pairs(&[first, second]))
+            .collect::<Result<Vec<_>>>()?;
+        let repeats: Vec<_> = pairs
+            .iter()
+            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
+            .collect();
+        Ok(bootstrap.compare(&self.groups()?, mean_over_repeats(&repeats))?)
+    }
+
+    /// Truth and prediction, for one or, one after the other, two methods.
+    fn pairs(&self, methods: &[&Array2<f32>]) -> Result<LabelPairs> {
+        let mut predicted = Vec::new();
+        for probabilities in methods {
+            predicted.extend(most_probable(probabilities.view())?);
+        }
+        let truth = self.truth.repeat(methods.len());
+        Ok(LabelPairs::new(&truth, &predicted, self.classes)?)
+    }
+
+    fn groups(&self) -> Result<Groups> {
+        Ok(Groups::new(&self.cases)?)
+    }
 }
 
 /// The class with fewer images, the later of equals.

@@ -1,29 +1,31 @@
 //! Fills the report pages from datasets, audits and runs.
 
-use std::path::Path;
-
 use cleanslide_audit::issues::{Issue, Reason};
 use cleanslide_audit::sources::{Rate, source_confusions};
 use cleanslide_data::{Dataset, Family, ImageRecord, Labels, SourceKind, Target, VersionId};
 use cleanslide_eval::{
     Bootstrap, Groups, KappaWeights, LabelPairs, fleiss_kappa_with_gaps, wilson_interval,
 };
+use cleanslide_learn::classify::Epoch;
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::study::Study;
 use cleanslide_report::classification::{
-    ClassSkill, ClassificationReport, Confusion, Dataset as DataPart, Expert, Experts, HistoryLine,
-    KappaPair, LearningCurves, Noise, NoiseEstimate, SourceCounts, Suspicious,
+    Against, Calibration, ClassSkill, ClassificationReport, Confusion, Dataset as DataPart, Expert,
+    Experts, HistoryLine, KappaPair, LearningCurves, Noise, NoiseEstimate, SourceCounts,
+    Suspicious,
 };
 use cleanslide_report::gallery::Card;
 use cleanslide_report::number::Estimate;
 use cleanslide_report::page::Provenance;
 use cleanslide_report::picture::Picture;
 use cleanslide_report::plots::{Line, PrecisionRecallCurve, ReliabilityBin};
+use ndarray::Array2;
 
-use super::commands::train::MetricsLine;
 use crate::context::{Context, command_line, program};
 use crate::failure::Result;
+use crate::measures::{Judged, Known};
+use crate::run_folder::MetricsLine;
 
 /// Pictures in the gallery.
 const GALLERY: usize = 100;
@@ -339,40 +341,70 @@ pub fn learning_curves(title: &str, lines: &[MetricsLine]) -> Vec<LearningCurves
             parts.push(&line.part);
         }
     }
-    let curve = |value: fn(&MetricsLine) -> f64| -> Vec<Line> {
-        parts
+    let curves = |what: &str, quantity: &str, value: fn(&Epoch) -> Option<f64>| LearningCurves {
+        title: format!("{title}: {what}"),
+        quantity: quantity.into(),
+        lines: parts
             .iter()
             .map(|part| Line {
                 name: (*part).to_owned(),
                 points: lines
                     .iter()
                     .filter(|line| line.part == *part)
-                    .map(|line| {
-                        (
-                            line.epoch.epoch as f64,
-                            Estimate::without_interval(value(line)),
-                        )
+                    .filter_map(|MetricsLine { epoch, .. }| {
+                        let value = Estimate::without_interval(value(epoch)?);
+                        Some((epoch.epoch as f64, value))
                     })
                     .collect(),
             })
-            .collect()
+            .collect(),
     };
-    vec![
-        LearningCurves {
-            title: format!("{title}: loss"),
-            quantity: "training loss".into(),
-            lines: curve(|line| line.epoch.loss),
-        },
-        LearningCurves {
-            title: format!("{title}: fit to the given labels"),
-            quantity: "balanced accuracy on training items, against given (noisy) labels".into(),
-            lines: curve(|line| line.epoch.accuracy_given),
-        },
-    ]
+    let mut all = vec![
+        curves("loss", "training loss", |epoch| Some(epoch.loss)),
+        curves(
+            "fit to the given labels",
+            "balanced accuracy on training items, against given (noisy) labels",
+            |epoch| Some(epoch.accuracy_given),
+        ),
+    ];
+    if lines
+        .iter()
+        .any(|line| line.epoch.validation_loss.is_some())
+    {
+        all.push(curves(
+            "loss on what was watched for early stopping",
+            "cross-entropy of the validation items",
+            |epoch| epoch.validation_loss,
+        ));
+    }
+    all
+}
+
+/// How well the probabilities of a classifier are calibrated.
+pub fn calibration(
+    context: &Context,
+    dataset: &Dataset,
+    known: &Known,
+    classifier: &str,
+    against: &Against,
+    probabilities: &Array2<f32>,
+) -> Result<Calibration> {
+    let judged = Judged {
+        truth: &known.truth,
+        probabilities: probabilities.view(),
+        cases: &known.cases,
+        classes: dataset.classes(),
+    };
+    Ok(Calibration {
+        classifier: classifier.to_owned(),
+        against: against.clone(),
+        expected_error: estimate(&judged.expected_calibration_error(context.seed)?),
+        bins: bins(&judged.reliability()?)?,
+    })
 }
 
 /// The bins of a reliability diagram with Wilson intervals; empty bins are left out.
-pub fn bins(diagram: &cleanslide_eval::ReliabilityDiagram) -> Result<Vec<ReliabilityBin>> {
+fn bins(diagram: &cleanslide_eval::ReliabilityDiagram) -> Result<Vec<ReliabilityBin>> {
     let mut bins = Vec::new();
     for bin in &diagram.bins {
         let (Some(predicted), Some(accuracy)) = (bin.confidence, bin.accuracy) else {
@@ -412,23 +444,4 @@ pub fn precision_recall(
         points,
         average_precision,
     }
-}
-
-/// Reads `metrics.jsonl` of a run.
-pub fn read_metrics(run: &Path) -> Result<Vec<MetricsLine>> {
-    let path = run.join("metrics.jsonl");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-    text.lines()
-        .enumerate()
-        .map(|(number, line)| {
-            serde_json::from_str(line).map_err(|error| {
-                crate::failure::Failure::input(format!(
-                    "{}, line {}: {error}",
-                    path.display(),
-                    number + 1
-                ))
-            })
-        })
-        .collect()
 }

@@ -1,87 +1,57 @@
 //! Steps that several commands share: from a dataset to out-of-sample predictions and an audit.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use cleanslide_audit::FilterOptions;
 use cleanslide_data::{Dataset, ImageRecord, Split, leaks};
-use cleanslide_learn::classify::Classifier;
+use cleanslide_learn::classify::{Classifier, Optimiser, TrainSettings};
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::label_audit::{Audited, LabelAudit, audit_labels};
 use cleanslide_learn::methods::MethodSettings;
+use cleanslide_learn::penalty::{PENALTIES, out_of_sample_with_chosen_penalty};
 use cleanslide_learn::study::Study;
 use ndarray::{Array2, ArrayView2};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::progress;
-
-/// How out-of-sample predictions are made.
-#[derive(Debug, Clone)]
-pub struct CrossValidation {
-    /// What is trained on each part.
-    pub classifier: Classifier,
-    /// Number of folds.
-    pub folds: usize,
-}
-
-impl Default for CrossValidation {
-    /// A plain linear classifier in five folds.
-    fn default() -> Self {
-        Self {
-            classifier: Classifier::default(),
-            folds: DEFAULT_FOLDS,
-        }
-    }
-}
+use crate::truth::Truth;
 
 /// Folds of cross-validation unless told otherwise.
 pub const DEFAULT_FOLDS: usize = 5;
 
-/// Out-of-sample probabilities of the labelled images of a dataset.
-pub struct Predicted {
-    /// For each row, the position of its image in the dataset.
-    pub images: Vec<usize>,
-    /// Probabilities, `[images, classes]`.
+/// Predictions by which labels are judged: out of sample, for the items of a study.
+pub struct Judgement {
+    /// Probabilities, `[items, classes]`.
     pub probabilities: Array2<f32>,
+    /// The fold of each item.
+    pub folds: Vec<usize>,
+    /// The L2 penalty that the given labels chose; none for the predictions of a run.
+    pub l2: Option<f64>,
 }
 
-/// Predicts every labelled image by a model that did not see its case.
-pub fn out_of_sample(
-    context: &Context,
-    dataset: &Dataset,
-    embeddings: &Embeddings,
-    labels: &ImageLabels,
-    validation: &CrossValidation,
-) -> Result<Predicted> {
-    let study = Study::new(dataset, embeddings, labels, |_| true)?;
-    let (probabilities, _) = predict_study(context, &study, validation)?;
-    Ok(Predicted {
-        images: study.images,
-        probabilities,
-    })
-}
-
-/// Predicts every item of a study out of sample, with a progress bar. Returns the probabilities
-/// and the fold of each item.
-pub fn predict_study(
-    context: &Context,
-    study: &Study,
-    validation: &CrossValidation,
-) -> Result<(Array2<f32>, Vec<usize>)> {
-    let mut classifier = validation.classifier.clone();
-    classifier.train.seed = context.seed;
-    let folds = study.folds(validation.folds, context.seed)?;
-    let bar = progress::bar(
-        "cross-validation",
-        validation.folds * classifier.train.epochs,
-    );
-    let steps = AtomicUsize::new(0);
-    let result = study.out_of_sample(&classifier, &folds, &|_, _| {
-        bar.set_position(steps.fetch_add(1, Ordering::Relaxed) as u64);
-    });
+/// Predicts every item of a study by a model that did not see its case: linear, trained to the
+/// optimum, with the penalty that predicts the given labels best. Classes are not balanced, because
+/// confident learning compares probabilities of the given labels, rare classes being rare.
+pub fn judge_labels(context: &Context, study: &Study, folds: usize) -> Result<Judgement> {
+    let classifier = Classifier {
+        train: TrainSettings {
+            optimiser: Optimiser::Lbfgs,
+            class_balance: false,
+            seed: context.seed,
+            ..TrainSettings::default()
+        },
+        ..Classifier::default()
+    };
+    let folds = study.folds(folds, context.seed)?;
+    let bar = progress::bar("cross-validation", PENALTIES.len());
+    let chosen = out_of_sample_with_chosen_penalty(study, &classifier, &folds, &|| bar.inc(1));
     bar.finish_and_clear();
-    Ok((result?.probabilities, folds))
+    let chosen = chosen?;
+    Ok(Judgement {
+        probabilities: chosen.predicted.probabilities,
+        folds,
+        l2: Some(chosen.l2),
+    })
 }
 
 /// Audits the labels of a study.
@@ -132,6 +102,24 @@ pub fn refuse_leaks(dataset: &Dataset) -> Result<()> {
 /// True for images that may be learned from: those for training, and all where nothing is split.
 pub fn may_be_learned_from(image: &ImageRecord) -> bool {
     matches!(image.split, None | Some(Split::Train))
+}
+
+/// A reference as labels to learn from: what noise is added to, or what a named option asks for.
+pub fn reference_labels(dataset: &Dataset, name: &str) -> Result<ImageLabels> {
+    let truth = Truth::of_dataset(dataset, Some(name))?;
+    let classes: Vec<Option<usize>> = dataset
+        .images()
+        .iter()
+        .map(|image| truth.images.get(&image.id).map(|&(class, _)| class))
+        .collect();
+    let version = dataset.latest()?;
+    let source = format!("reference:{name}");
+    Ok(ImageLabels::of_classes(
+        version,
+        source,
+        &classes,
+        dataset.classes().len(),
+    ))
 }
 
 /// The method of this name with its default settings.

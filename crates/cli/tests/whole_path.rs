@@ -278,3 +278,94 @@ fn json_goes_to_standard_output_alone() {
         serde_json::from_str::<serde_json::Value>(&output).unwrap();
     }
 }
+
+#[test]
+fn early_stopping_watches_what_the_recipe_names() {
+    let lab = Lab::new();
+    liver(&lab);
+    let recipe = |stopping: &str, more: &str| {
+        let text = format!(
+            "folds = 3\n{more}\n[train]\nlearning_rate = 0.03\n\
+             early_stopping = {{ {stopping} = {{ patience = 3 }} }}\n"
+        );
+        lab.write("recipe.toml", text);
+    };
+    let train = |out: &str| {
+        lab.warns(&["train", "liver", "--recipe", "recipe.toml", "--out", out]);
+        let manifest: serde_json::Value =
+            serde_json::from_str(&lab.read(&format!("{out}/manifest.json"))).unwrap();
+        manifest["validation"].as_str().unwrap().to_owned()
+    };
+    recipe("noisy-validation", "");
+    let watched = train("held-out");
+    assert_eq!(
+        watched,
+        "a fifth of the training cases, with their given labels"
+    );
+    let lines = lab.read("held-out/metrics.jsonl");
+    assert!(!lines.contains("\"validation_loss\":null"), "{lines}");
+    let last = lines.lines().last().unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert!(
+        last["epoch"].as_u64().unwrap() < 100,
+        "it ran to the end: {last}"
+    );
+
+    lab.ok(&["split", "liver", "--validation", "0.25", "--test", "0.25"]);
+    let watched = train("split");
+    assert_eq!(
+        watched,
+        "24 images of the validation split with their given labels"
+    );
+
+    recipe("clean-validation", "validation_reference = \"truth\"\n");
+    let watched = train("clean");
+    assert_eq!(
+        watched,
+        "24 images of the validation split with the clean labels of reference `truth`"
+    );
+    recipe("clean-validation", "");
+    let refused = lab.fails(&["train", "liver", "--recipe", "recipe.toml", "--out", "none"]);
+    assert!(
+        refused.starts_with("exit 2") && refused.contains("validation_reference"),
+        "{refused}"
+    );
+}
+
+/// The kernel refuses to let any file grow beyond a few kilobytes, as a full disk does.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_loses_nothing_that_was_finished() {
+    let lab = Lab::new();
+    liver(&lab);
+    lab.ok(&["audit", "liver", "--folds", "3"]);
+    let before = tree(&lab.path("liver"));
+    let binary = lab.command(&[]).get_program().to_owned();
+    let limited = |arguments: &str| {
+        // Blocks of 1024 bytes in bash; an ignored SIGXFSZ turns into an error of `write`.
+        let script = format!("trap '' XFSZ; ulimit -f 2; exec \"$0\" {arguments}");
+        std::process::Command::new("bash")
+            .args(["-c", &script])
+            .arg(&binary)
+            .current_dir(lab.path(""))
+            .env("SOURCE_DATE_EPOCH", "1767225600")
+            .output()
+            .unwrap()
+    };
+    for command in [
+        "correct liver --threshold 0.5",
+        "fuse liver --rule majority",
+        "train liver --folds 3 --out run",
+    ] {
+        let output = limited(command);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{command}: {message}");
+        assert!(message.contains("failed to write"), "{command}: {message}");
+        assert!(
+            tree(&lab.path("liver")) == before,
+            "{command} left something behind"
+        );
+        assert!(!lab.path("run").exists());
+    }
+    lab.ok(&["correct", "liver", "--threshold", "0.5"]);
+}

@@ -72,6 +72,8 @@ pub struct NewVersion {
     pub parent: Option<VersionId>,
     /// See [`Version::produced`].
     pub produced: Option<String>,
+    /// Sources that the dataset may not know yet.
+    pub sources: Vec<Source>,
     /// The evidence.
     pub labels: Labels,
     /// How it came about.
@@ -113,11 +115,11 @@ impl Dataset {
         )?;
         let dataset = Self::from_parts(folder, manifest, images);
         publish_folder(folder, |temporary| {
-            let inside = Self {
+            let mut inside = Self {
                 folder: temporary.to_owned(),
                 ..dataset.clone()
             };
-            inside.save_manifest()?;
+            inside.save_manifest(&inside.manifest)?;
             inside.save_images()?;
             for (name, reference) in references {
                 inside.add_reference(name, reference)?;
@@ -207,28 +209,23 @@ impl Dataset {
         self.folder.join(&image.path)
     }
 
-    /// Adds a source, or leaves things as they are when the very same one is known.
-    ///
-    /// # Errors
-    /// Another source has this id, or the manifest cannot be written.
-    pub fn add_source(&mut self, source: Source) -> Result<()> {
-        match self
-            .manifest
-            .sources
-            .iter()
-            .find(|known| known.id == source.id)
-        {
-            Some(known) if known.kind == source.kind => return Ok(()),
-            Some(known) => {
-                return Err(Error::request(format!(
-                    "the source `{}` exists already and is of kind {}",
-                    known.id, known.kind
-                ))
-                .with_help("Choose another name for the new source."));
+    /// The manifest with these sources too; the same where the very same ones are known.
+    fn manifest_with(&self, sources: Vec<Source>) -> Result<Manifest> {
+        let mut manifest = self.manifest.clone();
+        for source in sources {
+            match manifest.sources.iter().find(|known| known.id == source.id) {
+                Some(known) if known.kind == source.kind => {}
+                Some(known) => {
+                    return Err(Error::request(format!(
+                        "the source `{}` exists already and is of kind {}",
+                        known.id, known.kind
+                    ))
+                    .with_help("Choose another name for the new source."));
+                }
+                None => manifest.sources.push(source),
             }
-            None => self.manifest.sources.push(source),
         }
-        self.save_manifest()
+        Ok(manifest)
     }
 
     /// Adds images that are not there yet.
@@ -253,8 +250,8 @@ impl Dataset {
         self.save_images()
     }
 
-    fn save_manifest(&self) -> Result<()> {
-        let text = toml::to_string(&self.manifest)
+    fn save_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let text = toml::to_string(manifest)
             .map_err(|error| Error::file(&self.folder, error.to_string()))?;
         write_file(&self.folder.join("dataset.toml"), text.as_bytes())
     }
@@ -316,17 +313,23 @@ impl Dataset {
     pub fn labels(&self, id: VersionId) -> Result<Labels> {
         self.version(id)?;
         let labels = Labels::read(&self.version_folder(id), self.classes())?;
-        self.check(&labels)?;
+        self.check(&labels, &self.manifest.sources)?;
         Ok(labels)
     }
 
-    /// Writes a new version. It becomes the latest.
+    /// Writes a new version, with its new sources. It becomes the latest.
+    ///
+    /// The manifest is saved when all of the version lies in its temporary folder: a version never
+    /// names an unknown source. Killed between the two, a source without labels stays, which is
+    /// harmless.
     ///
     /// # Errors
-    /// The labels name a source, image, slide or case that is not in the dataset; another process
-    /// wrote a version of the same number first; the file system refuses.
-    pub fn add_version(&self, new: NewVersion) -> Result<Version> {
-        self.check(&new.labels)?;
+    /// The labels name a source, image, slide or case that is not in the dataset; a source exists
+    /// with another kind; another process wrote a version of the same number first; the file system
+    /// refuses.
+    pub fn add_version(&mut self, new: NewVersion) -> Result<Version> {
+        let manifest = self.manifest_with(new.sources)?;
+        self.check(&new.labels, &manifest.sources)?;
         let id = VersionId(self.versions()?.last().map_or(1, |last| last.0 + 1));
         let old = match new.parent {
             Some(parent) => self.labels(parent)?,
@@ -351,8 +354,14 @@ impl Dataset {
             let text = toml::to_string(&version)
                 .map_err(|error| Error::file(folder, error.to_string()))?;
             let path = folder.join(VERSION_FILE);
-            fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
+            fs::write(&path, text).map_err(|error| Error::io("write", &path, error))?;
+            if manifest == self.manifest {
+                Ok(())
+            } else {
+                self.save_manifest(&manifest)
+            }
         })?;
+        self.manifest = manifest;
         Ok(version)
     }
 
@@ -407,13 +416,8 @@ impl Dataset {
         publish_folder(&folder, |folder| reference.0.write(folder, self.classes()))
     }
 
-    fn check(&self, labels: &Labels) -> Result<()> {
-        let known: Vec<String> = self
-            .manifest
-            .sources
-            .iter()
-            .map(|source| source.id.clone())
-            .collect();
+    fn check(&self, labels: &Labels, sources: &[Source]) -> Result<()> {
+        let known: Vec<String> = sources.iter().map(|source| source.id.clone()).collect();
         for piece in labels.evidence() {
             if !known.contains(&piece.source) {
                 return Err(Error::labels(format!(

@@ -71,6 +71,7 @@ fn version(parent: Option<u32>, evidence: Vec<Evidence>) -> NewVersion {
     NewVersion {
         parent: parent.map(VersionId),
         produced: None,
+        sources: Vec::new(),
         labels: Labels::new(evidence, &classes()).unwrap(),
         provenance: provenance(),
         notes: Vec::new(),
@@ -203,7 +204,7 @@ fn versions_are_numbered_immutable_and_count_their_changes() {
     let path = folder.path().join("dataset");
     let class = |id: usize, class| Evidence::class("expert1", format!("image {id}"), class);
     let first = version(None, vec![class(0, 0), class(1, 0), class(2, 1)]);
-    let dataset = Dataset::create(&path, manifest(), images(), Some(first), &[]).unwrap();
+    let mut dataset = Dataset::create(&path, manifest(), images(), Some(first), &[]).unwrap();
     let second = dataset
         .add_version(version(
             Some(1),
@@ -244,7 +245,7 @@ fn what_a_killed_process_leaves_is_not_seen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dataset");
     let evidence = vec![Evidence::class("expert1", "image 0", 0)];
-    let dataset = Dataset::create(
+    let mut dataset = Dataset::create(
         &path,
         manifest(),
         images(),

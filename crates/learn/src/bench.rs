@@ -25,7 +25,7 @@ use crate::embed::Embeddings;
 use crate::image_labels::ImageLabels;
 use crate::methods::MethodSettings;
 use crate::predictions::Predictions;
-use crate::study::Study;
+use crate::study::{OutOfSample, Study};
 
 /// What can go wrong in a bench.
 #[derive(Debug, Error)]
@@ -90,7 +90,12 @@ impl AddedNoise {
             .iter()
             .map(|class| class.and_then(|_| noisy.next()))
             .collect();
-        Ok(labels.with_classes(&replaced, classes))
+        Ok(ImageLabels::of_classes(
+            labels.version,
+            labels.source.clone(),
+            &replaced,
+            classes,
+        ))
     }
 }
 
@@ -193,8 +198,32 @@ impl Bench<'_> {
     /// file into `folder`. `labels` are the cell's, without its noise.
     ///
     /// # Errors
-    /// Too few cases, noise that does not fit the labels, a training that fails, a full disk.
+    /// As [`Bench::predict`], and a full disk.
     pub fn run(&self, cell: &Cell, labels: &ImageLabels, folder: &Path) -> Result<(), BenchError> {
+        let predicted = self.predict(cell, labels)?;
+        let predictions = Predictions {
+            classes: self.dataset.classes().clone(),
+            images: self
+                .embeddings
+                .images
+                .iter()
+                .map(|&image| self.dataset.images()[image].id.clone())
+                .collect(),
+            parts: predicted
+                .folds
+                .iter()
+                .map(|fold| format!("fold {}", fold + 1))
+                .collect(),
+            probabilities: predicted.probabilities,
+        };
+        Ok(predictions.write(&cell.path(folder))?)
+    }
+
+    /// Predicts every embedded image, labelled or not, by models that did not see its case.
+    ///
+    /// # Errors
+    /// Too few cases, noise that does not fit the labels, a training that fails.
+    pub fn predict(&self, cell: &Cell, labels: &ImageLabels) -> Result<OutOfSample, BenchError> {
         let failed = |source| BenchError::Cell {
             cell: cell.to_string(),
             source,
@@ -208,24 +237,9 @@ impl Bench<'_> {
         classifier.method = cell.method.clone();
         classifier.train.seed = cell.seed;
         let features = self.embeddings.features.view();
-        let predicted = study
+        study
             .predict_held_out(&classifier, &folds, features, &query_folds, &|_, _| {})
-            .map_err(failed)?;
-        let predictions = Predictions {
-            classes: self.dataset.classes().clone(),
-            images: self
-                .embeddings
-                .images
-                .iter()
-                .map(|&image| self.dataset.images()[image].id.clone())
-                .collect(),
-            parts: query_folds
-                .iter()
-                .map(|fold| format!("fold {}", fold + 1))
-                .collect(),
-            probabilities: predicted.probabilities,
-        };
-        Ok(predictions.write(&cell.path(folder))?)
+            .map_err(failed)
     }
 
     /// The fold of each embedded image. No label has a say in it, so the folds are the same for

@@ -1,11 +1,11 @@
 //! Out-of-sample predictions by cross-validation over groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use crate::classify::{Classifier, Epoch, Examples};
+use crate::classify::{Classifier, Epoch, Examples, Fitted, History};
 use crate::error::{Error, Result};
 use crate::methods::Context;
 
@@ -14,8 +14,8 @@ use crate::methods::Context;
 pub struct Folds {
     /// The fold of each example.
     fold_of: Vec<usize>,
-    /// The examples of each fold, by fold.
-    members: BTreeMap<usize, Vec<usize>>,
+    /// Number of folds.
+    count: usize,
 }
 
 impl Folds {
@@ -31,22 +31,23 @@ impl Folds {
             return Err(Error::Folds(message));
         }
         let mut fold_of_group: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (item, (&fold, &group)) in fold_of.iter().zip(groups).enumerate() {
+        let mut folds = BTreeSet::new();
+        for (&fold, &group) in fold_of.iter().zip(groups) {
             let first = *fold_of_group.entry(group).or_insert(fold);
             if first != fold {
                 let message = format!("group {group} is in the folds {first} and {fold}");
                 return Err(Error::Folds(message));
             }
-            members.entry(fold).or_default().push(item);
+            folds.insert(fold);
         }
-        if members.len() < 2 {
-            let message = format!("there are {} folds, expected at least 2", members.len());
+        let count = folds.len();
+        if count < 2 {
+            let message = format!("there are {count} folds, expected at least 2");
             return Err(Error::Folds(message));
         }
         Ok(Self {
             fold_of: fold_of.to_vec(),
-            members,
+            count,
         })
     }
 
@@ -57,8 +58,43 @@ impl Folds {
 
     /// Number of folds.
     pub fn count(&self) -> usize {
-        self.members.len()
+        self.count
     }
+}
+
+/// Predicts each of `features` `[queries, features]` by the model of its fold, `[queries]`. `fit`
+/// is given a fold and the items, of the fold each in `fold_of` `[items]`, of all other folds.
+///
+/// Returns probabilities `[queries, classes]` and the history of each fold's training. Folds run
+/// side by side; the result does not depend on how many threads there are.
+pub(crate) fn predict_by_fold(
+    fold_of: &[usize],
+    features: ArrayView2<'_, f32>,
+    query_folds: &[usize],
+    classes: usize,
+    fit: &(dyn Fn(usize, &[usize]) -> Result<Fitted> + Sync),
+) -> Result<(Array2<f32>, BTreeMap<usize, History>)> {
+    let mut queries_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (query, &fold) in query_folds.iter().enumerate() {
+        queries_of.entry(fold).or_default().push(query);
+    }
+    let predict = |(&fold, queries): (&usize, &Vec<usize>)| {
+        let others: Vec<usize> = (0..fold_of.len()).filter(|&i| fold_of[i] != fold).collect();
+        let fitted = fit(fold, &others)?;
+        let predicted = fitted.predict(features.select(Axis(0), queries).view())?;
+        Ok((fold, predicted, fitted.history))
+    };
+    let predicted: Vec<(usize, Array2<f32>, History)> =
+        queries_of.par_iter().map(predict).collect::<Result<_>>()?;
+    let mut probabilities = Array2::zeros((query_folds.len(), classes));
+    let mut histories = BTreeMap::new();
+    for (fold, rows, history) in predicted {
+        for (&query, row) in queries_of[&fold].iter().zip(rows.rows()) {
+            probabilities.row_mut(query).assign(&row);
+        }
+        histories.insert(fold, history);
+    }
+    Ok((probabilities, histories))
 }
 
 /// Predicts every example by a classifier that was trained on the other folds: the only kind of
@@ -78,30 +114,19 @@ pub fn out_of_sample(
     folds: &Folds,
     progress: &(dyn Fn(usize, &Epoch) + Sync),
 ) -> Result<Array2<f32>> {
-    let items = examples.len();
-    if folds.items() != items {
-        let message = format!("they are of {} items, and there are {items}", folds.items());
+    let (items, folds) = (examples.len(), &folds.fold_of);
+    if folds.len() != items {
+        let message = format!("they are of {} items, and there are {items}", folds.len());
         return Err(Error::Folds(message));
     }
-    let predict = |(&fold, held_out): (&usize, &Vec<usize>)| {
-        let training: Vec<usize> = (0..items).filter(|&i| folds.fold_of[i] != fold).collect();
-        let training = examples.subset(&training)?;
+    let fit = |fold: usize, others: &[usize]| {
+        let training = examples.subset(others)?;
         let report = |epoch: &Epoch| progress(fold, epoch);
-        let fitted = classifier.fit(&training, classes, &Context::default(), None, &report)?;
-        fitted.predict(examples.features.select(Axis(0), held_out).view())
+        classifier.fit(&training, classes, &Context::default(), None, &report)
     };
-    let predicted: Vec<Array2<f32>> = folds
-        .members
-        .par_iter()
-        .map(predict)
-        .collect::<Result<_>>()?;
-    let mut result = Array2::zeros((items, examples.class_count()));
-    for (held_out, probabilities) in folds.members.values().zip(predicted) {
-        for (&item, row) in held_out.iter().zip(probabilities.rows()) {
-            result.row_mut(item).assign(&row);
-        }
-    }
-    Ok(result)
+    let features = examples.features.view();
+    let (probabilities, _) = predict_by_fold(folds, features, folds, classes.len(), &fit)?;
+    Ok(probabilities)
 }
 
 /// The mean of [`out_of_sample`] over several seeds, which steadies it.

@@ -133,20 +133,22 @@ impl ImageLabels {
             .collect()
     }
 
-    /// Replaces the labels by plain, fully trusted classes, for example noisy ones.
-    pub fn with_classes(&self, classes: &[Option<usize>], class_count: usize) -> Self {
-        let labels = classes
-            .iter()
-            .map(|class| {
-                class.map(|class| ImageLabel {
-                    distribution: one_hot(class, class_count),
-                    trust: 1.0,
-                })
-            })
-            .collect();
+    /// Plain, fully trusted classes, one entry per image of the dataset; `None` is unlabelled.
+    pub fn of_classes(
+        version: VersionId,
+        source: String,
+        classes: &[Option<usize>],
+        class_count: usize,
+    ) -> Self {
+        let label = |class| ImageLabel {
+            distribution: one_hot(class, class_count),
+            trust: 1.0,
+        };
+        let labels = classes.iter().map(|class| class.map(label)).collect();
         Self {
+            version,
+            source,
             labels,
-            ..self.clone()
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod image_labels;
 pub mod label_audit;
 pub mod methods;
+pub mod penalty;
 pub mod predictions;
 pub mod study;
 

@@ -1,18 +1,22 @@
 //! The labelled, embedded images of a dataset, and predictions for them out of sample.
 
+use std::collections::BTreeMap;
+
 use cleanslide_data::{Dataset, ImageRecord, assign_folds, independent_units};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::classify::{Classifier, Epoch, Examples, Fitted, History};
-use crate::cross_validation::Folds;
+use crate::classify::{
+    Classifier, EarlyStopping, Epoch, Examples, Fitted, History, Labels, Validation,
+};
+use crate::cross_validation::{Folds, predict_by_fold};
 use crate::embed::Embeddings;
 use crate::error::{Error, Result};
 use crate::image_labels::ImageLabels;
 use crate::methods::{Context, Needs};
 
-/// Folds within a training set, for what a method needs to know beforehand.
+/// Folds within a training set, for what a method needs to know beforehand and for early stopping.
 const INNER_FOLDS: usize = 5;
 
 /// Items to learn from: images with an embedding and a label.
@@ -30,6 +34,8 @@ pub struct Study {
     pub cases: Vec<usize>,
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// What is watched where training stops early; see [`Study::watching`].
+    validation: Option<Validation<'static>>,
 }
 
 /// Predictions out of sample, and how the models came about.
@@ -39,8 +45,8 @@ pub struct OutOfSample {
     pub probabilities: Array2<f32>,
     /// The fold of each item.
     pub folds: Vec<usize>,
-    /// The history of each fold's training.
-    pub histories: Vec<History>,
+    /// The history of each fold's training, by fold.
+    pub histories: BTreeMap<usize, History>,
 }
 
 impl Study {
@@ -83,6 +89,7 @@ impl Study {
             given,
             cases,
             classes,
+            validation: None,
         })
     }
 
@@ -96,24 +103,14 @@ impl Study {
         self.images.is_empty()
     }
 
-    /// The same items with other labels, one class each, fully trusted.
-    ///
-    /// # Errors
-    /// Classes that do not fit the items.
-    pub fn with_given(&self, given: &[usize]) -> Result<Self> {
-        let mut targets = Array2::zeros((self.len(), self.classes.len()));
-        for (mut row, &class) in targets.rows_mut().into_iter().zip(given) {
-            row[class] = 1.0;
+    /// Watches the items of `validation`, with labels of this kind, where training stops early.
+    /// Without it a fifth of the cases that are trained on is held out, with the labels they have.
+    pub fn watching(self, validation: Study, labels: Labels) -> Self {
+        let examples = validation.examples;
+        Self {
+            validation: Some(Validation { examples, labels }),
+            ..self
         }
-        let weights = vec![1.0; self.len()];
-        let all: Vec<usize> = (0..self.len()).collect();
-        let examples =
-            Examples::new(self.examples.features.view(), targets, weights)?.subset(&all)?;
-        Ok(Self {
-            examples,
-            given: given.to_vec(),
-            ..self.clone()
-        })
     }
 
     /// Deals the items into folds by case, stratified by given class.
@@ -155,23 +152,12 @@ impl Study {
         query_folds: &[usize],
         progress: &(dyn Fn(usize, &Epoch) + Sync),
     ) -> Result<OutOfSample> {
-        let count = query_folds.iter().max().map_or(0, |last| last + 1);
-        let mut probabilities = Array2::zeros((features.nrows(), self.classes.len()));
-        let mut histories = Vec::with_capacity(count);
-        for fold in 0..count {
-            let training: Vec<usize> = (0..self.len())
-                .filter(|&item| folds[item] != fold)
-                .collect();
-            let fitted = self.fit(classifier, &training, &|epoch| progress(fold, epoch))?;
-            let held_out: Vec<usize> = (0..query_folds.len())
-                .filter(|&query| query_folds[query] == fold)
-                .collect();
-            let predicted = fitted.predict(features.select(Axis(0), &held_out).view())?;
-            for (&query, row) in held_out.iter().zip(predicted.rows()) {
-                probabilities.row_mut(query).assign(&row);
-            }
-            histories.push(fitted.history);
-        }
+        let fit = |fold: usize, others: &[usize]| {
+            self.fit(classifier, others, &|epoch| progress(fold, epoch))
+        };
+        let classes = self.classes.len();
+        let (probabilities, histories) =
+            predict_by_fold(folds, features, query_folds, classes, &fit)?;
         Ok(OutOfSample {
             probabilities,
             folds: query_folds.to_vec(),
@@ -179,36 +165,69 @@ impl Study {
         })
     }
 
-    /// Trains on some of the items.
+    /// Trains on some of the items. If the settings stop early and there is nothing to watch, a
+    /// fifth of their cases is held out for it.
     ///
     /// # Errors
-    /// A training that fails.
+    /// A training that fails, too few cases to hold any out, or early stopping on clean labels
+    /// where there are none to watch.
     pub fn fit(
         &self,
         classifier: &Classifier,
         items: &[usize],
         progress: &dyn Fn(&Epoch),
     ) -> Result<Fitted> {
-        let examples = self.examples.subset(items)?;
-        let needs = classifier.method.needs();
-        let context = if needs == Needs::default() {
-            Context::default()
-        } else {
-            let cases: Vec<usize> = items.iter().map(|&item| self.cases[item]).collect();
-            let given: Vec<usize> = items.iter().map(|&item| self.given[item]).collect();
-            let dealt = deal(&cases, &given, INNER_FOLDS, classifier.train.seed)
-                .map_err(|error| Error::Folds(error.to_string()))?;
-            let folds = Folds::new(&dealt, &cases)?;
-            Context::estimate(
-                &needs,
-                &classifier.train,
-                &examples,
-                &self.classes,
-                &folds,
-                &|_, _| {},
-            )?
+        let held_out = match (classifier.train.early_stopping, &self.validation) {
+            (EarlyStopping::NoisyValidation { .. }, None) => {
+                Some(self.hold_out(items, classifier.train.seed)?)
+            }
+            _ => None,
         };
-        classifier.fit(&examples, &self.classes, &context, None, progress)
+        let (items, validation) = match &held_out {
+            Some((training, validation)) => (training.as_slice(), Some(validation)),
+            None => (items, self.validation.as_ref()),
+        };
+        let examples = self.examples.subset(items)?;
+        let context = self.context(classifier, items, &examples)?;
+        classifier.fit(&examples, &self.classes, &context, validation, progress)
+    }
+
+    /// What the method needs to know beforehand, estimated from these items alone.
+    fn context(
+        &self,
+        classifier: &Classifier,
+        items: &[usize],
+        examples: &Examples,
+    ) -> Result<Context> {
+        let needs = classifier.method.needs();
+        if needs == Needs::default() {
+            return Ok(Context::default());
+        }
+        let train = &classifier.train;
+        let cases: Vec<usize> = items.iter().map(|&item| self.cases[item]).collect();
+        let folds = Folds::new(&self.inner_folds(items, train.seed)?, &cases)?;
+        Context::estimate(&needs, train, examples, &self.classes, &folds, &|_, _| {})
+    }
+
+    /// The items without those of a fifth of their cases, and these with their given labels.
+    fn hold_out(&self, items: &[usize], seed: u64) -> Result<(Vec<usize>, Validation<'static>)> {
+        let folds = self.inner_folds(items, seed)?;
+        let of = |watched: bool| -> Vec<usize> {
+            let pairs = items.iter().zip(&folds);
+            let chosen = pairs.filter(|&(_, &fold)| (fold == 0) == watched);
+            chosen.map(|(&item, _)| item).collect()
+        };
+        let validation = Validation {
+            examples: self.examples.subset(&of(true))?,
+            labels: Labels::Given,
+        };
+        Ok((of(false), validation))
+    }
+
+    fn inner_folds(&self, items: &[usize], seed: u64) -> Result<Vec<usize>> {
+        let cases: Vec<usize> = items.iter().map(|&item| self.cases[item]).collect();
+        let given: Vec<usize> = items.iter().map(|&item| self.given[item]).collect();
+        deal(&cases, &given, INNER_FOLDS, seed).map_err(|error| Error::Folds(error.to_string()))
     }
 
     /// Embeddings of the items, `[items, features]`.

@@ -79,7 +79,7 @@ fn a_saved_model_predicts_the_same() {
     ] {
         let train = TrainSettings {
             epochs: 30,
-            learning_rate: 0.03,
+            learning_rate: Some(0.03),
             ..short(HeadKind::Linear)
         };
         let classifier = Classifier { method, train };
@@ -150,7 +150,7 @@ fn history_tells_every_epoch_and_progress_hears_it() {
     assert!(epochs.iter().all(|epoch| (epoch.kept - 1.0).abs() < 1e-6));
     // Half a cosine from 0.001: 0, 1/4, 1/2 and 3/4 of the way.
     let rates: Vec<f64> = epochs.iter().map(|epoch| epoch.learning_rate).collect();
-    assert!((rates[0] - 1e-3).abs() < 1e-12 && (rates[2] - 5e-4).abs() < 1e-12);
+    assert!((rates[0] - 1e-2).abs() < 1e-12 && (rates[2] - 5e-3).abs() < 1e-12);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn early_stopping_keeps_the_best_epoch_and_names_its_labels() {
     let swapped = Examples::new(features.view(), swapped, vec![1.0; 60]).unwrap();
     let train = TrainSettings {
         epochs: 50,
-        learning_rate: 0.01,
+        learning_rate: Some(0.01),
         early_stopping: EarlyStopping::NoisyValidation { patience: 3 },
         ..short(HeadKind::Linear)
     };
@@ -228,7 +228,7 @@ fn divergence_stops_with_its_epoch_and_items() {
     let examples = Examples::new(features.view(), targets(60), vec![1.0; 60]).unwrap();
     let train = TrainSettings {
         optimiser: Optimiser::Sgd(SgdSettings::default()),
-        learning_rate: 1e30,
+        learning_rate: Some(1e30),
         ..short(HeadKind::Mlp)
     };
     let classifier = Classifier {
@@ -276,7 +276,7 @@ fn settings_that_make_no_sense_are_refused() {
             "the setting `epochs` is 0: expected at least 1",
         ),
         (
-            train(|t| t.learning_rate = -1.0),
+            train(|t| t.learning_rate = Some(-1.0)),
             "the setting `learning_rate` is -1: expected more than 0",
         ),
         (
@@ -416,7 +416,7 @@ fn contexts_hold_what_was_asked_for() {
     let folds = Folds::new(&fold_of, &groups).unwrap();
     let train = TrainSettings {
         epochs: 30,
-        learning_rate: 0.03,
+        learning_rate: Some(0.03),
         ..short(HeadKind::Linear)
     };
     let estimate = |needs: &Needs| {

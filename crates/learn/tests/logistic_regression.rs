@@ -97,7 +97,7 @@ fn sgd_and_adamw_approach_the_same_optimum() {
         for case in golden.cases.iter().filter(|case| case.standardised) {
             let settings = TrainSettings {
                 optimiser: optimiser.clone(),
-                learning_rate,
+                learning_rate: Some(learning_rate),
                 epochs: 2000,
                 batch_size: 0,
                 ..TrainSettings::default()

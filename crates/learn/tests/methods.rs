@@ -115,7 +115,7 @@ fn means(methods: &[MethodSettings], train: &TrainSettings, noise: Noise) -> Vec
 fn memoriser() -> TrainSettings {
     TrainSettings {
         head: HeadKind::Mlp,
-        learning_rate: 3e-3,
+        learning_rate: Some(3e-3),
         epochs: 60,
         batch_size: 90,
         l2: 0.0,
@@ -175,7 +175,7 @@ fn robust_methods_beat_cross_entropy_under_asymmetric_noise() {
 #[test]
 fn no_method_is_broken_with_right_labels() {
     let train = TrainSettings {
-        learning_rate: 0.03,
+        learning_rate: Some(0.03),
         epochs: 60,
         batch_size: 90,
         ..TrainSettings::default()

@@ -1,5 +1,6 @@
 //! `cleanslide audit`: which labels are probably wrong, and how much noise there is.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -7,30 +8,31 @@ use cleanslide_audit::issues::Reason;
 use cleanslide_audit::{Filter, FilterOptions};
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Dataset, VersionId, independent_units, to_csv};
-use cleanslide_eval::{LabelPairs, Weights, most_probable};
+use cleanslide_eval::{OneVsRest, Weights};
+use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::study::Study;
 use cleanslide_report::classification::render;
 use cleanslide_weak::fusion::DawidSkene;
-use ndarray::Array2;
 use serde::Serialize;
 
 use super::embed::embeddings;
-use super::train::read_run;
 use crate::arguments::{DatasetArgument, EncoderArguments, LabelsArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent, thousands};
 use crate::page;
-use crate::pipeline::{CrossValidation, audit_study, predict_study};
+use crate::pipeline::{DEFAULT_FOLDS, Judgement, audit_study, judge_labels};
+use crate::run_folder::read_run;
 use crate::text_table::TextTable;
 
 /// Find the labels that are probably wrong, and say how much noise there is
 ///
-/// Judges every label by models that did not see its case, and by the most similar images. Writes
-/// issues.csv (the most suspicious first), audit.json, predictions.csv and report.html.
+/// Judges every label by models that did not see its case, and by the most similar images. The models
+/// are linear, with the penalty that best predicts the labels they did not see; `--run` takes those of
+/// a run instead. Writes issues.csv (the most suspicious first), audit.json, predictions.csv and report.html.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide audit mitoses --source expert1\n  \
@@ -43,11 +45,11 @@ pub struct Audit {
     labels: LabelsArguments,
     #[command(flatten)]
     encoder: EncoderArguments,
-    /// Judge by the out-of-sample predictions of this run, instead of a plain linear classifier
+    /// Judge by the out-of-sample predictions of this run, instead of linear models
     #[arg(long, value_name = "RUN", conflicts_with_all = ["encoder", "crop", "folds"])]
     run: Option<PathBuf>,
     /// Folds of the out-of-sample prediction
-    #[arg(long, default_value_t = crate::pipeline::DEFAULT_FOLDS)]
+    #[arg(long, default_value_t = DEFAULT_FOLDS)]
     folds: usize,
     /// Which labels are flagged
     #[arg(long, value_enum, default_value = "prune-by-noise-rate")]
@@ -103,6 +105,8 @@ pub struct Summary {
     source: String,
     checked: usize,
     pub flagged: usize,
+    /// The L2 penalty of the linear models that judged, chosen by the given labels.
+    l2: Option<f64>,
     pub noise_rate: f64,
     neighbour_noise_rate: Option<f64>,
     /// P(given label | true class), rows are true classes.
@@ -143,17 +147,12 @@ impl Audit {
                     ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
                 let (_, embeddings) = embeddings(context, &dataset, &self.encoder)?;
                 let study = Study::new(&dataset, &embeddings, &labels, |_| true)?;
-                let validation = CrossValidation {
-                    folds: self.folds,
-                    ..CrossValidation::default()
-                };
-                let (probabilities, folds) = predict_study(context, &study, &validation)?;
+                let judgement = judge_labels(context, &study, self.folds)?;
                 JudgedLabels {
                     labels,
                     embeddings,
                     study,
-                    probabilities,
-                    folds,
+                    judgement,
                 }
             }
         };
@@ -170,13 +169,11 @@ pub struct JudgedLabels {
     /// The labels.
     pub labels: ImageLabels,
     /// The embeddings of the dataset.
-    pub embeddings: cleanslide_learn::embed::Embeddings,
+    pub embeddings: Embeddings,
     /// The labelled, embedded images.
     pub study: Study,
-    /// Out-of-sample probabilities of the study's items.
-    pub probabilities: Array2<f32>,
-    /// The fold of each item.
-    pub folds: Vec<usize>,
+    /// Out-of-sample predictions of the study's items.
+    pub judgement: Judgement,
 }
 
 /// Takes the out-of-sample predictions of a run, for the labels that it learned from.
@@ -199,8 +196,18 @@ pub fn from_run(
     }
     let labels = ImageLabels::load(dataset, Some(manifest.labels), Some(&manifest.source))?;
     let (_, embeddings) = embeddings(context, dataset, &recipe.encoder_arguments(strict))?;
-    let predictions = Predictions::read(&run.join("predictions.csv"))?;
-    let rows: std::collections::BTreeMap<&str, (usize, usize)> = predictions
+    judged_by_predictions(dataset, labels, embeddings, &run.join("predictions.csv"))
+}
+
+/// Takes the out-of-sample predictions of a table, for the labels that they were made from.
+pub fn judged_by_predictions(
+    dataset: &Dataset,
+    labels: ImageLabels,
+    embeddings: Embeddings,
+    path: &Path,
+) -> Result<JudgedLabels> {
+    let predictions = Predictions::read(path)?;
+    let rows: BTreeMap<&str, (usize, usize)> = predictions
         .images
         .iter()
         .zip(&predictions.parts)
@@ -224,8 +231,11 @@ pub fn from_run(
         labels,
         embeddings,
         study,
-        probabilities,
-        folds,
+        judgement: Judgement {
+            probabilities,
+            folds,
+            l2: None,
+        },
     })
 }
 
@@ -263,9 +273,9 @@ pub fn write(
         labels,
         embeddings,
         study,
-        probabilities,
-        folds,
+        judgement,
     } = judged;
+    let probabilities = &judgement.probabilities;
     let audit = audit_study(study, embeddings, probabilities.view(), filter)?;
     write_file(
         &folder.join("issues.csv"),
@@ -278,7 +288,8 @@ pub fn write(
             .iter()
             .map(|&image| dataset.images()[image].id.clone())
             .collect(),
-        parts: folds
+        parts: judgement
+            .folds
             .iter()
             .map(|fold| format!("fold {}", fold + 1))
             .collect(),
@@ -296,9 +307,7 @@ pub fn write(
     report.suspicious = Some(page::suspicious(dataset, study, &audit));
     report.noise = Some(page::noise(&format!("labels of {}", labels.source), &audit));
     report.confusions = vec![page::joint_confusion(&audit, study.len())];
-    report
-        .warnings
-        .extend(weak_judge(judged, dataset.classes().len())?);
+    report.warnings.extend(weak_judge(judged)?);
     let annotators = report.experts.as_ref().map_or_else(Vec::new, |experts| {
         let items = &report.items;
         let classes = &report.dataset.classes;
@@ -330,21 +339,20 @@ pub fn write(
     Ok((summary, audit))
 }
 
-/// Below this balanced accuracy, where chance is 0 and certainty 1, a classifier contradicts so many
-/// right labels that its noise rates are far too high.
-const WEAK_SKILL: f64 = 0.5;
+/// Below this AUROC, halfway from chance to certainty, a classifier contradicts so many right labels
+/// that noise rates mean little.
+const WEAK_AUROC: f64 = 0.75;
 
 /// A warning if the models that judge the labels know little themselves.
-fn weak_judge(judged: &JudgedLabels, classes: usize) -> Result<Option<String>> {
-    let predicted = most_probable(judged.probabilities.view())?;
-    let pairs = LabelPairs::new(&judged.study.given, &predicted, classes)?;
-    let accuracy = pairs.confusion(Weights::Equal)?.balanced_accuracy()?;
-    let chance = 1.0 / classes as f64;
-    Ok(((accuracy - chance) / (1.0 - chance) < WEAK_SKILL).then(|| {
+fn weak_judge(judged: &JudgedLabels) -> Result<Option<String>> {
+    let probabilities = judged.judgement.probabilities.view();
+    let scores = OneVsRest::new(&judged.study.given, probabilities)?.present_classes_only();
+    let auroc = scores.macro_auroc(Weights::Equal)?;
+    Ok((auroc < WEAK_AUROC).then(|| {
         format!(
-            "The models behind this audit know little: balanced accuracy {accuracy:.2} against the \
-             given (noisy) labels, chance is {chance:.2}. Noise rates are then far too high; trust the \
-             order of the list more than its length."
+            "The models behind this audit know little: AUROC {auroc:.2} against the given (noisy) \
+             labels, chance is 0.50. Take the noise rates with care, and trust the order of the list \
+             more than its length."
         )
     }))
 }
@@ -439,6 +447,7 @@ fn summarise(
         source: judged.labels.source.clone(),
         checked: judged.study.len(),
         flagged: flagged(None),
+        l2: judged.judgement.l2,
         noise_rate: audit.noise_rate,
         neighbour_noise_rate: audit
             .neighbour_noise

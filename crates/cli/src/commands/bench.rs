@@ -4,33 +4,33 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cleanslide_data::Dataset;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, independent_units};
-use cleanslide_eval::{
-    Bootstrap, Estimate, Groups, LabelPairs, OneVsRest, Weights, mean_over_repeats, most_probable,
-};
+use cleanslide_eval::{Bootstrap, Estimate};
 use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
-use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
+use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_report::classification::{
     Against, Comparison, MethodResult, NoiseCurve, Setting, render,
 };
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::embed::embeddings;
-use super::evaluate::Truth;
-use super::train::Recipe;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::measures::Known;
 use crate::output::{Show, count};
 use crate::page;
-use crate::pipeline::{DEFAULT_FOLDS, method_by_name};
+use crate::pipeline::{DEFAULT_FOLDS, method_by_name, reference_labels};
 use crate::progress;
+use crate::run_folder::Recipe;
 use crate::text_table::TextTable;
+use crate::truth::Truth;
 
 /// Compare methods over kinds and rates of noise, every cell with seeds and intervals
 ///
@@ -60,7 +60,7 @@ pub struct Bench {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Number of folds, by case
     #[arg(long, default_value_t = DEFAULT_FOLDS)]
@@ -77,6 +77,9 @@ pub struct Bench {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 }
+
+/// Resamples behind each interval.
+const REPLICATES: usize = 1000;
 
 /// One line of the result.
 #[derive(Debug, Clone, Serialize)]
@@ -128,7 +131,7 @@ impl Bench {
             .collect::<Result<_>>()?;
         let cells = self.cells(&noises, &methods, context.seed);
         self.compute(context, &dataset, &labels, &cells)?;
-        let lines = self.judge(&dataset, &truth, &noises, &methods, context.seed)?;
+        let lines = self.judge(&dataset, &truth, &cells, context.seed)?;
         self.write(context, &dataset, &labels[0].1, &truth, &lines)?;
         context.output.show(&Summary {
             folder: self.out,
@@ -192,15 +195,17 @@ impl Bench {
             folds: self.folds,
         };
         let bar = progress::bar("bench", missing.len());
-        for cell in missing {
+        let compute = |cell: &&Cell| {
             let found = labels.iter().find(|(name, _)| *name == cell.labels);
             if let Some((_, labels)) = found {
                 grid.run(cell, labels, &self.out)?;
             }
             bar.inc(1);
-        }
+            Ok(())
+        };
+        let result = missing.par_iter().try_for_each(compute);
         bar.finish_and_clear();
-        Ok(())
+        result
     }
 
     /// Cells of different settings must not meet in one folder.
@@ -227,54 +232,72 @@ impl Bench {
         &self,
         dataset: &Dataset,
         truth: &Truth,
-        noises: &[AddedNoise],
-        methods: &[MethodSettings],
+        cells: &[Cell],
         seed: u64,
     ) -> Result<Vec<Line>> {
-        let mut lines = Vec::new();
-        let bar = progress::bar(
-            "intervals",
-            self.labels_of.len() * noises.len() * methods.len(),
-        );
-        for labels in &self.labels_of {
-            for &noise in noises {
-                let mut first: Option<Repeats> = None;
-                for method in methods {
-                    let paths: Vec<PathBuf> = (seed..seed + self.seeds)
-                        .map(|seed| {
-                            let (labels, method) = (labels.clone(), method.clone());
-                            Cell {
-                                labels,
-                                noise,
-                                method,
-                                seed,
-                            }
-                            .path(&self.out)
-                        })
-                        .collect();
-                    let repeats = Repeats::read(&paths, dataset, truth)?;
-                    let difference = match &first {
-                        Some(first) => Some(repeats.compare(first, seed)?),
-                        None => None,
-                    };
-                    lines.push(Line {
-                        labels: labels.clone(),
-                        noise: noise.to_string(),
-                        rate: noise.rate(),
-                        method: method.name().to_owned(),
-                        seeds: paths.len(),
-                        balanced_accuracy: repeats.balanced_accuracy(seed)?,
-                        auroc: repeats.auroc(seed)?,
-                        difference: difference.as_ref().map(|comparison| comparison.difference),
-                        p_value: difference.as_ref().map(|comparison| comparison.p_value),
-                    });
-                    first.get_or_insert(repeats);
-                    bar.inc(1);
-                }
+        let bootstrap = Bootstrap {
+            seed,
+            replicates: REPLICATES,
+            ..Bootstrap::default()
+        };
+        let images = self.images(&cells[0], dataset, truth)?;
+        let bar = progress::bar("intervals", cells.len() / self.seeds as usize);
+        let mut lines: Vec<Line> = Vec::new();
+        let mut first = Vec::new();
+        for repeats in cells.chunks(self.seeds as usize) {
+            let predicted = repeats
+                .iter()
+                .map(|cell| images.read(&cell.path(&self.out)))
+                .collect::<Result<Vec<_>>>()?;
+            let cell = &repeats[0];
+            let (labels, noise) = (cell.labels.clone(), cell.noise.to_string());
+            let starts = lines
+                .last()
+                .is_none_or(|last| last.labels != labels || last.noise != noise);
+            if starts {
+                first.clone_from(&predicted);
             }
+            let difference = if starts {
+                None
+            } else {
+                Some(images.known.difference(&predicted, &first, &bootstrap)?)
+            };
+            lines.push(Line {
+                labels,
+                noise,
+                rate: cell.noise.rate(),
+                method: cell.method.name().to_owned(),
+                seeds: repeats.len(),
+                balanced_accuracy: images.known.balanced_accuracy(&predicted, &bootstrap)?,
+                auroc: images.known.auroc(&predicted, &bootstrap)?,
+                difference: difference.as_ref().map(|comparison| comparison.difference),
+                p_value: difference.as_ref().map(|comparison| comparison.p_value),
+            });
+            bar.inc(1);
         }
         bar.finish_and_clear();
         Ok(lines)
+    }
+
+    /// The images with truth, in the order of the cells' files.
+    fn images(&self, cell: &Cell, dataset: &Dataset, truth: &Truth) -> Result<JudgedImages> {
+        let predictions = Predictions::read(&cell.path(&self.out))?;
+        let rows: Vec<usize> = (0..predictions.images.len())
+            .filter(|&row| truth.images.contains_key(&predictions.images[row]))
+            .collect();
+        let (classes, cases) = rows
+            .iter()
+            .map(|&row| truth.images[&predictions.images[row]])
+            .unzip();
+        Ok(JudgedImages {
+            ids: predictions.images,
+            rows,
+            known: Known {
+                truth: classes,
+                cases,
+                classes: dataset.classes().len(),
+            },
+        })
     }
 
     fn write(
@@ -308,137 +331,34 @@ impl Bench {
 
 /// Labels by name: a source, all annotators, or a reference.
 fn labels_of(dataset: &Dataset, name: &str) -> Result<ImageLabels> {
-    let Some(reference) = name.strip_prefix("reference:") else {
-        return Ok(ImageLabels::load(dataset, None, Some(name))?);
-    };
-    let truth = Truth::of_dataset(dataset, Some(reference))?;
-    let classes = dataset.classes().len();
-    let labels = dataset
-        .images()
-        .iter()
-        .map(|image| {
-            truth.images.get(&image.id).map(|&(class, _)| ImageLabel {
-                distribution: (0..classes)
-                    .map(|other| f32::from(u8::from(other == class)))
-                    .collect(),
-                trust: 1.0,
-            })
-        })
-        .collect();
-    Ok(ImageLabels {
-        version: dataset.latest()?,
-        source: name.to_owned(),
-        labels,
-    })
+    match name.strip_prefix("reference:") {
+        Some(reference) => reference_labels(dataset, reference),
+        None => Ok(ImageLabels::load(dataset, None, Some(name))?),
+    }
 }
 
-/// The predictions of one method with several seeds, for the images with truth.
-struct Repeats {
-    truth: Vec<usize>,
-    groups: Groups,
-    classes: usize,
-    probabilities: Vec<Array2<f32>>,
+/// The images that the cells predict.
+struct JudgedImages {
+    /// Ids of all, in the order of the files.
+    ids: Vec<String>,
+    /// The rows with truth.
+    rows: Vec<usize>,
+    /// Their truth.
+    known: Known,
 }
 
-impl Repeats {
-    fn read(paths: &[PathBuf], dataset: &Dataset, truth: &Truth) -> Result<Self> {
-        let units = independent_units(dataset.images());
-        let unit_of: BTreeMap<&str, usize> = dataset
-            .images()
-            .iter()
-            .zip(units)
-            .map(|(image, unit)| (image.id.as_str(), unit))
-            .collect();
-        let (mut classes, mut cases, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, path) in paths.iter().enumerate() {
-            let predictions = Predictions::read(path)?;
-            let rows: Vec<usize> = (0..predictions.images.len())
-                .filter(|&row| truth.images.contains_key(&predictions.images[row]))
-                .collect();
-            if index == 0 {
-                classes = rows
-                    .iter()
-                    .map(|&row| truth.images[&predictions.images[row]].0)
-                    .collect();
-                cases = rows
-                    .iter()
-                    .map(|&row| unit_of[predictions.images[row].as_str()])
-                    .collect();
-            }
-            probabilities.push(predictions.probabilities.select(Axis(0), &rows));
+impl JudgedImages {
+    /// The probabilities of the images with truth, `[images, classes]`.
+    fn read(&self, path: &Path) -> Result<Array2<f32>> {
+        let predictions = Predictions::read(path)?;
+        if predictions.images != self.ids {
+            return Err(Failure::input(format!(
+                "{} predicts other images than the other cells of this bench",
+                path.display()
+            ))
+            .help("Remove the file, and run the same command again."));
         }
-        Ok(Self {
-            truth: classes,
-            groups: Groups::new(&cases)?,
-            classes: truth.classes.len(),
-            probabilities,
-        })
-    }
-
-    fn balanced_accuracy(&self, seed: u64) -> Result<Estimate> {
-        let pairs = self
-            .probabilities
-            .iter()
-            .map(|probabilities| {
-                LabelPairs::new(
-                    &self.truth,
-                    &most_probable(probabilities.view())?,
-                    self.classes,
-                )
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()?;
-        let repeats: Vec<_> = pairs
-            .iter()
-            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
-            .collect();
-        Ok(bootstrap(seed).estimate(&self.groups, mean_over_repeats(&repeats))?)
-    }
-
-    fn auroc(&self, seed: u64) -> Result<Estimate> {
-        let scores = self
-            .probabilities
-            .iter()
-            .map(|probabilities| {
-                Ok(OneVsRest::new(&self.truth, probabilities.view())?.present_classes_only())
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let repeats: Vec<_> = scores
-            .iter()
-            .map(|scores| |w: Weights<'_>| scores.macro_auroc(w))
-            .collect();
-        Ok(bootstrap(seed).estimate(&self.groups, mean_over_repeats(&repeats))?)
-    }
-
-    /// This method minus another, in balanced accuracy.
-    fn compare(&self, other: &Self, seed: u64) -> Result<cleanslide_eval::PairedComparison> {
-        let truth = [self.truth.as_slice(), &other.truth].concat();
-        let pairs = self
-            .probabilities
-            .iter()
-            .zip(&other.probabilities)
-            .map(|(own, other)| {
-                let both = concatenate(Axis(0), &[own.view(), other.view()])
-                    .map_err(|error| Failure::other(error.to_string()))?;
-                Ok(LabelPairs::new(
-                    &truth,
-                    &most_probable(both.view())?,
-                    self.classes,
-                )?)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let repeats: Vec<_> = pairs
-            .iter()
-            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
-            .collect();
-        Ok(bootstrap(seed).compare(&self.groups, mean_over_repeats(&repeats))?)
-    }
-}
-
-fn bootstrap(seed: u64) -> Bootstrap {
-    Bootstrap {
-        seed,
-        replicates: 1000,
-        ..Bootstrap::default()
+        Ok(predictions.probabilities.select(Axis(0), &self.rows))
     }
 }
 

@@ -8,12 +8,10 @@ use cleanslide_data::{
 };
 use cleanslide_learn::correct::{Correction, Policy, correct};
 use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
-use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::study::Study;
-use ndarray::Axis;
 use serde::Serialize;
 
-use super::audit::{FilterName, JudgedLabels, default_folder, from_run};
+use super::audit::{FilterName, JudgedLabels, default_folder, from_run, judged_by_predictions};
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments, LabelsArguments};
 use crate::context::Context;
@@ -126,30 +124,8 @@ impl Correct {
             ))
             .help("Run `cleanslide audit` on them first, or follow a run with `--run`."));
         }
-        let predictions = Predictions::read(&path)?;
-        let rows: std::collections::BTreeMap<&str, usize> = predictions
-            .images
-            .iter()
-            .enumerate()
-            .map(|(row, id)| (id.as_str(), row))
-            .collect();
         let (_, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        let study = Study::new(dataset, &embeddings, &labels, |image| {
-            rows.contains_key(image.id.as_str())
-        })?;
-        let order: Vec<usize> = study
-            .images
-            .iter()
-            .map(|&image| rows[dataset.images()[image].id.as_str()])
-            .collect();
-        let probabilities = predictions.probabilities.select(Axis(0), &order);
-        Ok(JudgedLabels {
-            labels,
-            embeddings,
-            study,
-            probabilities,
-            folds: Vec::new(),
-        })
+        judged_by_predictions(dataset, labels, embeddings, &path)
     }
 }
 
@@ -166,22 +142,22 @@ pub fn apply(
         labels,
         embeddings,
         study,
-        probabilities,
-        ..
+        judgement,
     } = judged;
+    let probabilities = judgement.probabilities.view();
     if name == labels.source {
         return Err(Failure::usage(format!(
             "the corrected labels cannot be called `{name}` too"
         ))
         .help("Choose another name with `--name`."));
     }
-    let audit = audit_study(study, embeddings, probabilities.view(), filter)?;
+    let audit = audit_study(study, embeddings, probabilities, filter)?;
     let given: Vec<ImageLabel> = study
         .images
         .iter()
         .filter_map(|&image| labels.labels[image].clone())
         .collect();
-    let corrections = correct(&given, &audit.issues, probabilities.view(), policy);
+    let corrections = correct(&given, &audit.issues, probabilities, policy);
 
     let mut corrected = labels.labels.clone();
     for correction in &corrections {
@@ -195,14 +171,14 @@ pub fn apply(
         .chain(as_evidence(dataset, name, &corrected)?)
         .collect();
     let new = Labels::new(evidence, dataset.classes())?;
-    dataset.add_source(Source {
-        id: name.to_owned(),
-        kind: SourceKind::Model,
-        description: format!("corrected labels of {}", labels.source),
-    })?;
     let version = dataset.add_version(NewVersion {
         parent: Some(labels.version),
         produced: Some(name.to_owned()),
+        sources: vec![Source {
+            id: name.to_owned(),
+            kind: SourceKind::Model,
+            description: format!("corrected labels of {}", labels.source),
+        }],
         labels: new,
         provenance: context.provenance(format!(
             "corrected {} of {}",

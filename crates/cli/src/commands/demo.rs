@@ -1,38 +1,43 @@
 //! `cleanslide demo`: the whole path on simulated tissue.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{
-    Dataset, Evidence, Labels, NewVersion, Source, SourceKind, independent_units,
-};
+use cleanslide_data::{Dataset, independent_units};
 use cleanslide_eval::{Bootstrap, Estimate, Groups, LabelPairs, PairedComparison};
+use cleanslide_learn::bench::{AddedNoise, Bench, Cell};
 use cleanslide_learn::classify::Classifier;
 use cleanslide_learn::correct::Policy;
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::image_labels::ImageLabels;
-use cleanslide_learn::study::Study;
+use cleanslide_learn::label_audit::LabelAudit;
+use cleanslide_learn::methods::MethodSettings;
+use cleanslide_learn::study::{OutOfSample, Study};
 use cleanslide_report::classification::{
-    Against, Calibration, ClassificationReport, Comparison, MethodResult, Ranking, Setting, render,
+    Against, ClassificationReport, Comparison, MethodResult, Ranking, Setting, render,
 };
 use cleanslide_weak::fusion::DawidSkene;
 use cleanslide_weak::simulate::PatchClassification;
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::audit::{FilterName, JudgedLabels, default_folder};
-use super::evaluate::Truth;
+use super::fuse::{DAWID_SKENE, add_consensus};
 use super::{audit, correct, embed, simulate};
 use crate::arguments::EncoderArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::measures::Judged;
+use crate::measures::Known;
 use crate::output::{Show, count};
 use crate::page;
-use crate::pipeline::{DEFAULT_FOLDS, method_by_name};
+use crate::pipeline::{DEFAULT_FOLDS, judge_labels, method_by_name};
+use crate::run_folder::fold_lines;
 use crate::text_table::TextTable;
+use crate::truth::Truth;
 
 /// See the whole path on simulated tissue with known truth, in under two minutes
 ///
@@ -52,6 +57,12 @@ pub struct Demo {
     #[arg(long, default_value_t = 40)]
     patches: usize,
 }
+
+/// The annotators whose labels are fused.
+const ANNOTATORS: [&str; 3] = ["annotator1", "annotator2", HASTY];
+
+/// Plain training, with the cross-entropy.
+const PLAIN: &str = "plain";
 
 /// The method that the demo sets against plain training.
 const ROBUST: &str = "gce";
@@ -154,22 +165,24 @@ impl Demo {
 
         // From here on, and only from here, the truth is read.
         let truth = Truth::of_dataset(&dataset, Some("truth"))?;
-        let known = Known::new(&dataset, &judged.embeddings, &truth);
-        let errors = label_errors(context, &dataset, &known, &[&consensus, &corrected])?;
+        let judges = Judges::new(context, &dataset, &judged.embeddings, &truth);
+        let errors = label_errors(&dataset, &judges, &[&consensus, &corrected])?;
         let training = trained
             .iter()
             .map(|run| {
+                let predicted = judges.predicted(run);
+                let known = &judges.known;
                 Ok(Training {
                     labels: run.labels.clone(),
                     method: run.method.to_owned(),
-                    balanced_accuracy: known.balanced_accuracy(context, &run.probabilities)?,
+                    balanced_accuracy: known.balanced_accuracy(&predicted, &judges.bootstrap)?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let difference = known.compare(
-            context,
-            &trained[1].probabilities,
-            &trained[0].probabilities,
+        let difference = judges.known.difference(
+            &judges.predicted(&trained[1]),
+            &judges.predicted(&trained[0]),
+            &judges.bootstrap,
         )?;
 
         let report = self.out.join("report.html");
@@ -178,7 +191,7 @@ impl Demo {
             &dataset,
             &judged,
             &found,
-            &known,
+            &judges,
             &training,
             &trained,
             &difference,
@@ -205,8 +218,8 @@ impl Demo {
         context: &Context,
         dataset: &Dataset,
         judged: &JudgedLabels,
-        found: &cleanslide_learn::label_audit::LabelAudit,
-        known: &Known,
+        found: &LabelAudit,
+        judges: &Judges,
         training: &[Training],
         trained: &[Run],
         difference: &PairedComparison,
@@ -227,7 +240,7 @@ impl Demo {
         report.suspicious = Some(page::suspicious(dataset, &judged.study, found));
         report.noise = Some(page::noise("consensus labels", found));
         report.confusions = vec![page::joint_confusion(found, judged.study.len())];
-        report.ranking = Some(ranking(context, judged, found, known)?);
+        report.ranking = Some(ranking(judged, found, judges)?);
         let mut settings: Vec<Setting> = Vec::new();
         for run in training {
             let result = MethodResult {
@@ -253,8 +266,23 @@ impl Demo {
             settings,
             noise_curves: Vec::new(),
         });
+        for run in trained {
+            let title = format!("{}, trained on {}", run.method, run.labels);
+            let lines = fold_lines(&run.predicted);
+            report
+                .learning_curves
+                .extend(page::learning_curves(&title, &lines));
+        }
         if let Some(run) = trained.last() {
-            report.calibrations = vec![known.calibration(context, dataset, run)?];
+            let [predicted] = judges.predicted(run);
+            report.calibrations = vec![page::calibration(
+                context,
+                dataset,
+                &judges.known,
+                &format!("{}, trained on {}", run.method, run.labels),
+                &Against::Truth("the simulated truth".into()),
+                &predicted,
+            )?];
         }
         report
             .warnings
@@ -271,28 +299,23 @@ fn step(context: &Context, number: usize, what: &str) {
 fn fuse(context: &Context, dataset: &mut Dataset) -> Result<ImageLabels> {
     let parent = dataset.latest()?;
     let labels = dataset.labels(parent)?;
-    let annotators = ["annotator1", "annotator2", HASTY];
-    let votes = labels.votes(dataset.images(), &annotators, dataset.classes().len())?;
+    let votes = labels.votes(dataset.images(), &ANNOTATORS, dataset.classes().len())?;
     let consensus = DawidSkene::default().fuse(&votes)?;
-    let source = "dawid-skene";
-    dataset.add_source(Source {
-        id: source.into(),
-        kind: SourceKind::Algorithm,
-        description: "consensus of annotators".into(),
-    })?;
-    let fused = dataset.images().iter().zip(&consensus.labels);
-    let fused: Vec<Evidence> = fused
-        .filter_map(|(image, class)| class.map(|class| Evidence::class(source, &image.id, class)))
-        .collect();
-    let evidence = labels.into_evidence().into_iter().chain(fused).collect();
-    let version = dataset.add_version(NewVersion {
-        parent: Some(parent),
-        produced: Some(source.into()),
-        labels: Labels::new(evidence, dataset.classes())?,
-        provenance: context.provenance("fused 3 annotators by dawid-skene"),
-        notes: Vec::new(),
-    })?;
-    Ok(ImageLabels::load(dataset, Some(version.id), Some(source))?)
+    let names = ANNOTATORS.map(String::from);
+    let version = add_consensus(
+        context,
+        dataset,
+        parent,
+        DAWID_SKENE,
+        &names,
+        &consensus,
+        false,
+    )?;
+    Ok(ImageLabels::load(
+        dataset,
+        Some(version.id),
+        Some(DAWID_SKENE),
+    )?)
 }
 
 /// Predicts the labelled images out of sample, by a plain classifier.
@@ -303,22 +326,20 @@ fn judge(
     labels: &ImageLabels,
 ) -> Result<JudgedLabels> {
     let study = Study::new(dataset, &embeddings, labels, |_| true)?;
-    let validation = crate::pipeline::CrossValidation::default();
-    let (probabilities, folds) = crate::pipeline::predict_study(context, &study, &validation)?;
+    let judgement = judge_labels(context, &study, DEFAULT_FOLDS)?;
     Ok(JudgedLabels {
         labels: labels.clone(),
         embeddings,
         study,
-        probabilities,
-        folds,
+        judgement,
     })
 }
 
-/// One training: its labels, method, and predictions of all images out of sample.
+/// One training: its labels, its method, and what it predicts for all images out of sample.
 struct Run {
     labels: String,
     method: &'static str,
-    probabilities: Array2<f32>,
+    predicted: OutOfSample,
 }
 
 /// Trains plain and robust on the first labels, plain on the others.
@@ -328,61 +349,49 @@ fn train(
     embeddings: &Embeddings,
     labels: &[&ImageLabels],
 ) -> Result<Vec<Run>> {
-    let units = independent_units(dataset.images());
-    let cases: Vec<usize> = embeddings
-        .images
-        .iter()
-        .map(|&image| units[image])
-        .collect();
-    let unknown = vec![None; cases.len()];
-    let mut rng = <rand_chacha::ChaCha8Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(
-        context.seed,
-    );
-    let query_folds = cleanslide_data::assign_folds(&cases, &unknown, DEFAULT_FOLDS, &mut rng)?;
-    let plain = Classifier::default();
-    let robust = Classifier {
-        method: method_by_name(ROBUST)?,
-        ..Classifier::default()
+    let bench = Bench {
+        dataset,
+        embeddings,
+        classifier: &Classifier::default(),
+        folds: DEFAULT_FOLDS,
     };
-    let mut runs = Vec::new();
-    for (index, labels) in labels.iter().enumerate() {
-        let study = Study::new(dataset, embeddings, labels, |_| true)?;
-        let folds: Vec<usize> = study.rows.iter().map(|&row| query_folds[row]).collect();
-        let classifiers: &[(&'static str, &Classifier)] = if index == 0 {
-            &[("plain", &plain), (ROBUST, &robust)]
-        } else {
-            &[("plain", &plain)]
-        };
-        for &(method, classifier) in classifiers {
-            let mut classifier = classifier.clone();
-            classifier.train.seed = context.seed;
-            let features = embeddings.features.view();
-            let predicted =
-                study.predict_held_out(&classifier, &folds, features, &query_folds, &|_, _| {})?;
-            let labels = labels.source.clone();
-            runs.push(Run {
-                labels,
+    let mut plans = vec![(ROBUST, method_by_name(ROBUST)?, labels[0])];
+    plans.extend(
+        labels
+            .iter()
+            .map(|&l| (PLAIN, MethodSettings::default(), l)),
+    );
+    plans.swap(0, 1);
+    plans
+        .into_par_iter()
+        .map(|(name, method, labels)| {
+            let cell = Cell {
+                labels: labels.source.clone(),
+                noise: AddedNoise::None,
                 method,
-                probabilities: predicted.probabilities,
-            });
-        }
-    }
-    Ok(runs)
+                seed: context.seed,
+            };
+            Ok(Run {
+                predicted: bench.predict(&cell, labels)?,
+                labels: cell.labels,
+                method: name,
+            })
+        })
+        .collect()
 }
 
 /// The embedded images with their truth.
-struct Known {
+struct Judges {
     /// Rows of the embeddings.
     rows: Vec<usize>,
     /// Positions in the dataset.
     images: Vec<usize>,
-    truth: Vec<usize>,
-    cases: Vec<usize>,
-    classes: usize,
+    known: Known,
+    bootstrap: Bootstrap,
 }
 
-impl Known {
-    fn new(dataset: &Dataset, embeddings: &Embeddings, truth: &Truth) -> Self {
+impl Judges {
+    fn new(context: &Context, dataset: &Dataset, embeddings: &Embeddings, truth: &Truth) -> Self {
         let (mut rows, mut images, mut classes, mut cases) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, &image) in embeddings.images.iter().enumerate() {
@@ -396,131 +405,68 @@ impl Known {
         Self {
             rows,
             images,
-            truth: classes,
-            cases,
-            classes: dataset.classes().len(),
+            known: Known {
+                truth: classes,
+                cases,
+                classes: dataset.classes().len(),
+            },
+            bootstrap: Bootstrap {
+                seed: context.seed,
+                ..Bootstrap::default()
+            },
         }
     }
 
-    fn predicted(&self, probabilities: &Array2<f32>) -> Result<Vec<usize>> {
-        Ok(cleanslide_eval::most_probable(
-            probabilities.select(Axis(0), &self.rows).view(),
-        )?)
-    }
-
-    fn balanced_accuracy(
-        &self,
-        context: &Context,
-        probabilities: &Array2<f32>,
-    ) -> Result<Estimate> {
-        let pairs = LabelPairs::new(&self.truth, &self.predicted(probabilities)?, self.classes)?;
-        let groups = Groups::new(&self.cases)?;
-        Ok(bootstrap(context).estimate(&groups, |w| pairs.confusion(w)?.balanced_accuracy())?)
-    }
-
-    fn compare(
-        &self,
-        context: &Context,
-        first: &Array2<f32>,
-        second: &Array2<f32>,
-    ) -> Result<PairedComparison> {
-        let truth = [self.truth.as_slice(), &self.truth].concat();
-        let both = concatenate(
-            Axis(0),
-            &[
-                first.select(Axis(0), &self.rows).view(),
-                second.select(Axis(0), &self.rows).view(),
-            ],
-        )
-        .map_err(|error| Failure::other(error.to_string()))?;
-        let predicted = cleanslide_eval::most_probable(both.view())?;
-        let pairs = LabelPairs::new(&truth, &predicted, self.classes)?;
-        let groups = Groups::new(&self.cases)?;
-        Ok(bootstrap(context).compare(&groups, |w| pairs.confusion(w)?.balanced_accuracy())?)
-    }
-
-    fn calibration(&self, context: &Context, dataset: &Dataset, run: &Run) -> Result<Calibration> {
-        let probabilities = run.probabilities.select(Axis(0), &self.rows);
-        let judged = Judged {
-            truth: &self.truth,
-            probabilities: probabilities.view(),
-            cases: &self.cases,
-            classes: dataset.classes(),
-        };
-        let measures = judged.measures(context.seed)?;
-        let error = measures
-            .iter()
-            .find(|measure| measure.name == "expected calibration error");
-        let nothing = cleanslide_report::number::Estimate::without_interval(f64::NAN);
-        Ok(Calibration {
-            classifier: format!("{}, trained on {}", run.method, run.labels),
-            against: Against::Truth("the simulated truth".into()),
-            expected_error: error
-                .and_then(|measure| measure.estimate.as_ref())
-                .map_or(nothing, page::estimate),
-            bins: page::bins(&judged.reliability()?)?,
-        })
-    }
-}
-
-fn bootstrap(context: &Context) -> Bootstrap {
-    Bootstrap {
-        seed: context.seed,
-        ..Bootstrap::default()
+    /// The predictions of the images with truth.
+    fn predicted(&self, run: &Run) -> [Array2<f32>; 1] {
+        [run.predicted.probabilities.select(Axis(0), &self.rows)]
     }
 }
 
 /// The share of wrong labels of each annotator, and of the label sets.
 fn label_errors(
-    context: &Context,
     dataset: &Dataset,
-    known: &Known,
+    judges: &Judges,
     sets: &[&ImageLabels],
 ) -> Result<Vec<LabelErrors>> {
     let mut all = Vec::new();
-    for annotator in ["annotator1", "annotator2", HASTY] {
+    for annotator in ANNOTATORS {
         all.push(ImageLabels::load(dataset, None, Some(annotator))?);
     }
     all.iter()
         .chain(sets.iter().copied())
-        .map(|labels| wrong(context, known, labels))
+        .map(|labels| wrong(judges, labels))
         .collect()
 }
 
-fn wrong(context: &Context, known: &Known, labels: &ImageLabels) -> Result<LabelErrors> {
+fn wrong(judges: &Judges, labels: &ImageLabels) -> Result<LabelErrors> {
     let classes = labels.classes();
-    let items: Vec<usize> = (0..known.images.len())
-        .filter(|&item| classes[known.images[item]].is_some())
-        .collect();
-    let truth: Vec<usize> = items.iter().map(|&item| known.truth[item]).collect();
-    let given: Vec<usize> = items
+    let items: Vec<(usize, usize)> = judges
+        .images
         .iter()
-        .filter_map(|&item| classes[known.images[item]])
+        .enumerate()
+        .filter_map(|(item, &image)| Some((item, classes[image]?)))
         .collect();
-    let cases: Vec<usize> = items.iter().map(|&item| known.cases[item]).collect();
-    let pairs = LabelPairs::new(&truth, &given, known.classes)?;
-    let groups = Groups::new(&cases)?;
-    let wrong =
-        bootstrap(context).estimate(&groups, |w| Ok(1.0 - pairs.confusion(w)?.accuracy()?))?;
+    let of = |values: &[usize]| -> Vec<usize> { items.iter().map(|&(i, _)| values[i]).collect() };
+    let given: Vec<usize> = items.iter().map(|&(_, class)| class).collect();
+    let known = &judges.known;
+    let pairs = LabelPairs::new(&of(&known.truth), &given, known.classes)?;
+    let groups = Groups::new(&of(&known.cases))?;
+    let bootstrap = &judges.bootstrap;
     Ok(LabelErrors {
         labels: labels.source.clone(),
         labelled: items.len(),
-        wrong,
+        wrong: bootstrap.estimate(&groups, |w| Ok(1.0 - pairs.confusion(w)?.accuracy()?))?,
     })
 }
 
 /// How well suspicion ranks the labels that are really wrong.
-fn ranking(
-    context: &Context,
-    judged: &JudgedLabels,
-    found: &cleanslide_learn::label_audit::LabelAudit,
-    known: &Known,
-) -> Result<Ranking> {
-    let truth: std::collections::BTreeMap<usize, usize> = known
+fn ranking(judged: &JudgedLabels, found: &LabelAudit, judges: &Judges) -> Result<Ranking> {
+    let truth: BTreeMap<usize, usize> = judges
         .images
         .iter()
         .copied()
-        .zip(known.truth.iter().copied())
+        .zip(judges.known.truth.iter().copied())
         .collect();
     let (mut wrong, mut suspicion, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     for issue in &found.issues {
@@ -531,8 +477,9 @@ fn ranking(
         }
     }
     let ranking = cleanslide_eval::Ranking::new(&wrong, &suspicion)?;
-    let average_precision =
-        bootstrap(context).estimate(&Groups::new(&cases)?, |w| ranking.average_precision(w))?;
+    let groups = Groups::new(&cases)?;
+    let bootstrap = &judges.bootstrap;
+    let average_precision = bootstrap.estimate(&groups, |w| ranking.average_precision(w))?;
     Ok(Ranking {
         truth: "the consensus differs from the simulated truth".into(),
         errors: wrong.iter().filter(|&&wrong| wrong).count(),

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::formats::{ClassColumns, read_class_table};
-use cleanslide_data::{
-    Classes, Dataset, Family, Source, Table, Target, VersionId, independent_units,
-};
+use cleanslide_data::{Dataset, Table, VersionId};
 use cleanslide_eval::{
     Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights,
 };
@@ -21,6 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, label_measures, table};
 use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
+use crate::truth::Truth;
 
 /// Measure predictions or labels against a reference, with 95 % intervals
 ///
@@ -66,115 +64,6 @@ struct Summary {
     difference_in_balanced_accuracy: Option<PairedComparison>,
     confusion: Vec<Vec<f64>>,
     classes: Vec<String>,
-}
-
-/// The truth, by image id.
-pub struct Truth {
-    /// How it is called in results.
-    pub name: String,
-    /// The classes.
-    pub classes: Classes,
-    /// True class and independent case of each image.
-    pub images: BTreeMap<String, (usize, usize)>,
-}
-
-impl Truth {
-    /// The truth of a dataset: a reference.
-    pub fn of_dataset(dataset: &Dataset, reference: Option<&str>) -> Result<Self> {
-        let name = match reference {
-            Some(name) => name.to_owned(),
-            None => match dataset.references()?.as_slice() {
-                [only] => only.clone(),
-                [] => {
-                    return Err(Failure::usage(format!(
-                        "{} has no reference to measure against",
-                        dataset.folder().display()
-                    ))
-                    .help("Keep a column apart on import with `--reference`, or measure against given labels with `--given SOURCE`."));
-                }
-                names => {
-                    return Err(Failure::usage("there are several references").help(format!(
-                        "Choose one with `--reference`: {}.",
-                        names.join(", ")
-                    )));
-                }
-            },
-        };
-        let reference = dataset.reference(&name)?;
-        let labels = reference.for_evaluation();
-        let mut classes = BTreeMap::new();
-        for source in labels.sources(Family::Class) {
-            for (id, piece) in labels.of_images(source, Family::Class) {
-                if let Target::Class(class) = piece.target {
-                    classes.insert(id.to_owned(), class);
-                }
-            }
-        }
-        Ok(Self::new(format!("reference `{name}`"), dataset, &classes))
-    }
-
-    /// Given labels in the place of the truth, for want of better ones.
-    pub fn of_given(dataset: &Dataset, version: Option<VersionId>, source: &str) -> Result<Self> {
-        let labels = ImageLabels::load(dataset, version, Some(source))?;
-        let classes: BTreeMap<String, usize> = dataset
-            .images()
-            .iter()
-            .zip(labels.classes())
-            .filter_map(|(image, class)| Some((image.id.clone(), class?)))
-            .collect();
-        let name = format!(
-            "given labels of `{source}` in {}, which may be wrong",
-            labels.version
-        );
-        Ok(Self::new(name, dataset, &classes))
-    }
-
-    fn new(name: String, dataset: &Dataset, classes: &BTreeMap<String, usize>) -> Self {
-        let units = independent_units(dataset.images());
-        let images = dataset
-            .images()
-            .iter()
-            .zip(units)
-            .filter_map(|(image, unit)| Some((image.id.clone(), (*classes.get(&image.id)?, unit))))
-            .collect();
-        Self {
-            name,
-            classes: dataset.classes().clone(),
-            images,
-        }
-    }
-
-    fn of_table(path: &Path) -> Result<Self> {
-        let found = read_class_table(
-            path,
-            &Source::expert("truth"),
-            &ClassColumns::default(),
-            None,
-        )?;
-        let units = independent_units(&found.images);
-        let unit_of: BTreeMap<&str, usize> = found
-            .images
-            .iter()
-            .zip(units)
-            .map(|(image, unit)| (image.id.as_str(), unit))
-            .collect();
-        let images = found
-            .evidence
-            .iter()
-            .filter_map(|piece| match piece.target {
-                Target::Class(class) => {
-                    let id = piece.scope.item();
-                    Some((id.to_owned(), (class, *unit_of.get(id)?)))
-                }
-                _ => None,
-            })
-            .collect();
-        Ok(Self {
-            name: path.display().to_string(),
-            classes: found.classes,
-            images,
-        })
-    }
 }
 
 /// What is judged: probabilities, or plain labels.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use cleanslide_data::{
     Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust,
-    VersionId, Votes,
+    Version, VersionId, Votes,
 };
 use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
+use cleanslide_learn::study::Study;
 use cleanslide_weak::fusion::{
     Consensus, Crowdlab, DawidSkene, Glad, Mace, Majority, OneCoin, Reliability, Tie,
 };
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -21,7 +22,7 @@ use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent, thousands};
-use crate::pipeline::{CrossValidation, out_of_sample};
+use crate::pipeline::{DEFAULT_FOLDS, judge_labels};
 use crate::text_table::TextTable;
 
 /// Combine the labels of several annotators into one consensus
@@ -51,6 +52,9 @@ pub struct Fuse {
     #[command(flatten)]
     encoder: EncoderArguments,
 }
+
+/// The source of a consensus by Dawid and Skene's rule.
+pub const DAWID_SKENE: &str = "dawid-skene";
 
 /// Fusion rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -119,31 +123,20 @@ impl Fuse {
         let names: Vec<&str> = annotators.iter().map(String::as_str).collect();
         let votes = labels.votes(dataset.images(), &names, dataset.classes().len())?;
         let consensus = self.fuse(context, &dataset, &votes, parent)?;
-        let source = self.source();
-        let evidence = labels
-            .into_evidence()
-            .into_iter()
-            .filter(|piece| piece.source != source.id)
-            .chain(self.consensus_evidence(&dataset, &source.id, &consensus)?)
-            .collect();
-        let labels = Labels::new(evidence, dataset.classes())?;
-        let id = source.id.clone();
-        dataset.add_source(source)?;
-        let version = dataset.add_version(NewVersion {
-            parent: Some(parent),
-            produced: Some(id.clone()),
-            labels,
-            provenance: context.provenance(format!(
-                "fused {} by {id}",
-                count(annotators.len(), "annotator")
-            )),
-            notes: Vec::new(),
-        })?;
+        let version = add_consensus(
+            context,
+            &mut dataset,
+            parent,
+            self.source_id(),
+            &annotators,
+            &consensus,
+            self.soft,
+        )?;
         let labelled = consensus.labels.iter().flatten().count();
         context.output.show(&Summary {
             dataset: dataset.folder().to_owned(),
             labels: version.id.to_string(),
-            source: id,
+            source: self.source_id().to_owned(),
             labelled,
             unlabelled: consensus.labels.len() - labelled,
             iterations: consensus.iterations,
@@ -184,19 +177,14 @@ impl Fuse {
         Ok(chosen)
     }
 
-    fn source(&self) -> Source {
-        let id = match self.rule {
+    fn source_id(&self) -> &'static str {
+        match self.rule {
             Rule::Majority => "majority",
-            Rule::DawidSkene => "dawid-skene",
+            Rule::DawidSkene => DAWID_SKENE,
             Rule::OneCoin => "one-coin",
             Rule::Glad => "glad",
             Rule::Mace => "mace",
             Rule::Crowdlab => "crowdlab",
-        };
-        Source {
-            id: id.into(),
-            kind: SourceKind::Algorithm,
-            description: "consensus of annotators".into(),
         }
     }
 
@@ -260,23 +248,13 @@ impl Fuse {
                 .collect(),
         };
         let (_, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        let predicted = out_of_sample(
-            context,
-            dataset,
-            &embeddings,
-            &labels,
-            &CrossValidation::default(),
-        )?;
+        let study = Study::new(dataset, &embeddings, &labels, |_| true)?;
+        let judgement = judge_labels(context, &study, DEFAULT_FOLDS)?;
         // Images without embedding or vote have no out-of-sample probability; where somebody voted,
         // the model then knows nothing: every class is equally likely.
         let classes = dataset.classes().len();
-        let mut probabilities =
-            ndarray::Array2::from_elem((votes.items(), classes), 1.0 / classes as f32);
-        for (&image, row) in predicted
-            .images
-            .iter()
-            .zip(predicted.probabilities.axis_iter(Axis(0)))
-        {
+        let mut probabilities = Array2::from_elem((votes.items(), classes), 1.0 / classes as f32);
+        for (&image, row) in study.images.iter().zip(judgement.probabilities.rows()) {
             probabilities.row_mut(image).assign(&row);
         }
         let crowdlab = Crowdlab {
@@ -285,40 +263,73 @@ impl Fuse {
         };
         Ok(crowdlab.fuse(votes, probabilities.view())?.consensus)
     }
+}
 
-    fn consensus_evidence(
-        &self,
-        dataset: &Dataset,
-        source: &str,
-        consensus: &Consensus,
-    ) -> Result<Vec<Evidence>> {
-        let mut evidence = Vec::new();
-        for (item, image) in dataset.images().iter().enumerate() {
-            let Some(class) = consensus.label(item) else {
-                continue;
-            };
-            let posterior = consensus.posterior.row(item);
-            let (target, trust) = if self.soft {
-                (
-                    Target::Distribution(posterior.iter().map(|&p| p as f32).collect()),
-                    Trust::FULL,
-                )
-            } else {
-                (
-                    Target::Class(class),
-                    Trust::new((posterior[class] as f32).clamp(0.0, 1.0))?,
-                )
-            };
-            let scope = Scope::Image(image.id.clone());
-            evidence.push(Evidence {
-                source: source.to_owned(),
-                scope,
-                target,
-                trust,
-            });
-        }
-        Ok(evidence)
+/// Adds a consensus as a new label version of its own source beside the annotators' labels. `soft`
+/// keeps the probability of every class; otherwise the trust of a label is its probability.
+pub fn add_consensus(
+    context: &Context,
+    dataset: &mut Dataset,
+    parent: VersionId,
+    source: &str,
+    annotators: &[String],
+    consensus: &Consensus,
+    soft: bool,
+) -> Result<Version> {
+    let others = dataset.labels(parent)?.into_evidence().into_iter();
+    let evidence = others
+        .filter(|piece| piece.source != source)
+        .chain(consensus_evidence(dataset, source, consensus, soft)?)
+        .collect();
+    let labels = Labels::new(evidence, dataset.classes())?;
+    Ok(dataset.add_version(NewVersion {
+        parent: Some(parent),
+        produced: Some(source.into()),
+        sources: vec![Source {
+            id: source.into(),
+            kind: SourceKind::Algorithm,
+            description: "consensus of annotators".into(),
+        }],
+        labels,
+        provenance: context.provenance(format!(
+            "fused {} by {source}",
+            count(annotators.len(), "annotator")
+        )),
+        notes: Vec::new(),
+    })?)
+}
+
+fn consensus_evidence(
+    dataset: &Dataset,
+    source: &str,
+    consensus: &Consensus,
+    soft: bool,
+) -> Result<Vec<Evidence>> {
+    let mut evidence = Vec::new();
+    for (item, image) in dataset.images().iter().enumerate() {
+        let Some(class) = consensus.label(item) else {
+            continue;
+        };
+        let posterior = consensus.posterior.row(item);
+        let (target, trust) = if soft {
+            (
+                Target::Distribution(posterior.iter().map(|&p| p as f32).collect()),
+                Trust::FULL,
+            )
+        } else {
+            (
+                Target::Class(class),
+                Trust::new((posterior[class] as f32).clamp(0.0, 1.0))?,
+            )
+        };
+        evidence.push(Evidence {
+            source: source.to_owned(),
+            scope: Scope::Image(image.id.clone()),
+            target,
+            trust,
+        });
     }
+    Ok(evidence)
 }
 
 fn annotator_lines(names: &[String], votes: &Votes, consensus: &Consensus) -> Vec<AnnotatorLine> {

@@ -277,6 +277,7 @@ fn create(
     let first = NewVersion {
         parent: None,
         produced,
+        sources: Vec::new(),
         labels,
         provenance,
         notes: Vec::new(),
@@ -320,9 +321,6 @@ fn add_to(
     if !new.is_empty() {
         dataset.add_images(new)?;
     }
-    for source in &imported.sources {
-        dataset.add_source(source.clone())?;
-    }
     for (name, evidence) in &imported.references {
         let labels = Labels::new(evidence.clone(), dataset.classes())?;
         dataset.add_reference(name, &Reference::new(labels))?;
@@ -331,6 +329,7 @@ fn add_to(
     dataset.add_version(NewVersion {
         parent,
         produced: None,
+        sources: imported.sources.clone(),
         labels,
         provenance,
         notes: Vec::new(),

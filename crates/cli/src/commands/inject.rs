@@ -204,15 +204,15 @@ fn store(
     if !known {
         dataset.add_reference(&shared.reference, &Reference::new(truth))?;
     }
-    dataset.add_source(Source {
-        id: shared.name.clone(),
-        kind: SourceKind::Algorithm,
-        description: format!("{} with injected noise", labels.source),
-    })?;
     let rate = noisy.rate();
     let version = dataset.add_version(NewVersion {
         parent: Some(labels.version),
         produced: Some(shared.name.clone()),
+        sources: vec![Source {
+            id: shared.name.clone(),
+            kind: SourceKind::Algorithm,
+            description: format!("{} with injected noise", labels.source),
+        }],
         labels: new,
         provenance: context.provenance(format!(
             "injected noise into {} of the labels",

@@ -1,4 +1,4 @@
-//! One file per verb.
+//! The command line: one file per verb.
 
 pub mod audit;
 pub mod bench;
@@ -19,9 +19,72 @@ pub mod split;
 pub mod status;
 pub mod train;
 
-use crate::arguments::{Cleanslide, Command};
+use clap::{Parser, Subcommand};
+
+use crate::arguments::Common;
 use crate::context::Context;
 use crate::failure::Result;
+
+/// Trains trustworthy models on untrustworthy labels, in microscopy and histopathology.
+///
+/// Finds wrong labels, learns in spite of them, proposes corrections and says how sure it is.
+/// Start with `cleanslide demo`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cleanslide",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cleanslide {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// See the whole path on simulated tissue with known truth, in under two minutes
+    Demo(demo::Demo),
+    /// Make a dataset from labels that exist, or add them to one
+    Import(import::Import),
+    /// Show what is in a dataset
+    Status(status::Status),
+    /// List the label versions of a dataset and how each came about
+    Log(log::Log),
+    /// Show what changed between two label versions
+    Diff(diff::Diff),
+    /// Divide a dataset into training, validation and test, by case
+    Split(split::Split),
+    /// Make a dataset of simulated tissue with known truth
+    Simulate(simulate::Simulate),
+    /// Add label noise of a known kind and rate, keeping the truth apart
+    Inject(inject::Inject),
+    /// Combine the labels of several annotators into one consensus
+    Fuse(fuse::Fuse),
+    /// Compute the embeddings of a dataset's images, once
+    Embed(embed::Embed),
+    /// Find the labels that are probably wrong, and say how much noise there is
+    Audit(audit::Audit),
+    /// Train a classifier in spite of wrong labels
+    Train(train::Train),
+    /// Correct suspicious labels, as a new label version
+    Correct(correct::Correct),
+    /// Classify images with a trained classifier
+    Predict(predict::Predict),
+    /// Measure predictions or labels against a reference, with 95 % intervals
+    Evaluate(evaluate::Evaluate),
+    /// Compare methods over kinds and rates of noise, every cell with seeds and intervals
+    Bench(bench::Bench),
+    /// Write what runs found as one HTML file
+    Report(report::Report),
+    /// Write a label version as a csv table
+    Export(export::Export),
+}
 
 /// Runs a command.
 pub fn run(arguments: Cleanslide) -> Result<()> {

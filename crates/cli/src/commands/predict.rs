@@ -10,11 +10,11 @@ use cleanslide_nn::encoders::open;
 use ndarray::{Axis, concatenate};
 use serde::Serialize;
 
-use super::train::read_run;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, thousands};
 use crate::progress;
+use crate::run_folder::read_run;
 use crate::text_table::TextTable;
 
 /// Classify images with a trained classifier

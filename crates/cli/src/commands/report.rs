@@ -6,25 +6,24 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Dataset, independent_units};
-use cleanslide_eval::{Bootstrap, Groups, LabelPairs, most_probable};
+use cleanslide_eval::Bootstrap;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_report::classification::{
     Against, Calibration, Comparison, MethodResult, Setting, render,
 };
-use cleanslide_report::number::Estimate;
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis};
 use serde::Serialize;
 
 use super::audit::{FilterName, from_run};
-use super::evaluate::Truth;
-use super::train::read_run;
 use crate::arguments::DatasetArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::measures::Judged;
+use crate::measures::Known;
 use crate::output::{Show, count};
 use crate::page;
 use crate::pipeline::audit_study;
+use crate::run_folder::{read_metrics, read_run};
+use crate::truth::Truth;
 
 /// Write what runs found as one HTML file: data, annotators, suspicious labels, comparison, curves
 ///
@@ -67,7 +66,7 @@ impl Report {
         let audit = audit_study(
             &judged.study,
             &judged.embeddings,
-            judged.probabilities.view(),
+            judged.judgement.probabilities.view(),
             FilterName::PruneByNoiseRate.options(),
         )?;
         let version = judged.labels.version;
@@ -84,10 +83,9 @@ impl Report {
         ));
         report.confusions = vec![page::joint_confusion(&audit, judged.study.len())];
         for run in &self.runs {
-            report.learning_curves.extend(page::learning_curves(
-                &name_of(run),
-                &page::read_metrics(run)?,
-            ));
+            report
+                .learning_curves
+                .extend(page::learning_curves(&name_of(run), &read_metrics(run)?));
         }
         let truth = match &self.reference {
             Some(name) => Truth::of_dataset(&dataset, Some(name))?,
@@ -180,27 +178,24 @@ fn compare(
         .iter()
         .map(|&image| truth.images[&dataset.images()[image].id])
         .unzip();
-    let groups = Groups::new(&cases)?;
     let bootstrap = Bootstrap {
         seed: context.seed,
         ..Bootstrap::default()
     };
-    let count = dataset.classes().len();
+    let known = Known {
+        truth: classes,
+        cases,
+        classes: dataset.classes().len(),
+    };
+    let first = std::slice::from_ref(&shown[0].probabilities);
     let (mut methods, mut calibrations) = (Vec::new(), Vec::new());
     for (index, run) in shown.iter().enumerate() {
-        let pairs = LabelPairs::new(&classes, &most_probable(run.probabilities.view())?, count)?;
-        let value = bootstrap.estimate(&groups, |w| pairs.confusion(w)?.balanced_accuracy())?;
+        let predicted = std::slice::from_ref(&run.probabilities);
+        let value = known.balanced_accuracy(predicted, &bootstrap)?;
         let difference = if index == 0 {
             None
         } else {
-            let both = concatenate(
-                Axis(0),
-                &[run.probabilities.view(), shown[0].probabilities.view()],
-            )
-            .map_err(|error| Failure::other(error.to_string()))?;
-            let stacked = [classes.as_slice(), &classes].concat();
-            let pairs = LabelPairs::new(&stacked, &most_probable(both.view())?, count)?;
-            let found = bootstrap.compare(&groups, |w| pairs.confusion(w)?.balanced_accuracy())?;
+            let found = known.difference(predicted, first, &bootstrap)?;
             Some(page::estimate(&found.difference))
         };
         methods.push(MethodResult {
@@ -208,30 +203,20 @@ fn compare(
             value: page::estimate(&value),
             difference,
         });
-        let judged = Judged {
-            truth: &classes,
-            probabilities: run.probabilities.view(),
-            cases: &cases,
-            classes: dataset.classes(),
-        };
-        let measures = judged.measures(context.seed)?;
-        let error = measures
-            .iter()
-            .find(|measure| measure.name == "expected calibration error");
-        calibrations.push(Calibration {
-            classifier: run.name.clone(),
-            against: against.clone(),
-            expected_error: error
-                .and_then(|measure| measure.estimate.as_ref())
-                .map_or(Estimate::without_interval(f64::NAN), page::estimate),
-            bins: page::bins(&judged.reliability()?)?,
-        });
+        calibrations.push(page::calibration(
+            context,
+            dataset,
+            &known,
+            &run.name,
+            against,
+            &run.probabilities,
+        )?);
     }
     let comparison = Comparison {
         metric: "balanced accuracy".into(),
         against: against.clone(),
         protocol: "out of sample, by case".into(),
-        chance: Some(1.0 / count as f64),
+        chance: Some(1.0 / known.classes as f64),
         settings: vec![Setting {
             name: "all runs".into(),
             methods,

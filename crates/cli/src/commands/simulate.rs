@@ -139,6 +139,7 @@ pub fn simulate(
     let first = NewVersion {
         parent: None,
         produced: clean.then(|| "simulator".to_owned()),
+        sources: Vec::new(),
         labels: Labels::new(evidence, &classes)?,
         provenance: context.provenance(format!("simulated {}", count(images.len(), "patch"))),
         notes: Vec::new(),

@@ -1,29 +1,28 @@
 //! `cleanslide train`: a classifier in spite of wrong labels.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use clap::Args;
 use cleanslide_data::store::publish_folder;
-use cleanslide_data::{Dataset, VersionId};
-use cleanslide_learn::classify::{Classifier, Epoch, TrainSettings};
+use cleanslide_data::{Dataset, ImageRecord, Split, VersionId};
+use cleanslide_learn::classify::{Classifier, EarlyStopping, Labels, TrainSettings};
+use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::image_labels::ImageLabels;
-use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::study::{OutOfSample, Study};
 use ndarray::{Array2, Axis, concatenate};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::embed::embeddings;
-use crate::arguments::{DatasetArgument, EncoderArguments};
+use crate::arguments::DatasetArgument;
 use crate::context::{Context, command_line, now, program};
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, table};
 use crate::output::{Show, count};
-use crate::pipeline::{DEFAULT_FOLDS, may_be_learned_from, method_by_name, refuse_leaks};
+use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, refuse_leaks};
 use crate::progress;
+use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 
 /// Train a classifier in spite of wrong labels
 ///
@@ -67,122 +66,6 @@ pub struct Train {
     /// Stop at the first image that cannot be used, instead of leaving it out
     #[arg(long)]
     strict: bool,
-}
-
-/// Everything that decides a run, but the dataset and the seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Recipe {
-    /// `classical` or a file of weights.
-    pub encoder: String,
-    /// Side of the central square, in pixels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub crop: Option<u32>,
-    /// Label version; the latest by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels: Option<VersionId>,
-    /// Whose labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// Folds of the out-of-sample prediction.
-    pub folds: usize,
-    /// How to learn.
-    pub method: MethodSettings,
-    /// How heads are trained.
-    pub train: TrainSettings,
-}
-
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            encoder: "classical".into(),
-            crop: None,
-            labels: None,
-            source: None,
-            folds: DEFAULT_FOLDS,
-            method: MethodSettings::default(),
-            train: TrainSettings::default(),
-        }
-    }
-}
-
-impl Recipe {
-    /// Reads a recipe; an unknown key is an error with a suggestion.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| cleanslide_data::Error::io("read", path, error))?;
-        toml::from_str(&text).map_err(|error| {
-            let failure = Failure::usage(format!("{}: {error}", path.display()));
-            match suggestion(error.message()) {
-                Some(close) => failure.help(format!("Did you mean `{close}`?")),
-                None => failure,
-            }
-        })
-    }
-
-    /// The encoder as the flags of other commands name it.
-    pub fn encoder_arguments(&self, strict: bool) -> EncoderArguments {
-        EncoderArguments {
-            encoder: self.encoder.clone(),
-            crop: self.crop,
-            strict,
-        }
-    }
-}
-
-/// The nearest of the names that serde lists after an unknown one.
-fn suggestion(message: &str) -> Option<String> {
-    let names: Vec<String> = message
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(String::from)
-        .collect();
-    let (unknown, known) = names.split_first()?;
-    cleanslide_data::nearest(unknown, known).map(String::from)
-}
-
-/// `manifest.json`: what a run was made from.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Manifest {
-    /// The program and its version.
-    pub program: String,
-    /// The command line.
-    pub command: String,
-    /// When, in UTC.
-    pub created: String,
-    /// Folder of the dataset, as it was given.
-    pub dataset: PathBuf,
-    /// Label version.
-    pub labels: VersionId,
-    /// Hash of the label version's content.
-    pub labels_hash: String,
-    /// Whose labels.
-    pub source: String,
-    /// Name of the encoder.
-    pub encoder: String,
-    /// Its identity: weights, preprocessing and code.
-    pub encoder_identity: String,
-    /// Hash of `config.toml`.
-    pub config_hash: String,
-    /// Seed.
-    pub seed: u64,
-    /// Threads.
-    pub threads: usize,
-    /// Images learned from.
-    pub images: usize,
-    /// Independent cases among them.
-    pub cases: usize,
-}
-
-/// One line of `metrics.jsonl`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct MetricsLine {
-    /// `fold 1`, `fold 2`, … or `final`.
-    pub part: String,
-    /// What happened in the epoch.
-    #[serde(flatten)]
-    pub epoch: Epoch,
 }
 
 #[derive(Debug, Serialize)]
@@ -251,6 +134,7 @@ pub fn train(
     let labels = ImageLabels::load(dataset, recipe.labels, recipe.source.as_deref())?;
     let (encoder, embedded) = embeddings(context, dataset, &recipe.encoder_arguments(strict))?;
     let study = Study::new(dataset, &embedded, &labels, may_be_learned_from)?;
+    let (study, validation) = with_validation(study, dataset, &embedded, &labels, recipe)?;
     let train_settings = TrainSettings {
         seed: context.seed,
         ..recipe.train.clone()
@@ -274,26 +158,20 @@ pub fn train(
         recipe.folds,
         count(context.threads, "thread"),
     ));
+    if let Some(validation) = &validation {
+        context
+            .output
+            .note(&format!("early stopping watches {validation}"));
+    }
 
     let folds = study.folds(recipe.folds, context.seed)?;
     let bar = progress::bar("training", (recipe.folds + 1) * classifier.train.epochs);
-    let lines = Mutex::new(Vec::new());
-    let record = |part: String, epoch: &Epoch| {
-        bar.inc(1);
-        if let Ok(mut lines) = lines.lock() {
-            lines.push(MetricsLine {
-                part,
-                epoch: epoch.clone(),
-            });
-        }
-    };
-    let out_of_sample = study.out_of_sample(&classifier, &folds, &|fold, epoch| {
-        record(format!("fold {}", fold + 1), epoch)
-    });
-    let out_of_sample = out_of_sample?;
+    let out_of_sample = study.out_of_sample(&classifier, &folds, &|_, _| bar.inc(1))?;
     let all: Vec<usize> = (0..study.len()).collect();
-    let fitted = study.fit(&classifier, &all, &|epoch| record("final".into(), epoch))?;
+    let fitted = study.fit(&classifier, &all, &|_| bar.inc(1))?;
     bar.finish_and_clear();
+    let mut lines = fold_lines(&out_of_sample);
+    lines.extend(part_lines("final", &fitted.history));
 
     let predictions =
         collect_predictions(dataset, &study, &out_of_sample, &embedded, |features| {
@@ -320,9 +198,9 @@ pub fn train(
         threads: context.threads,
         images: study.len(),
         cases,
+        validation,
     };
     let model = fitted.model.to_bytes()?;
-    let lines = lines.into_inner().unwrap_or_default();
     publish_folder(out, |folder| {
         write_run(folder, &config, &manifest, &lines, &model, &predictions)
     })?;
@@ -340,12 +218,70 @@ pub fn train(
     ))
 }
 
+/// Gives a study what it watches where training stops early, and says what that is.
+fn with_validation(
+    study: Study,
+    dataset: &Dataset,
+    embedded: &Embeddings,
+    labels: &ImageLabels,
+    recipe: &Recipe,
+) -> Result<(Study, Option<String>)> {
+    let in_validation = |image: &ImageRecord| image.split == Some(Split::Validation);
+    let watch = |labels: &ImageLabels, kind: Labels, whose: &str| -> Result<_> {
+        let watched = Study::new(dataset, embedded, labels, in_validation)?;
+        let what = format!(
+            "{} of the validation split with {whose}",
+            count(watched.len(), "image")
+        );
+        Ok((watched, kind, what))
+    };
+    let (watched, kind, what) = match (
+        recipe.train.early_stopping,
+        recipe.validation_reference.as_deref(),
+    ) {
+        (EarlyStopping::CleanValidation { .. }, Some(name)) => watch(
+            &reference_labels(dataset, name)?,
+            Labels::Clean,
+            &format!("the clean labels of reference `{name}`"),
+        )?,
+        (EarlyStopping::CleanValidation { .. }, None) => {
+            return Err(Failure::usage(
+                "early stopping on clean validation labels needs such labels",
+            )
+            .help(
+                "Name a reference of the dataset as `validation_reference` in the recipe, or \
+                     stop on the given labels with `noisy-validation`.",
+            ));
+        }
+        (_, Some(name)) => {
+            return Err(Failure::usage(format!(
+                "the recipe names the validation reference `{name}`, and nothing uses it"
+            ))
+            .help("Leave it out, or stop early by `clean-validation`."));
+        }
+        (EarlyStopping::None, None) => return Ok((study, None)),
+        (EarlyStopping::NoisyValidation { .. }, None) => {
+            let position = |image: &ImageRecord| dataset.position(&image.id);
+            let labelled = |image: &ImageRecord| {
+                position(image).is_some_and(|position| labels.labels[position].is_some())
+            };
+            let mut images = dataset.images().iter();
+            if !images.any(|image| in_validation(image) && labelled(image)) {
+                let what = "a fifth of the training cases, with their given labels".to_owned();
+                return Ok((study, Some(what)));
+            }
+            watch(labels, Labels::Given, "their given labels")?
+        }
+    };
+    Ok((study.watching(watched, kind), Some(what)))
+}
+
 /// Out-of-sample predictions of the study, and the final model's for all other images.
 fn collect_predictions(
     dataset: &Dataset,
     study: &Study,
     out_of_sample: &OutOfSample,
-    embedded: &cleanslide_learn::embed::Embeddings,
+    embedded: &Embeddings,
     predict: impl Fn(ndarray::ArrayView2<'_, f32>) -> Result<Array2<f32>>,
 ) -> Result<Predictions> {
     let learned: std::collections::BTreeSet<usize> = study.rows.iter().copied().collect();
@@ -373,55 +309,6 @@ fn collect_predictions(
         parts,
         probabilities,
     })
-}
-
-fn write_run(
-    folder: &Path,
-    config: &str,
-    manifest: &Manifest,
-    lines: &[MetricsLine],
-    model: &[u8],
-    predictions: &Predictions,
-) -> cleanslide_data::Result<()> {
-    let write = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, bytes).map_err(|error| cleanslide_data::Error::io("write", &path, error))
-    };
-    let json = |result: serde_json::Result<String>| {
-        result.map_err(|error| {
-            cleanslide_data::Error::io("write", folder, std::io::Error::other(error))
-        })
-    };
-    let mut metrics = String::new();
-    for line in lines {
-        metrics.push_str(&json(serde_json::to_string(line))?);
-        metrics.push('\n');
-    }
-    write("config.toml", config.as_bytes())?;
-    write("metrics.jsonl", metrics.as_bytes())?;
-    write("model.safetensors", model)?;
-    write("predictions.csv", &predictions.to_bytes())?;
-    write(
-        "manifest.json",
-        json(serde_json::to_string_pretty(manifest))?.as_bytes(),
-    )
-}
-
-/// Reads `manifest.json` and `config.toml` of a run.
-pub fn read_run(run: &Path) -> Result<(Manifest, Recipe)> {
-    let path = run.join("manifest.json");
-    if !path.exists() {
-        return Err(Failure::input(format!(
-            "{} is not a run: it has no manifest.json",
-            run.display()
-        ))
-        .help("Make one with `cleanslide train DATASET --out RUN`."));
-    }
-    let text = fs::read_to_string(&path)
-        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-    let manifest = serde_json::from_str(&text)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-    Ok((manifest, Recipe::read(&run.join("config.toml"))?))
 }
 
 impl Show for Summary {

@@ -3,7 +3,7 @@
 use cleanslide_nn::heads::TrainedHeads;
 use ndarray::{Array2, ArrayView2};
 
-use super::fit::History;
+use super::history::History;
 use crate::error::Result;
 use crate::methods::Voters;
 

@@ -3,14 +3,16 @@
 mod examples;
 mod fit;
 mod fitted;
+mod history;
 mod measure;
 mod random;
 mod settings;
 mod training;
 
 pub use examples::{Examples, Labels, Validation};
-pub use fit::{Classifier, Epoch, History};
+pub use fit::Classifier;
 pub use fitted::{Fitted, Model};
+pub use history::{Epoch, History};
 pub use settings::{AdamWSettings, EarlyStopping, Optimiser, Schedule, SgdSettings, TrainSettings};
 
 /// The index of the greatest value, the lowest of several; 0 if there are none.

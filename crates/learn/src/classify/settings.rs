@@ -13,9 +13,11 @@ pub struct TrainSettings {
     pub head: HeadKind,
     /// What moves the weights. Default AdamW.
     pub optimiser: Optimiser,
-    /// The learning rate at the start, above 0. Default 0.001. L-BFGS finds its own step
-    /// lengths and ignores it.
-    pub learning_rate: f64,
+    /// The learning rate at the start, above 0. Default 0.01 for a linear head, which a hundred
+    /// epochs of a few steps then bring to its optimum, and 0.001 for a perceptron. L-BFGS finds its
+    /// own step lengths and ignores it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
     /// How the learning rate changes with the epoch. Default cosine.
     pub schedule: Schedule,
     /// Passes over the items; for L-BFGS the largest number of iterations. Default 100.
@@ -51,7 +53,7 @@ impl Default for TrainSettings {
         Self {
             head: HeadKind::Linear,
             optimiser: Optimiser::AdamW(AdamWSettings::default()),
-            learning_rate: 1e-3,
+            learning_rate: None,
             schedule: Schedule::Cosine,
             epochs: 100,
             batch_size: 256,
@@ -67,6 +69,14 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
+    /// The learning rate at the start, chosen or by default.
+    pub(crate) fn start_rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(match self.head {
+            HeadKind::Linear => 0.01,
+            HeadKind::Mlp => 0.001,
+        })
+    }
+
     /// Refuses settings out of their range, and combinations that exclude each other.
     pub(crate) fn check(&self) -> Result<()> {
         let check = |name, value: f64, valid: bool, reason: &str| {
@@ -79,7 +89,7 @@ impl TrainSettings {
                 reason: reason.to_owned(),
             })
         };
-        let rate = self.learning_rate;
+        let rate = self.start_rate();
         check(
             "learning_rate",
             rate,

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::examples::{Examples, Validation};
-use super::fit::{Epoch, History};
+use super::history::{Epoch, History};
 use super::measure::{HeldOut, Tally};
 use super::random::{Stream, drop_out};
 use super::settings::{Optimiser, TrainSettings};
@@ -145,7 +145,7 @@ impl<'a, 'b> Training<'a, 'b> {
     ) -> Result<Epoch> {
         let settings = self.settings;
         let rate = settings.schedule;
-        let rate = rate.learning_rate(settings.learning_rate, number, settings.epochs);
+        let rate = rate.learning_rate(settings.start_rate(), number, settings.epochs);
         let mut rng = Stream::Epoch(number).rng(settings.seed);
         let mut order = self.items.clone();
         if whole.is_none() {

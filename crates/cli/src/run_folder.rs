@@ -1,0 +1,220 @@
+//! The folder of a run: the recipe it followed, what it was made from, how training went.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cleanslide_data::VersionId;
+use cleanslide_learn::classify::{Epoch, History, TrainSettings};
+use cleanslide_learn::methods::MethodSettings;
+use cleanslide_learn::predictions::Predictions;
+use cleanslide_learn::study::OutOfSample;
+use serde::{Deserialize, Serialize};
+
+use crate::arguments::EncoderArguments;
+use crate::failure::{Failure, Result};
+use crate::pipeline::DEFAULT_FOLDS;
+
+/// Everything that decides a run, but the dataset and the seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// `classical` or a file of weights.
+    pub encoder: String,
+    /// Side of the central square, in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<u32>,
+    /// Label version; the latest by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Folds of the out-of-sample prediction.
+    pub folds: usize,
+    /// Clean labels of the validation images, for early stopping that names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_reference: Option<String>,
+    /// How to learn.
+    pub method: MethodSettings,
+    /// How heads are trained.
+    pub train: TrainSettings,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            encoder: "classical".into(),
+            crop: None,
+            labels: None,
+            source: None,
+            folds: DEFAULT_FOLDS,
+            validation_reference: None,
+            method: MethodSettings::default(),
+            train: TrainSettings::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe; an unknown key is an error with a suggestion.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+        toml::from_str(&text).map_err(|error| {
+            let failure = Failure::usage(format!("{}: {error}", path.display()));
+            match suggestion(error.message()) {
+                Some(close) => failure.help(format!("Did you mean `{close}`?")),
+                None => failure,
+            }
+        })
+    }
+
+    /// The encoder as the flags of other commands name it.
+    pub fn encoder_arguments(&self, strict: bool) -> EncoderArguments {
+        EncoderArguments {
+            encoder: self.encoder.clone(),
+            crop: self.crop,
+            strict,
+        }
+    }
+}
+
+/// The nearest of the names that serde lists after an unknown one.
+fn suggestion(message: &str) -> Option<String> {
+    let names: Vec<String> = message
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(String::from)
+        .collect();
+    let (unknown, known) = names.split_first()?;
+    cleanslide_data::nearest(unknown, known).map(String::from)
+}
+
+/// `manifest.json`: what a run was made from.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The program and its version.
+    pub program: String,
+    /// The command line.
+    pub command: String,
+    /// When, in UTC.
+    pub created: String,
+    /// Folder of the dataset, as it was given.
+    pub dataset: PathBuf,
+    /// Label version.
+    pub labels: VersionId,
+    /// Hash of the label version's content.
+    pub labels_hash: String,
+    /// Whose labels.
+    pub source: String,
+    /// Name of the encoder.
+    pub encoder: String,
+    /// Its identity: weights, preprocessing and code.
+    pub encoder_identity: String,
+    /// Hash of `config.toml`.
+    pub config_hash: String,
+    /// Seed.
+    pub seed: u64,
+    /// Threads.
+    pub threads: usize,
+    /// Images learned from.
+    pub images: usize,
+    /// Independent cases among them.
+    pub cases: usize,
+    /// What was watched for early stopping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MetricsLine {
+    /// `fold 1`, `fold 2`, … or `final`.
+    pub part: String,
+    /// What happened in the epoch.
+    #[serde(flatten)]
+    pub epoch: Epoch,
+}
+
+/// The epochs of all folds, fold by fold.
+pub fn fold_lines(predicted: &OutOfSample) -> Vec<MetricsLine> {
+    let folds = predicted.histories.iter();
+    folds
+        .flat_map(|(fold, history)| part_lines(&format!("fold {}", fold + 1), history))
+        .collect()
+}
+
+/// The epochs of one training.
+pub fn part_lines(part: &str, history: &History) -> Vec<MetricsLine> {
+    let line = |epoch: &Epoch| MetricsLine {
+        part: part.to_owned(),
+        epoch: epoch.clone(),
+    };
+    history.epochs.iter().map(line).collect()
+}
+
+/// Writes everything but the report into the folder of a run.
+pub fn write_run(
+    folder: &Path,
+    config: &str,
+    manifest: &Manifest,
+    lines: &[MetricsLine],
+    model: &[u8],
+    predictions: &Predictions,
+) -> cleanslide_data::Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|error| cleanslide_data::Error::io("write", &path, error))
+    };
+    let json = |result: serde_json::Result<String>| {
+        result.map_err(|error| {
+            cleanslide_data::Error::io("write", folder, std::io::Error::other(error))
+        })
+    };
+    let mut metrics = String::new();
+    for line in lines {
+        metrics.push_str(&json(serde_json::to_string(line))?);
+        metrics.push('\n');
+    }
+    write("config.toml", config.as_bytes())?;
+    write("metrics.jsonl", metrics.as_bytes())?;
+    write("model.safetensors", model)?;
+    write("predictions.csv", &predictions.to_bytes())?;
+    write(
+        "manifest.json",
+        json(serde_json::to_string_pretty(manifest))?.as_bytes(),
+    )
+}
+
+/// Reads `manifest.json` and `config.toml` of a run.
+pub fn read_run(run: &Path) -> Result<(Manifest, Recipe)> {
+    let path = run.join("manifest.json");
+    if !path.exists() {
+        return Err(Failure::input(format!(
+            "{} is not a run: it has no manifest.json",
+            run.display()
+        ))
+        .help("Make one with `cleanslide train DATASET --out RUN`."));
+    }
+    let text = fs::read_to_string(&path)
+        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    let manifest = serde_json::from_str(&text)
+        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    Ok((manifest, Recipe::read(&run.join("config.toml"))?))
+}
+
+/// Reads `metrics.jsonl` of a run.
+pub fn read_metrics(run: &Path) -> Result<Vec<MetricsLine>> {
+    let path = run.join("metrics.jsonl");
+    let text = fs::read_to_string(&path)
+        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    text.lines()
+        .enumerate()
+        .map(|(number, line)| {
+            serde_json::from_str(line).map_err(|error| {
+                Failure::input(format!("{}, line {}: {error}", path.display(), number + 1))
+            })
+        })
+        .collect()
+}
