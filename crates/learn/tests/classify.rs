@@ -148,7 +148,7 @@ fn history_tells_every_epoch_and_progress_hears_it() {
     assert_eq!(fitted.history.best_epoch, 4);
     assert!(epochs[3].loss < epochs[0].loss);
     assert!(epochs.iter().all(|epoch| (epoch.kept - 1.0).abs() < 1e-6));
-    // Half a cosine from 0.001: 0, 1/4, 1/2 and 3/4 of the way.
+    // Half a cosine from 0.01, the default of a linear head: 0, 1/4, 1/2 and 3/4 of the way.
     let rates: Vec<f64> = epochs.iter().map(|epoch| epoch.learning_rate).collect();
     assert!((rates[0] - 1e-2).abs() < 1e-12 && (rates[2] - 5e-3).abs() < 1e-12);
 }
