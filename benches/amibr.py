@@ -149,7 +149,7 @@ def show(estimate, sign=""):
 
 
 for encoder, source, noise, method, accuracy, area, difference in lines:
-    where = f"amibr, {encoder}, labels of {source}, added noise {noise}"
+    where = f"amibr, {encoder} on the central 64 pixels, labels of {source}, added noise {noise}"
     for what, estimate in [("balanced accuracy", accuracy), ("AUROC", area)]:
         records.append({
             "claim": f"{what} of {method} against the majority, {where}",
@@ -180,11 +180,12 @@ text = [
     f"Command: `{command}`. Seeds 0, 1, 2 (folds, noise and training); 5 folds by slide, "
     f"{len(np.unique(groups))} slides, {len(images):,} patches; every figure is out of sample, against the "
     "majority of the three pathologists, with a 95 % percentile interval over slides (1,000 resamples). "
+    "Encoders see the central 64 pixels of each patch. "
     f"Date {datetime.date.today()}; {os.cpu_count()} cores, {platform.machine()}"
     + ("" if np.isnan(arguments.minutes) else f"; {arguments.minutes:.0f} minutes in all") + ".",
     "",
-    "Training of every head: the settings in `benches/amibr.toml`, fixed before any of these figures "
-    "was seen. Differences are paired, to the cross-entropy (plain training).",
+    "Training of every head: the settings in `benches/amibr.toml`, the same for all methods and not "
+    "chosen by these figures. Differences are paired, to the cross-entropy (plain training).",
     "",
     "## How well the audit finds the labels that differ from the majority",
     "",

@@ -85,6 +85,7 @@ fn trial(methods: &[MethodSettings], train: &TrainSettings, noise: Noise, seed: 
         out_of_sample: vec![HeadKind::Linear, HeadKind::Mlp],
         transition: true,
         noise_rate: true,
+        ..Needs::default()
     };
     let context =
         Context::estimate(&needs, &train, &examples, &names(), &folds, &|_, _| ()).unwrap();

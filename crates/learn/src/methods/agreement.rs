@@ -24,6 +24,10 @@ use crate::error::{Error, Result};
 pub struct AgreementSettings {
     /// The heads that must agree, at least one. Default linear and mlp.
     pub experts: Vec<HeadKind>,
+    /// Passes over the items in the training of these heads. Default 20: a head that stops early has
+    /// learnt what labels have in common and not yet by heart what is wrong with some (arXiv
+    /// 2007.00151), and agreement is cross-validated, so it is what the method's time goes into.
+    pub epochs: usize,
     /// The least share of a class that is kept, in [0, 1]. Default 0.1.
     pub minimum_share: f64,
 }
@@ -32,6 +36,7 @@ impl Default for AgreementSettings {
     fn default() -> Self {
         Self {
             experts: vec![HeadKind::Linear, HeadKind::Mlp],
+            epochs: 20,
             minimum_share: 0.1,
         }
     }
@@ -41,6 +46,7 @@ impl Build for AgreementSettings {
     fn needs(&self) -> Needs {
         Needs {
             out_of_sample: self.experts.clone(),
+            epochs: Some(self.epochs),
             ..Needs::default()
         }
     }
@@ -51,6 +57,12 @@ impl Build for AgreementSettings {
             0.0,
             !self.experts.is_empty(),
             "expected at least one kind of head",
+        )?;
+        check(
+            "epochs",
+            self.epochs as f64,
+            self.epochs > 0,
+            "expected at least 1",
         )?;
         let valid = (0.0..=1.0).contains(&self.minimum_share);
         check(

@@ -27,6 +27,8 @@ pub struct Context {
 pub struct Needs {
     /// Out-of-sample probabilities by these kinds of head.
     pub out_of_sample: Vec<HeadKind>,
+    /// Passes over the items in the training of these heads; `None` as the settings say.
+    pub epochs: Option<usize>,
     /// The noise transition matrix.
     pub transition: bool,
     /// The noise rate.
@@ -62,6 +64,7 @@ impl Context {
             let train = TrainSettings {
                 head,
                 early_stopping,
+                epochs: needs.epochs.unwrap_or(train.epochs),
                 ..train.clone()
             };
             let classifier = Classifier {

@@ -1,0 +1,222 @@
+//! How good classifiers are, method by method.
+
+use super::{ClassificationReport, capitalised};
+use crate::figure::{Size, figure};
+use crate::key_figures::{KeyFigure, KeyValue};
+use crate::number::{Estimate, Format};
+use crate::page::{Section, note};
+use crate::plots::{Axis, Forest, ForestGroup, ForestRow, Line, LineChart, Reference, Unit};
+use crate::table::{Cell, Column, Table, table};
+use maud::{Markup, html};
+
+/// How good classifiers are that were trained on these labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The metric, as in `balanced accuracy`. A proportion.
+    pub metric: String,
+    /// What it was measured against.
+    pub against: Against,
+    /// How it was measured, as in `5 slide-wise folds × 3 seeds`.
+    pub protocol: String,
+    /// The value of a classifier that guesses.
+    pub chance: Option<f64>,
+    /// Methods under each kind of training label.
+    pub settings: Vec<Setting>,
+    /// Values over the noise rate.
+    pub noise_curves: Vec<NoiseCurve>,
+    /// The result to quote on the first screen: index of the setting, index of the method.
+    pub quoted: Option<(usize, usize)>,
+}
+
+/// The labels that a metric was measured against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// Labels that can be trusted.
+    Truth(String),
+    /// Labels that are wrong in part; every metric against them says so.
+    NoisyLabels(String),
+}
+
+impl Against {
+    pub(super) fn words(&self) -> String {
+        match self {
+            Against::Truth(name) => format!("against {name}"),
+            Against::NoisyLabels(name) => format!("against {name} (noisy labels)"),
+        }
+    }
+}
+
+/// Training labels of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// What they are, as in `labels of expert 1 alone`.
+    pub name: String,
+    /// What was trained on them.
+    pub methods: Vec<MethodResult>,
+}
+
+/// What one method reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodResult {
+    /// Its name.
+    pub method: String,
+    /// The metric.
+    pub value: Estimate,
+    /// Paired difference to plain training; `None` for plain training itself.
+    pub difference: Option<Estimate>,
+}
+
+/// What one method reached at several noise rates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoiseCurve {
+    /// Its name.
+    pub method: String,
+    /// (share of wrong labels, metric).
+    pub points: Vec<(f64, Estimate)>,
+}
+
+pub(super) fn how_good(report: &ClassificationReport) -> Option<KeyFigure> {
+    let comparison = report.comparison.as_ref()?;
+    let (setting, method) = comparison.quoted?;
+    let setting = comparison.settings.get(setting)?;
+    let result = setting.methods.get(method)?;
+    let difference = result.difference.map(|difference| {
+        let verdict = match difference.interval() {
+            Some((low, _)) if low > 0.0 => "better than plain training",
+            Some((_, high)) if high < 0.0 => "worse than plain training",
+            _ => "not clearly different from plain training",
+        };
+        format!(", {verdict} ({})", difference.write(Format::Difference))
+    });
+    Some(KeyFigure {
+        question: "How good is a classifier that I can trust?".to_owned(),
+        value: KeyValue::Estimate(result.value, Format::Proportion),
+        what: format!("{} {}", comparison.metric, comparison.against.words()),
+        prose: vec![format!(
+            "{}, trained on {}{}.",
+            capitalised(&result.method),
+            setting.name,
+            difference.unwrap_or_default()
+        )],
+    })
+}
+
+pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Section> {
+    let comparison = report.comparison.as_ref()?;
+    let metric = format!("{} {}", comparison.metric, comparison.against.words());
+    let group = |setting: &Setting, row: &dyn Fn(&MethodResult) -> Option<ForestRow>| ForestGroup {
+        heading: setting.name.clone(),
+        rows: setting.methods.iter().filter_map(row).collect(),
+    };
+    let values = |result: &MethodResult| {
+        Some(ForestRow {
+            label: result.method.clone(),
+            estimate: result.value,
+            baseline: result.difference.is_none(),
+        })
+    };
+    let differences = |result: &MethodResult| {
+        let estimate = result.difference?;
+        Some(ForestRow {
+            label: result.method.clone(),
+            estimate,
+            baseline: false,
+        })
+    };
+    let by_value = Forest {
+        title: "Methods".to_owned(),
+        axis: Axis::proportion(&metric),
+        groups: comparison
+            .settings
+            .iter()
+            .map(|setting| group(setting, &values))
+            .collect(),
+        reference: comparison.chance.map(|value| Reference {
+            value,
+            label: "chance".to_owned(),
+        }),
+    };
+    let by_difference = Forest {
+        title: "Difference to plain training".to_owned(),
+        axis: Axis {
+            unit: Unit::Difference,
+            ..Axis::number("difference to plain training")
+        },
+        groups: comparison
+            .settings
+            .iter()
+            .map(|setting| group(setting, &differences))
+            .filter(|group| !group.rows.is_empty())
+            .collect(),
+        reference: Some(Reference {
+            value: 0.0,
+            label: "as plain training".to_owned(),
+        }),
+    };
+    let any_difference = !by_difference.groups.is_empty();
+    let over_noise = LineChart {
+        title: format!(
+            "{} over the share of wrong training labels",
+            capitalised(&comparison.metric)
+        ),
+        x: Axis::percent("wrong training labels"),
+        y: Axis::proportion(&metric),
+        lines: comparison
+            .noise_curves
+            .iter()
+            .map(|curve| Line {
+                name: curve.method.clone(),
+                points: curve.points.clone(),
+            })
+            .collect(),
+        reference: comparison.chance.map(|value| Reference {
+            value,
+            label: "chance".to_owned(),
+        }),
+    };
+    let paired = "Paired: both were tested on the same cases. An interval that leaves out 0 is a \
+                  difference that chance does not explain.";
+    Some(Section {
+        anchor: "methods",
+        heading: "How good a classifier is".to_owned(),
+        body: html! {
+            (note(&format!("{}. {}.", capitalised(&metric), comparison.protocol)))
+            @if !comparison.noise_curves.is_empty() {
+                (figure(&over_noise, "Bands and whiskers are 95 % intervals.", Size::Full))
+            }
+            @if !comparison.settings.is_empty() {
+                (figure(&by_value, "Squares are plain training.", Size::Full))
+            }
+            @if any_difference { (figure(&by_difference, paired, Size::Full)) }
+            (method_table(comparison, &metric))
+        },
+    })
+}
+
+fn method_table(comparison: &Comparison, metric: &str) -> Markup {
+    let rows = comparison.settings.iter().flat_map(|setting| {
+        setting.methods.iter().map(|result| {
+            vec![
+                Cell::text(&result.method),
+                Cell::text(&setting.name),
+                Cell::Estimate(result.value),
+                match result.difference {
+                    Some(difference) => Cell::Estimate(difference),
+                    None => Cell::Number(f64::NAN),
+                },
+            ]
+        })
+    });
+    table(&Table {
+        title: "Methods in numbers".to_owned(),
+        caption: format!("{}.", capitalised(metric)),
+        columns: vec![
+            Column::text("method"),
+            Column::text("trained on"),
+            Column::number(comparison.metric.as_str(), Format::Proportion),
+            Column::number("difference to plain", Format::Difference),
+        ],
+        rows: rows.collect(),
+        footnote: comparison.protocol.clone(),
+    })
+}
