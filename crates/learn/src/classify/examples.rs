@@ -149,12 +149,7 @@ impl<'a> Examples<'a> {
             .enumerate()
             .filter(|(i, _)| !kept(*i))
             .for_each(|(_, w)| *w = 0.0);
-        let mut totals = vec![0.0f64; self.class_count()];
-        for (row, &weight) in self.targets.rows().into_iter().zip(&weights) {
-            for (total, &target) in totals.iter_mut().zip(row) {
-                *total += f64::from(weight) * f64::from(target);
-            }
-        }
+        let totals = self.totals(&weights);
         let present = totals.iter().filter(|&&total| total > 0.0).count();
         if present < 2 {
             let class = totals.iter().position(|&total| total > 0.0);
@@ -184,6 +179,23 @@ impl<'a> Examples<'a> {
             }
         }
         Ok(weights)
+    }
+}
+
+impl Examples<'_> {
+    /// How much the labels say of each class: targets times trust.
+    pub(crate) fn class_totals(&self) -> Vec<f64> {
+        self.totals(&self.weights)
+    }
+
+    fn totals(&self, weights: &[f32]) -> Vec<f64> {
+        let mut totals = vec![0.0; self.class_count()];
+        for (row, &weight) in self.targets.rows().into_iter().zip(weights) {
+            for (total, &target) in totals.iter_mut().zip(row) {
+                *total += f64::from(weight) * f64::from(target);
+            }
+        }
+        totals
     }
 }
 

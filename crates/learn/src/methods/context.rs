@@ -16,7 +16,8 @@ pub struct Context {
     /// Probabilities `[items, classes]` of the training items by heads that did not see their
     /// label, one array per kind of head that was asked for.
     pub out_of_sample: Vec<Array2<f32>>,
-    /// The noise transition matrix `[classes, classes]`: `P(label j | truth i)`, rows sum to 1.
+    /// The noise transition matrix `[classes, classes]`: `P(label j | truth i)`, rows sum to 1, among
+    /// labels weighted as the training weighs them (see [`Context::estimate`]).
     pub transition: Option<Array2<f64>>,
     /// The share of wrong labels, in [0, 1].
     pub noise_rate: Option<f64>,
@@ -54,36 +55,48 @@ impl Context {
         folds: &Folds,
         progress: &(dyn Fn(usize, &Epoch) + Sync),
     ) -> Result<Self> {
-        let counts = needs.transition || needs.noise_rate;
-        let kinds = match needs.out_of_sample.as_slice() {
-            [] if counts => &[train.head],
-            kinds => kinds,
-        };
-        let predict = |&head: &HeadKind| {
-            let early_stopping = EarlyStopping::None;
-            let train = TrainSettings {
-                head,
-                early_stopping,
-                epochs: needs.epochs.unwrap_or(train.epochs),
-                ..train.clone()
-            };
+        let predict = |head: HeadKind, epochs: usize, class_balance: bool| {
             let classifier = Classifier {
                 method: MethodSettings::default(),
-                train,
+                train: TrainSettings {
+                    head,
+                    epochs,
+                    class_balance,
+                    early_stopping: EarlyStopping::None,
+                    ..train.clone()
+                },
             };
             out_of_sample(&classifier, examples, classes, folds, progress)
         };
-        let out_of_sample = kinds.iter().map(predict).collect::<Result<Vec<_>>>()?;
         let mut context = Self::default();
-        if counts && let Some(probabilities) = out_of_sample.first() {
-            let (transition, rate) = noise(examples, probabilities.view())?;
+        if needs.transition || needs.noise_rate {
+            let probabilities = predict(train.head, train.epochs, false)?;
+            let (mut transition, rate) = noise(examples, probabilities.view())?;
+            if train.class_balance {
+                weigh_labels(&mut transition, &examples.class_totals());
+            }
             context.transition = needs.transition.then_some(transition);
             context.noise_rate = needs.noise_rate.then_some(rate);
         }
-        if !needs.out_of_sample.is_empty() {
-            context.out_of_sample = out_of_sample;
+        let epochs = needs.epochs.unwrap_or(train.epochs);
+        for &head in &needs.out_of_sample {
+            let probabilities = predict(head, epochs, train.class_balance)?;
+            context.out_of_sample.push(probabilities);
         }
         Ok(context)
+    }
+}
+
+/// The transitions `[true, given]` among labels that count inversely to the total of their class.
+fn weigh_labels(transition: &mut Array2<f64>, totals: &[f64]) {
+    for mut row in transition.rows_mut() {
+        for (t, total) in row.iter_mut().zip(totals) {
+            *t = if *total > 0.0 { *t / total } else { 0.0 };
+        }
+        let sum = row.sum();
+        if sum > 0.0 {
+            row.mapv_inplace(|t| t / sum);
+        }
     }
 }
 
@@ -107,4 +120,32 @@ fn noise(examples: &Examples, probabilities: ArrayView2<f32>) -> Result<(Array2<
         }
     }
     Ok((transition, learning.noise_rate()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn balanced_labels_have_other_transitions() {
+        // Of 100 items, 80 are of class 0; a fifth of each class has the other label, so 68 labels say
+        // 0 and 32 say 1. Balanced, a label counts 50 / 68 or 50 / 32.
+        let mut transition = array![[0.8, 0.2], [0.2, 0.8]];
+        weigh_labels(&mut transition, &[68.0, 32.0]);
+        let (zero, one) = (0.8 / 68.0, 0.2 / 32.0);
+        assert!((transition[[0, 0]] - zero / (zero + one)).abs() < 1e-12);
+        assert!(
+            transition
+                .rows()
+                .into_iter()
+                .all(|row| (row.sum() - 1.0).abs() < 1e-12)
+        );
+        // What the weighted labels are made of: half of them say each class, as balance means.
+        let weighted_truth = |i: usize, share: f64, t: [f64; 2]| {
+            share * (t[0] * 50.0 / 68.0 + t[1] * 50.0 / 32.0) * transition[[i, 1]]
+        };
+        let says_one = weighted_truth(0, 0.8, [0.8, 0.2]) + weighted_truth(1, 0.2, [0.2, 0.8]);
+        assert!((says_one - 0.5).abs() < 1e-12);
+    }
 }
