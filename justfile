@@ -17,7 +17,7 @@ demo:
     rm -rf demo
     cargo run --release -- demo
 
-# AMi-Br, three pathologists: audit and methods on real disagreement (an hour or two on 2 cores; resumes).
+# AMi-Br, three pathologists: audit and methods on real disagreement (two hours on 2 cores; resumes).
 # Needs the data and the encoder, and Python for the peer: benches/amibr.py says which packages.
 amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
     #!/usr/bin/env bash
