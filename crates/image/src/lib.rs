@@ -7,8 +7,10 @@
 //! their own; rows are spread over rayon's threads, and no result depends on their number.
 
 pub mod border;
+pub mod cloning;
 pub mod error;
 pub mod sample;
+pub mod transform;
 
 pub use border::Border;
 pub use error::{Error, Result};
