@@ -1,5 +1,5 @@
-//! Our side of `benches/peers/image_cloning.py`: clones once and prints the wall time of the call as
-//! JSON.
+//! Our side of `benches/peers/image_cloning.py`: clones once and prints the wall time of the call
+//! as JSON.
 //!
 //! Arguments: a raw file of source (RGB), destination (RGB) and mask (0 or 255), height, width,
 //! `mask` or `opencv` (whose problem is solved), `normal` or `mixed`, the file for the raw result.

@@ -45,14 +45,14 @@ impl Gradients {
 /// number of parts; parts that do not share a pixel's side are independent of each other. Pixels
 /// outside the mask are those of the destination, so an empty mask copies it.
 ///
-/// For every masked pixel p the differences to its up to four neighbours q *inside the image* add up
-/// to those of the chosen gradients, where an unmasked q has the destination's value. A mask
-/// may therefore touch the border of the image: there the result is free (Neumann's condition).
-/// A mask that covers the whole image leaves each channel's mean open; it is the destination's.
+/// For every masked pixel p the differences to its up to four neighbours q *inside the image* add
+/// up to those of the chosen gradients, where an unmasked q has the destination's value. A mask may
+/// therefore touch the border of the image: there the result is free (Neumann's condition). A mask
+/// that covers the whole image leaves each channel's mean open; it is the destination's.
 ///
-/// The equations are solved by conjugate gradients until the residual proves every value to be within
-/// a tenth of a grey level of the exact solution (a grey level is a 255th of [`Sample::WHITE`]);
-/// then values are rounded as [`Sample::from_f32`] does.
+/// The equations are solved by conjugate gradients until the residual proves every value to be
+/// within a tenth of a grey level of the exact solution (a grey level is a 255th of
+/// [`Sample::WHITE`]); then values are rounded as [`Sample::from_f32`] does.
 ///
 /// # Errors
 /// An image without pixels or channels, sizes that differ, values that are not finite.
@@ -126,9 +126,9 @@ fn clamp(position: isize, length: usize) -> usize {
 ///
 /// Shapes are those of [`seamless_clone`]. What OpenCV does differently:
 /// - The mask loses the outermost pixels of the image.
-/// - The unknowns are the pixels inside the bounding rectangle of the whole mask, not those of the mask:
-///   the destination is kept on the rectangle's outermost pixels only. Changes leak out of the objects, and objects
-///   in one rectangle change each other.
+/// - The unknowns are the pixels inside the bounding rectangle of the whole mask, not those of the
+///   mask: the destination is kept on the rectangle's outermost pixels only. Changes leak out of
+///   the objects, and objects in one rectangle change each other.
 /// - Source gradients hold only for pixels whose 7 × 7 neighbourhood is masked; around them, and
 ///   between the objects, the destination's gradients do. A gradient belongs to the left or upper
 ///   pixel of its pair.

@@ -8,8 +8,11 @@
 
 pub mod border;
 pub mod cloning;
+pub mod colour;
 pub mod error;
+pub mod roughness;
 pub mod sample;
+pub mod stain;
 pub mod transform;
 
 pub use border::Border;

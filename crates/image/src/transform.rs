@@ -1,7 +1,7 @@
 //! Flips, quarter turns and affine maps of images, and of the boxes and points on them.
 //!
-//! Boxes and points are in pixel corner coordinates (see the crate's documentation), images in arrays;
-//! what is drawn at a point stays at that point under every transform here.
+//! Boxes and points are in pixel corner coordinates (see the crate's documentation), images in
+//! arrays; what is drawn at a point stays at that point under every transform here.
 
 mod affine;
 mod turn;

@@ -102,7 +102,8 @@ fn warps_are_opencvs() {
         }
         let ours = warp_affine(single.view(), map, warp.size, linear, border(0.25)).unwrap();
         for (ours, opencv) in ours.iter().zip(&warp.single_linear) {
-            // Positions below 16 have errors below 2⁻²⁰, times differences of at most 1 in both directions.
+            // Positions below 16 have errors below 2⁻²⁰, times differences of at most 1 in both
+            // directions.
             assert!(
                 (ours - opencv).abs() < 5e-6,
                 "{}: {ours} {opencv}",
@@ -198,8 +199,8 @@ fn any_turn() -> impl Strategy<Value = Turn> {
 }
 
 proptest! {
-    /// What lies at a point of the image lies at the turned point of the turned image, and all the way
-    /// back; a box keeps its pixels.
+    /// What lies at a point of the image lies at the turned point of the turned image, and all the
+    /// way back; a box keeps its pixels.
     #[test]
     fn turns_move_images_points_and_boxes_together(
         turn in any_turn(), height in 1_usize..9, width in 1_usize..9, pick in any::<(u16, u16)>(),

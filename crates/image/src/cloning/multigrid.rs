@@ -2,17 +2,19 @@
 //!
 //! The unknowns of several channels have the same equations and are solved side by side, `L` lanes
 //! at once. The coarser grids join the pixels of 2 × 2 squares (aggregation; Braess 1995, doi
-//! 10.1007/BF02238488). Each grid's equations are half the sums of the finer one's: sums alone are twice
-//! as stiff as the same stencil on squares of double width.
+//! 10.1007/BF02238488). Each grid's equations are half the sums of the finer one's: sums alone are
+//! twice as stiff as the same stencil on squares of double width.
 
 /// What several channels have at one pixel.
 pub(super) type Lanes<const L: usize> = [f64; L];
 
-/// Equations `diagonal · u − Σ weight · neighbour = right side`, with the unknowns in reading order.
+/// Equations `diagonal · u − Σ weight · neighbour = right side`, with the unknowns in reading
+/// order.
 pub(super) struct Level {
     /// Row and column.
     places: Vec<(u32, u32)>,
-    /// The unknowns above, to the left, to the right and below; the pixel itself where there is none.
+    /// The unknowns above, to the left, to the right and below; the pixel itself where there is
+    /// none.
     neighbours: Vec<[u32; 4]>,
     /// 0 where there is no such unknown.
     weights: Vec<[f64; 4]>,
@@ -26,8 +28,8 @@ pub(super) struct Level {
 const STEPS: [(i64, i64); 4] = [(-1, 0), (0, -1), (0, 1), (1, 0)];
 
 impl Level {
-    /// The five-point stencil on pixels in reading order, given their unknown neighbours (above, left,
-    /// right, below) and the number of all neighbours that they have.
+    /// The five-point stencil on pixels in reading order, given their unknown neighbours (above,
+    /// left, right, below) and the number of all neighbours that they have.
     pub fn new(
         places: &[(u32, u32)],
         neighbours: Vec<[Option<u32>; 4]>,

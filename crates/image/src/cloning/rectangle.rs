@@ -1,4 +1,5 @@
-//! The problem that `cv2.seamlessClone` solves: Poisson's equation on the mask's bounding rectangle.
+//! The problem that `cv2.seamlessClone` solves: Poisson's equation on the mask's bounding
+//! rectangle.
 
 use std::ops::Range;
 
@@ -12,8 +13,8 @@ use super::Gradients;
 /// The reach of the 7 × 7 neighbourhood that must be masked.
 const RIM: usize = 3;
 
-/// OpenCV cuts a result to a whole number. Where the exact result is a whole number, rounding errors
-/// must not decide; they are far smaller than this.
+/// OpenCV cuts a result to a whole number. Where the exact result is a whole number, rounding
+/// errors must not decide; they are far smaller than this.
 const SLACK: f64 = 1e-6;
 
 pub(super) fn clone(
@@ -74,8 +75,8 @@ fn bounds(mask: ArrayView2<bool>) -> Option<(Range<usize>, Range<usize>)> {
     found
 }
 
-/// Where source gradients hold, in the rectangle: pixels whose 7 × 7 neighbourhood is masked as far as
-/// it is in the image.
+/// Where source gradients hold, in the rectangle: pixels whose 7 × 7 neighbourhood is masked as far
+/// as it is in the image.
 fn core(mask: ArrayView2<bool>, rows: &Range<usize>, columns: &Range<usize>) -> Array2<bool> {
     let (height, width) = mask.dim();
     let masked =
@@ -130,8 +131,8 @@ fn excess(
     sum
 }
 
-/// Replaces right sides f by the solutions of Δu = f that are 0 around the rectangle: sine transforms
-/// of the rows leave one tridiagonal system for each frequency, down the columns.
+/// Replaces right sides f by the solutions of Δu = f that are 0 around the rectangle: sine
+/// transforms of the rows leave one tridiagonal system for each frequency, down the columns.
 fn solve(planes: &mut [Array2<f64>]) {
     let Some(width) = planes.first().map(Array2::ncols) else {
         return;
@@ -154,8 +155,8 @@ fn solve(planes: &mut [Array2<f64>]) {
 
 /// The sine transform (DST-I) of every row: Σ value(j) sin(π j k / (n + 1)).
 ///
-/// It is the imaginary part of the Fourier transform of the row followed by its negative mirror image. Two
-/// rows share one transform as real and imaginary part.
+/// It is the imaginary part of the Fourier transform of the row followed by its negative mirror
+/// image. Two rows share one transform as real and imaginary part.
 fn sine_transform(planes: &mut [Array2<f64>], transform: &dyn Fft<f64>) {
     let mut rows: Vec<_> = planes
         .iter_mut()

@@ -124,8 +124,9 @@ impl<T: Sample> Images<'_, T> {
         Ok(())
     }
 
-    /// By how much the wanted differences to a pixel's neighbours exceed the destination's: the right
-    /// side of the equations for what cloning adds to the destination, which is 0 outside the mask.
+    /// By how much the wanted differences to a pixel's neighbours exceed the destination's: the
+    /// right side of the equations for what cloning adds to the destination, which is 0 outside the
+    /// mask.
     fn excess(&self, at: (usize, usize), first: usize, right: &mut [f64]) {
         for next in neighbours(at, self.mask.dim()).into_iter().flatten() {
             for (lane, right) in right.iter_mut().enumerate() {
@@ -140,13 +141,13 @@ impl<T: Sample> Images<'_, T> {
         }
     }
 
-    /// A bound on the error of a solution whose equations are all off by at most 1: the greatest row
-    /// sum of the inverse.
+    /// A bound on the error of a solution whose equations are all off by at most 1: the greatest
+    /// row sum of the inverse.
     ///
-    /// By the discrete maximum principle it is at most that of any larger region. For a strip of
-    /// n pixels between two fixed ones it is (n + 1)² / 8, the top of a parabola; at the border of the image the
-    /// strip goes on as its mirror image. Where the part reaches from border to border in both
-    /// directions, the bound is computed.
+    /// By the discrete maximum principle it is at most that of any larger region. For a strip of n
+    /// pixels between two fixed ones it is (n + 1)² / 8, the top of a parabola; at the border of
+    /// the image the strip goes on as its mirror image. Where the part reaches from border to
+    /// border in both directions, the bound is computed.
     fn reach(&self, part: &[(u32, u32)], grids: &Grids) -> Result<f64> {
         let (height, width) = self.mask.dim();
         let strip = |positions: &mut dyn Iterator<Item = u32>, length: usize| {
@@ -168,7 +169,8 @@ impl<T: Sample> Images<'_, T> {
             return Ok(reach.max(1.0));
         }
         if part.len() == height * width {
-            // No fixed pixel: the smallest eigenvalue but 0 of the rectangle bounds the Euclidean norm.
+            // No fixed pixel: the smallest eigenvalue but 0 of the rectangle bounds the Euclidean
+            // norm.
             let angle = std::f64::consts::FRAC_PI_2 / height.max(width) as f64;
             return Ok((part.len() as f64).sqrt() / (4.0 * angle.sin().powi(2)));
         }

@@ -115,8 +115,8 @@ impl Affine {
 pub enum Interpolation {
     /// The pixel in which the point lies; on an edge the one to the right or below.
     Nearest,
-    /// The four nearest pixels, weighted linearly in both directions. The weights are exact; OpenCV up
-    /// to version 4 rounds positions to 1/32 pixel.
+    /// The four nearest pixels, weighted linearly in both directions. The weights are exact; OpenCV
+    /// up to version 4 rounds positions to 1/32 pixel.
     #[default]
     Bilinear,
 }
@@ -219,8 +219,8 @@ fn check_pixels(height: usize, width: usize) -> Result<()> {
     })
 }
 
-/// The whole number below. Far beyond every image positions are cut off, so that the border's folding
-/// cannot overflow.
+/// The whole number below. Far beyond every image positions are cut off, so that the border's
+/// folding cannot overflow.
 fn whole(position: f64) -> isize {
     const FAR: f64 = 1e18;
     position.floor().clamp(-FAR, FAR) as isize

@@ -41,7 +41,8 @@ impl Turn {
         Self::Transverse,
     ];
 
-    /// Whether rows and columns are exchanged first, then whether rows and whether columns are reversed.
+    /// Whether rows and columns are exchanged first, then whether rows and whether columns are
+    /// reversed.
     fn steps(self) -> (bool, bool, bool) {
         match self {
             Self::Identity => (false, false, false),
