@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import paired
 
-COMMAND = "just bench-peers"
+COMMAND = "just bench-operators"
 THREADS = 2
 ENVIRONMENT = {**os.environ, "RAYON_NUM_THREADS": str(THREADS)}
 HEIGHT, WIDTH = 480, 640

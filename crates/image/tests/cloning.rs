@@ -248,6 +248,29 @@ fn refuses_what_does_not_fit() {
     assert!(matches!(error, Error::Undefined(_)));
 }
 
+/// Large rectangles are solved by sine transforms: a mask that lacks one corner, whose corner is
+/// given the rectangle's solution, has the same solution by rounds.
+#[test]
+fn a_rectangle_is_solved_like_any_shape() {
+    let (source, destination, _) = random(10, 71, 80);
+    let mut mask = Array2::from_elem((71, 80), false);
+    mask.slice_mut(s![1..70, 2..78]).fill(true);
+    let float = |image: &Array3<u8>| image.mapv(|value| f32::from(value) / 255.0);
+    let (source, mut destination) = (float(&source), float(&destination));
+    let run = |destination: &Array3<f32>, mask: &Array2<bool>| {
+        let normal = Gradients::Normal;
+        seamless_clone(source.view(), destination.view(), mask.view(), normal).unwrap()
+    };
+    let whole = run(&destination, &mask);
+    mask[[1, 2]] = false;
+    destination
+        .slice_mut(s![1, 2, ..])
+        .assign(&whole.slice(s![1, 2, ..]));
+    for (a, b) in run(&destination, &mask).iter().zip(&whole) {
+        assert!((a - b).abs() <= PROMISED / 255.0);
+    }
+}
+
 /// A spiral one pixel wide is the hardest shape for a multigrid method.
 #[test]
 fn a_winding_mask_is_solved() {

@@ -1,5 +1,5 @@
-//! The problem that `cv2.seamlessClone` solves: Poisson's equation on the mask's bounding
-//! rectangle.
+//! Poisson's equation on a rectangle by sine transforms, and the problem that `cv2.seamlessClone`
+//! solves on the mask's bounding rectangle.
 
 use std::ops::Range;
 
@@ -133,7 +133,7 @@ fn excess(
 
 /// Replaces right sides f by the solutions of Δu = f that are 0 around the rectangle: sine
 /// transforms of the rows leave one tridiagonal system for each frequency, down the columns.
-fn solve(planes: &mut [Array2<f64>]) {
+pub(super) fn solve(planes: &mut [Array2<f64>]) {
     let Some(width) = planes.first().map(Array2::ncols) else {
         return;
     };

@@ -1,11 +1,12 @@
 //! Poisson's equation on the pixels of a mask.
 
-use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::Gradients;
 use super::components::{Components, components, neighbours};
 use super::multigrid::{Grids, Lanes, Level, greatest};
+use super::rectangle;
 use crate::error::{Error, Result};
 use crate::sample::Sample;
 
@@ -69,6 +70,9 @@ impl<T: Sample> Images<'_, T> {
 
     /// The values of each channel at the pixels of a part.
     fn solve(&self, part: &[(u32, u32)], positions: ArrayView2<u32>) -> Result<Vec<Values>> {
+        if let Some(size) = self.rectangle(part) {
+            return Ok(self.solve_rectangle(part, size));
+        }
         let mut links = Vec::with_capacity(part.len());
         let mut degrees = Vec::with_capacity(part.len());
         for &(y, x) in part {
@@ -94,6 +98,50 @@ impl<T: Sample> Images<'_, T> {
             }
         }
         Ok(values)
+    }
+
+    /// The height and width of a part that is a rectangle with fixed pixels all around, if it is
+    /// large enough for sine transforms to be faster than rounds.
+    fn rectangle(&self, part: &[(u32, u32)]) -> Option<(usize, usize)> {
+        const LARGE: usize = 4096;
+        let (&(top, left), &(bottom, right)) = (part.first()?, part.last()?);
+        let (height, width) = self.mask.dim();
+        let inside = top > 0
+            && left > 0
+            && (bottom as usize) + 1 < height
+            && (right as usize) + 1 < width
+            && left <= right;
+        if !inside || part.len() < LARGE {
+            return None;
+        }
+        let size = ((bottom - top + 1) as usize, (right - left + 1) as usize);
+        let full = size.0 * size.1 == part.len()
+            && part.iter().all(|place| (left..=right).contains(&place.1));
+        full.then_some(size)
+    }
+
+    /// The exact solution on a rectangle.
+    fn solve_rectangle(&self, part: &[(u32, u32)], size: (usize, usize)) -> Vec<Values> {
+        let channels = self.destination.len_of(Axis(2));
+        let mut planes = vec![Array2::zeros(size); channels];
+        let mut right = vec![0.0; channels];
+        for (at, &(y, x)) in part.iter().enumerate() {
+            right.fill(0.0);
+            self.excess((y as usize, x as usize), 0, &mut right);
+            for (plane, right) in planes.iter_mut().zip(&right) {
+                // The transform solves for the Laplacian, whose sign is the other one.
+                plane[[at / size.1, at % size.1]] = -right;
+            }
+        }
+        rectangle::solve(&mut planes);
+        let values = |(channel, plane): (usize, Array2<f64>)| {
+            let value = |(&(y, x), change): (&(u32, u32), &f64)| {
+                let place = [y as usize, x as usize, channel];
+                f64::from(self.destination[place].to_f32()) + change
+            };
+            part.iter().zip(&plane).map(value).collect()
+        };
+        planes.into_iter().enumerate().map(values).collect()
     }
 
     /// Solves up to `L` channels from `first` on and appends their values.
