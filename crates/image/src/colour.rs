@@ -14,7 +14,7 @@ pub(crate) use density::density;
 pub use density::optical_density;
 pub use grey::{Grey, grey};
 pub use hsv::{hsv_to_rgb, hsv_to_rgb_u8, rgb_to_hsv, rgb_to_hsv_u8};
-pub(crate) use lab::{lab, rgb};
+pub(crate) use lab::rgb;
 pub use lab::{lab_to_rgb, rgb_to_lab};
 
 use crate::error::{Result, check};

@@ -209,7 +209,7 @@ proptest! {
     #[test]
     fn separation_undoes_combination(amounts in prop::array::uniform3(0.0_f32..0.3)) {
         let amounts = Array3::from_shape_vec((1, 1, 3), amounts.to_vec()).unwrap();
-        for matrix in [StainMatrix::HED, StainMatrix::haematoxylin_eosin().unwrap()] {
+        for matrix in [StainMatrix::HED, StainMatrix::haematoxylin_eosin()] {
             let colour: Array3<f32> = combine_stains(amounts.view(), &matrix).unwrap();
             if colour.iter().any(|value| *value >= 1.0 || *value < 1e-5) {
                 continue;

@@ -47,7 +47,7 @@ pub fn lab_to_rgb<T: Sample>(image: ArrayView3<f32>) -> Result<Array3<T>> {
     map_pixels(image, |pixel| rgb(pixel.map(f64::from)))
 }
 
-pub(crate) fn lab<T: Sample>(pixel: [T; 3]) -> [f64; 3] {
+fn lab<T: Sample>(pixel: [T; 3]) -> [f64; 3] {
     let linear = pixel.map(|value| decode(fraction(value)));
     let xyz = product(&XYZ_OF_RGB, linear);
     let [x, y, z] = std::array::from_fn(|axis| {

@@ -3,7 +3,7 @@
 use ndarray::{Array3, ArrayView3, Axis};
 use rayon::prelude::*;
 
-use crate::colour::{check_colour, lab, map_pixels, rgb};
+use crate::colour::{map_pixels, rgb, rgb_to_lab};
 use crate::error::{Error, Result};
 use crate::sample::Sample;
 
@@ -22,22 +22,30 @@ pub struct LabStatistics {
 /// # Errors
 /// Not three channels; an image without pixels.
 pub fn lab_statistics<T: Sample>(image: ArrayView3<T>) -> Result<LabStatistics> {
-    check_colour(image)?;
+    check_pixels(image)?;
+    Ok(statistics(rgb_to_lab(image)?.view()))
+}
+
+fn check_pixels<T>(image: ArrayView3<T>) -> Result<()> {
     let (height, width, _) = image.dim();
-    if height == 0 || width == 0 {
-        return Err(Error::Empty {
-            what: "image",
-            height,
-            width,
-        });
+    if height > 0 && width > 0 {
+        return Ok(());
     }
-    let count = (height * width) as f64;
-    let means = sum(image, |value, _| value).map(|sum| sum / count);
-    let squares = sum(image, |value, channel| (value - means[channel]).powi(2));
-    Ok(LabStatistics {
+    Err(Error::Empty {
+        what: "image",
+        height,
+        width,
+    })
+}
+
+fn statistics(lab: ArrayView3<f32>) -> LabStatistics {
+    let count = (lab.len_of(Axis(0)) * lab.len_of(Axis(1))) as f64;
+    let means = sum(lab, |value, _| value).map(|sum| sum / count);
+    let squares = sum(lab, |value, channel| (value - means[channel]).powi(2));
+    LabStatistics {
         means,
         deviations: squares.map(|sum| (sum / count).sqrt()),
-    })
+    }
 }
 
 /// Gives an image the means and deviations of a reference in each of L*, a* and b*.
@@ -48,9 +56,10 @@ pub fn lab_statistics<T: Sample>(image: ArrayView3<T>) -> Result<LabStatistics> 
 /// # Errors
 /// As [`lab_statistics`].
 pub fn reinhard<T: Sample>(image: ArrayView3<T>, reference: &LabStatistics) -> Result<Array3<T>> {
-    let own = lab_statistics(image)?;
-    map_pixels(image, |pixel| {
-        let values = lab(pixel);
+    check_pixels(image)?;
+    let lab = rgb_to_lab(image)?;
+    let own = statistics(lab.view());
+    map_pixels(lab.view(), |values| {
         rgb(std::array::from_fn(|channel| {
             let deviation = own.deviations[channel];
             // Rounding alone spreads equal values by some 1e-14.
@@ -59,22 +68,21 @@ pub fn reinhard<T: Sample>(image: ArrayView3<T>, reference: &LabStatistics) -> R
             } else {
                 1.0
             };
-            factor * (values[channel] - own.means[channel]) + reference.means[channel]
+            factor * (f64::from(values[channel]) - own.means[channel]) + reference.means[channel]
         }))
     })
 }
 
 /// Sums over all pixels, row by row, so that the number of threads does not change them.
-fn sum<T: Sample>(image: ArrayView3<T>, term: impl Fn(f64, usize) -> f64 + Sync) -> [f64; 3] {
+fn sum(image: ArrayView3<f32>, term: impl Fn(f64, usize) -> f64 + Sync) -> [f64; 3] {
     let rows: Vec<[f64; 3]> = image
         .axis_iter(Axis(0))
         .into_par_iter()
         .map(|row| {
             let mut sums = [0.0; 3];
             for pixel in row.rows() {
-                let values = lab([pixel[0], pixel[1], pixel[2]]);
-                for (channel, value) in values.into_iter().enumerate() {
-                    sums[channel] += term(value, channel);
+                for (channel, &value) in pixel.iter().enumerate() {
+                    sums[channel] += term(f64::from(value), channel);
                 }
             }
             sums

@@ -26,8 +26,8 @@ impl StainMatrix {
     };
 
     /// Haematoxylin and eosin as [`StainMatrix::HED`] has them, and what neither absorbs.
-    pub fn haematoxylin_eosin() -> Result<Self> {
-        Self::from_two(Self::HED.densities[0], Self::HED.densities[1])
+    pub fn haematoxylin_eosin() -> Self {
+        Self::with_normal(Self::HED.densities[0], Self::HED.densities[1])
     }
 
     /// Two stains and, as third, the direction at right angles to both, of length 1.
@@ -35,13 +35,16 @@ impl StainMatrix {
     /// # Errors
     /// Stains of the same colour.
     pub fn from_two(first: [f64; 3], second: [f64; 3]) -> Result<Self> {
+        let matrix = Self::with_normal(first, second);
+        matrix.inverse().map(|_| matrix)
+    }
+
+    fn with_normal(first: [f64; 3], second: [f64; 3]) -> Self {
         let normal = cross(first, second);
         let length = dot(normal, normal).sqrt();
-        let third = normal.map(|value| value / length);
-        let matrix = Self {
-            densities: [first, second, third],
-        };
-        matrix.inverse().map(|_| matrix)
+        Self {
+            densities: [first, second, normal.map(|value| value / length)],
+        }
     }
 
     /// The matrix that takes densities of colours (a row) to amounts of stains.
