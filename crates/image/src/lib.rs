@@ -8,6 +8,7 @@
 
 pub mod border;
 pub mod error;
+pub mod region;
 pub mod sample;
 
 pub use border::Border;
