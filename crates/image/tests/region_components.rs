@@ -5,9 +5,10 @@
 mod common;
 
 use cleanslide_image::region::{
-    Neighbours, components, components_of_labels, components_with_statistics, statistics,
+    Neighbours, components, components_of_labels, components_with_statistics, intensities, shapes,
+    statistics,
 };
-use common::{cases, close, labels, list, mask, numbers, on_threads, text};
+use common::{cases, close, labels, list, mask, numbers, on_threads, picture, text};
 use ndarray::{Array2, s};
 use proptest::prelude::*;
 use proptest::{collection, prop_assert_eq, proptest};
@@ -55,6 +56,50 @@ fn components_of_labels_are_scikit_images() {
             assert_eq!(found.labels, labels(&case[key]));
         }
     }
+}
+
+#[test]
+fn shapes_and_intensities_are_scikit_images() {
+    for case in cases(include_str!("goldens/region_properties.json")) {
+        let name = text(&case["name"]);
+        let labels = labels(&case["labels"]);
+        let plane = picture(&case["plane"]).mapv(|pixel| pixel as u8);
+        let shapes = shapes(labels.view());
+        let intensities = intensities(labels.view(), plane.view()).unwrap();
+        let golden = list(&case["regions"]);
+        assert_eq!(shapes.len(), golden.len());
+        for ((shape, intensity), golden) in shapes.iter().zip(&intensities).zip(golden) {
+            let golden = numbers(golden);
+            let name = format!("{name} {}", shape.label);
+            assert_eq!(f64::from(shape.label), golden[0], "{name}");
+            assert_eq!(shape.label, intensity.label);
+            close(shape.perimeter, golden[1], 1e-9, &name);
+            // The root of 1 minus a ratio near 1 turns rounding of 1e-16 into 1e-8.
+            close(shape.eccentricity, golden[2], 1e-7, &name);
+            close(shape.solidity, golden[3], 1e-12, &name);
+            close(shape.equivalent_diameter, golden[4], 1e-9, &name);
+            // Likewise the root of a variance that is 0 but for rounding.
+            close(shape.major_axis, golden[5], 1e-6, &name);
+            close(shape.minor_axis, golden[6], 1e-6, &name);
+            if shape.major_axis > shape.minor_axis + 1e-3 {
+                close(shape.orientation, golden[7], 1e-9, &name);
+            }
+            close(intensity.mean, golden[8], 1e-9, &name);
+            close(intensity.deviation, golden[9], 1e-9, &name);
+            assert_eq!(intensity.minimum, golden[10], "{name}");
+            assert_eq!(intensity.maximum, golden[11], "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_plane_of_another_size_is_refused() {
+    let plane = Array2::<u8>::zeros((3, 4));
+    let error = intensities(Array2::zeros((4, 3)).view(), plane.view()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the plane is (3, 4) (height, width), expected (4, 3)"
+    );
 }
 
 #[test]

@@ -8,12 +8,14 @@ use crate::error::{Error, Result};
 
 pub mod components;
 pub mod distance;
+pub mod properties;
 
 pub use components::{
     Components, Statistics, components, components_of_labels, components_with_statistics,
     statistics,
 };
 pub use distance::{Steps, distance, spaced_distance, squared_distance, step_distance};
+pub use properties::{Intensity, Shape, intensities, shapes};
 
 /// Which pixels touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
