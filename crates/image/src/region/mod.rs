@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 pub mod components;
 pub mod distance;
 pub mod properties;
+pub mod watershed;
 
 pub use components::{
     Components, Statistics, components, components_of_labels, components_with_statistics,
@@ -16,6 +17,7 @@ pub use components::{
 };
 pub use distance::{Steps, distance, spaced_distance, squared_distance, step_distance};
 pub use properties::{Intensity, Shape, intensities, shapes};
+pub use watershed::{Watershed, watershed};
 
 /// Which pixels touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
