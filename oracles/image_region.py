@@ -302,8 +302,6 @@ def maxima(rng):
             prominences=[[height, find_maxima(image, height)] for height in heights],
             peaks=[],
         )
-        if min(image.shape) > 2:
-            entry["inner"] = morphology.local_maxima(image, connectivity=2, allow_borders=False)
         for distance, absolute, relative, border, most in (
             (1, None, None, 0, None),
             (1, None, None, 1, None),
@@ -316,7 +314,7 @@ def maxima(rng):
                 image, distance, absolute, relative, exclude_border=border,
                 num_peaks=np.inf if most is None else most,
             )
-            entry["peaks"].append([distance, absolute, relative, border, most, found])
+            entry["peaks"].append([distance, absolute, relative, border, most, found.tolist()])
         golden.append(entry)
     return golden
 

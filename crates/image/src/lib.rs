@@ -7,6 +7,8 @@
 //! their own; rows are spread over rayon's threads, and no result depends on their number.
 
 pub mod border;
+pub mod circle;
+pub mod contour;
 pub mod error;
 pub mod region;
 pub mod sample;

@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 
 pub mod components;
 pub mod distance;
+pub mod maxima;
 pub mod properties;
+pub mod skeleton;
 pub mod watershed;
 
 pub use components::{
@@ -16,7 +18,9 @@ pub use components::{
     statistics,
 };
 pub use distance::{Steps, distance, spaced_distance, squared_distance, step_distance};
+pub use maxima::{FindMaxima, Peak, Peaks, find_maxima, high_maxima, local_maxima, peaks};
 pub use properties::{Intensity, Shape, intensities, shapes};
+pub use skeleton::skeleton;
 pub use watershed::{Watershed, watershed};
 
 /// Which pixels touch.
