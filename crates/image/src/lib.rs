@@ -7,9 +7,12 @@
 //! their own; rows are spread over rayon's threads, and no result depends on their number.
 
 pub mod border;
+pub mod circle;
 pub mod cloning;
 pub mod colour;
+pub mod contour;
 pub mod error;
+pub mod region;
 pub mod roughness;
 pub mod sample;
 pub mod stain;
