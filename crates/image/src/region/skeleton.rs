@@ -73,8 +73,8 @@ fn removable(side: Side) -> [bool; 256] {
         let count = around.count_ones();
         let starts = (0..8).filter(|&at| !set(at) && set(at + 1)).count();
         let outer = match side {
-            Side::SouthEast => !(north && east && south) && !(east && south && west),
-            Side::NorthWest => !(north && east && west) && !(north && south && west),
+            Side::SouthEast => !(east && south && (north || west)),
+            Side::NorthWest => !(north && west && (east || south)),
         };
         (2..=6).contains(&count) && starts == 1 && outer
     })
