@@ -8,6 +8,8 @@
 
 pub mod border;
 pub mod error;
+pub mod filter;
+mod rows;
 pub mod sample;
 
 pub use border::Border;
