@@ -7,6 +7,7 @@
 //! their own; rows are spread over rayon's threads, and no result depends on their number.
 
 pub mod border;
+pub mod edge;
 pub mod error;
 pub mod filter;
 mod rows;

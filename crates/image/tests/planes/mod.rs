@@ -5,6 +5,7 @@
 
 use cleanslide_image::Border;
 use ndarray::{Array2, ArrayView2};
+use proptest::prelude::*;
 use serde_json::Value;
 
 /// An array of arrays of whole numbers.
@@ -66,4 +67,18 @@ pub fn farthest<A: Copy + Into<f64>, B: Copy + Into<f64>>(
     pairs
         .map(|(&a, &b)| (a.into() - b.into()).abs())
         .fold(0.0, f64::max)
+}
+
+/// Noise, of at most this height and width.
+pub fn any_plane(height: usize, width: usize) -> impl Strategy<Value = Array2<u8>> {
+    (1..height, 1..width).prop_flat_map(|(height, width)| {
+        prop::collection::vec(any::<u8>(), height * width)
+            .prop_map(move |values| Array2::from_shape_vec((height, width), values).unwrap())
+    })
+}
+
+/// What `operator` makes with this many threads.
+pub fn on_threads<T: Send>(threads: usize, operator: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.unwrap().install(operator)
 }
