@@ -288,11 +288,8 @@ fn join_bands(kinds: &mut [u8], height: usize, stride: usize) {
     let mut pending = Vec::new();
     for first in (BAND..height).step_by(BAND) {
         // The rows on both sides of the seam.
-        for pixel in (first - 1) * stride..(first + 1) * stride {
-            if kinds[pixel] == EDGE {
-                pending.push(pixel);
-            }
-        }
+        let seam = (first - 1) * stride..(first + 1) * stride;
+        pending.extend(seam.filter(|&pixel| kinds[pixel] == EDGE));
         follow(kinds, stride, &mut pending);
     }
 }
