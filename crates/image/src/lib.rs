@@ -10,8 +10,10 @@ pub mod border;
 pub mod edge;
 pub mod error;
 pub mod filter;
+pub mod morphology;
 mod rows;
 pub mod sample;
+pub mod threshold;
 
 pub use border::Border;
 pub use error::{Error, Result};
