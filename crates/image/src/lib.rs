@@ -14,11 +14,13 @@ pub mod contour;
 pub mod edge;
 pub mod error;
 pub mod filter;
+pub mod morphology;
 pub mod region;
 pub mod roughness;
 mod rows;
 pub mod sample;
 pub mod stain;
+pub mod threshold;
 pub mod transform;
 
 pub use border::Border;
