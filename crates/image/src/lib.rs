@@ -22,6 +22,7 @@ pub mod sample;
 pub mod stain;
 pub mod threshold;
 pub mod transform;
+mod vectors;
 
 pub use border::Border;
 pub use error::{Error, Result};

@@ -19,11 +19,11 @@
 //! doi 10.1109/TIP.2007.912582).
 
 use ndarray::{Array2, ArrayView2, Zip};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::element::{Element, Run};
 use crate::rows::{by_row, samples, slice_mut};
+use crate::vectors::vectorised;
 
 /// Pixel values with a least and a greatest one: `u8`, `u16`, `f32` and `bool`. What is no number has
 /// no order, so its results are unspecified.
@@ -195,10 +195,9 @@ fn windows_along_rows<T: Ordered, E: Extremum<T>>(image: ArrayView2<'_, T>, run:
     let width = image.ncols();
     let pixels = samples(image);
     let windows = Windows::new(width, &[run]);
-    let arch = Arch::new();
     let buffers = || vec![E::NEUTRAL; windows.levels * windows.stride];
     by_row(image.raw_dim(), buffers, |levels, y, row| {
-        arch.dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 windows.fill::<E, T>(&pixels[y * width..(y + 1) * width], levels);
@@ -284,7 +283,6 @@ fn windows_along_columns<T: Ordered, E: Extremum<T>>(
         inside.then(|| &pixels[y as usize * width..(y as usize + 1) * width])
     };
     let mut output = Array2::from_elem((height, width), E::NEUTRAL);
-    let arch = Arch::new();
     slice_mut(&mut output)
         .par_chunks_mut(length * width)
         .enumerate()
@@ -293,7 +291,7 @@ fn windows_along_columns<T: Ordered, E: Extremum<T>>(
             |[last, next], (block, output)| {
                 let first = (block * length) as isize + down;
                 let count = output.len() / width;
-                arch.dispatch(
+                vectorised(
                     #[inline(always)]
                     || {
                         // Rows after the block's last output row count for all of them.
@@ -335,7 +333,6 @@ fn by_runs<T: Ordered, E: Extremum<T>>(image: ArrayView2<'_, T>, runs: &[Run]) -
     let lowest = runs.iter().map(|run| run.down).fold(isize::MIN, isize::max);
     let size = windows.levels * windows.stride;
     let band = BAND.max((lowest - highest) as usize);
-    let arch = Arch::new();
     let mut output = Array2::from_elem((height, width), E::NEUTRAL);
     let bands = slice_mut(&mut output)
         .par_chunks_mut(band * width)
@@ -346,7 +343,7 @@ fn by_runs<T: Ordered, E: Extremum<T>>(image: ArrayView2<'_, T>, runs: &[Run]) -
         // The rows of the image that this band looks at.
         let from = (first + highest).clamp(0, height as isize);
         let to = (end + lowest).clamp(from, height as isize);
-        arch.dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 levels.resize((to - from) as usize * size, E::NEUTRAL);

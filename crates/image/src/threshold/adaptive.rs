@@ -1,12 +1,12 @@
 //! Adaptive threshold: each pixel against the mean of its surroundings.
 
 use ndarray::{Array2, ArrayView2, Zip};
-use pulp::Arch;
 
 use crate::Border;
 use crate::error::{Result, check};
 use crate::filter::{GaussianKernel, gaussian_blur};
 use crate::rows::{by_row, samples};
+use crate::vectors::vectorised;
 
 /// How the pixels of a block count towards its mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,14 +80,13 @@ fn block_means(image: ArrayView2<'_, u8>, side: usize) -> Array2<u8> {
         &pixels[y * width..(y + 1) * width]
     };
     let at = |x: isize| x.clamp(0, width as isize - 1) as usize;
-    let arch = Arch::new();
     // Column sums move down with the rows that one thread takes one after the other.
     let buffers = || (vec![0u32; width], None);
     by_row(image.raw_dim(), buffers, |(columns, last), y, means| {
         let y = y as isize;
         if y > 0 && *last == Some(y - 1) {
             let (old, new) = (row(y - 1 - radius), row(y + radius));
-            arch.dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for ((sum, &old), &new) in columns.iter_mut().zip(old).zip(new) {

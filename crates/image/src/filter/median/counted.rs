@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 use ndarray::Array2;
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::Padded;
 use crate::rows::slice_mut;
+use crate::vectors::vectorised;
 
 /// Columns at a time, whose histograms fit into the processor's second cache.
 const STRIP: usize = 400;
@@ -21,9 +21,8 @@ pub(super) fn medians(padded: &Padded<u8>, size: usize, output: &mut Array2<u8>)
     // A band begins with counting `size` rows, so it has several times as many.
     let band = (4 * size).max(32);
     let bands = slice_mut(output).par_chunks_mut(band * width).enumerate();
-    let arch = Arch::new();
     bands.for_each(|(number, output)| {
-        arch.dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for start in (0..width).step_by(STRIP) {

@@ -7,11 +7,11 @@
 //! the least of that after it. Neighbouring windows share their sorted columns.
 
 use ndarray::{Array2, Ix2};
-use pulp::Arch;
 
 use super::Padded;
 use crate::Sample;
 use crate::rows::by_row;
+use crate::vectors::vectorised;
 
 /// How many medians are found at once.
 const LANES: usize = 128;
@@ -21,12 +21,11 @@ const COLUMNS: usize = LANES + 32;
 /// The median of the `size` × `size` pixels around each pixel; `size` is 3 or 5, and all samples are
 /// numbers.
 pub(super) fn medians<T: Sample>(padded: &Padded<T>, shape: Ix2, size: usize) -> Array2<T> {
-    let arch = Arch::new();
     by_row(
         shape,
         || (),
         |(), y, row| {
-            arch.dispatch(
+            vectorised(
                 #[inline(always)]
                 || match size {
                     3 => medians_of_row(padded, y, row, sort_three, median_of_nine),
