@@ -513,7 +513,7 @@ mod tests {
             ..MarkovBorder::J1
         };
         let noisy = markov_masks(&[mask.view()], &[1, 3], 1.0, &still, &mut rng()).unwrap();
-        assert_eq!(noisy.masks, [mask.clone()]);
+        assert_eq!(noisy.masks, std::slice::from_ref(&mask));
         assert_eq!(noisy.rate(), 0.0);
         let noisy = markov_masks(&[mask.view()], &[1, 3], 1.0, &MarkovBorder::J1, &mut rng());
         assert!(noisy.unwrap().rate() > 0.1);
