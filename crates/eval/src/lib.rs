@@ -29,6 +29,7 @@
 //! ```
 
 mod accuracy;
+pub mod agreement;
 mod auprc;
 mod auroc;
 mod bootstrap;
