@@ -32,7 +32,7 @@
 //! Rules that all of them share:
 //!
 //! - A class mask is a picture of class indices in which
-//!   [`UNLABELLED_CLASS`](cleanslide_data::UNLABELLED_CLASS) (255) is unlabelled. An unlabelled
+//!   [`UNLABELLED_CLASS`] (255) is unlabelled. An unlabelled
 //!   pixel is no vote; it is not a vote for the background.
 //! - A pixel without votes stays unlabelled and has no influence on anything.
 //! - What happens to ties is an explicit choice, [`MaskTie`]. Probabilities that differ by at most
