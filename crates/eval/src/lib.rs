@@ -32,6 +32,7 @@
 //! ```
 
 mod accuracy;
+pub mod agreement;
 mod auprc;
 mod auroc;
 mod bootstrap;
