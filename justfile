@@ -52,6 +52,7 @@ bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0
     cargo build --release --workspace --examples
     {{python}} benches/peers/dawid_skene.py --json results/dawid-skene.json
     {{python}} benches/peers/confident_learning.py --json results/confident-learning.json
+    {{python}} benches/peers/geojson.py --json results/geojson.json
     {{python}} benches/peers/metrics.py --json results/metrics.json
     {{python}} benches/peers/nearest_neighbours.py --json results/nearest-neighbours.json
     {{python}} benches/peers/efficientnet_lite.py {{weights}} --json results/efficientnet-lite.json
