@@ -1,0 +1,13 @@
+//! Formats of annotations: what they mean, that they come back as they were, and broken files.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod broken;
+mod coco;
+mod common;
+mod geojson;
+mod imagej;
+mod masks;
+mod slides;
+mod text_files;
+mod voc;
