@@ -52,11 +52,8 @@ bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0
     cargo build --release --workspace --examples
     {{python}} benches/peers/dawid_skene.py --json results/dawid-skene.json
     {{python}} benches/peers/confident_learning.py --json results/confident-learning.json
-<<<<<<< HEAD
     {{python}} benches/peers/pixel_audit.py --json results/pixel-audit.json
-=======
     {{python}} benches/peers/geojson.py --json results/geojson.json
->>>>>>> sp-formats
     {{python}} benches/peers/metrics.py --json results/metrics.json
     {{python}} benches/peers/coco_evaluation.py --json results/coco-evaluation.json
     {{python}} benches/peers/nearest_neighbours.py --json results/nearest-neighbours.json

@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(apart(mask.view(), 3.0)?, Array2::from_elem((5, 7), 1));
         assert_eq!(
             apart(mask.mapv(|_| false).view(), 3.0)?,
-            Array2::zeros((5, 7))
+            Array2::<u32>::zeros((5, 7))
         );
         Ok(())
     }

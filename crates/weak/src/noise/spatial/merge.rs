@@ -214,7 +214,7 @@ mod tests {
     fn a_gap_is_bridged_if_it_is_allowed() {
         let apart = array![[1, 1, 0, 0, 2, 2], [1, 1, 0, 0, 2, 2]];
         let whole = merged(apart.clone(), vec![4, 7], 2.0).unwrap();
-        assert_eq!(whole.mask(), Array2::ones((2, 6)));
+        assert_eq!(whole.mask(), Array2::<u32>::ones((2, 6)));
         assert_eq!(whole.classes(), [4]);
         assert_eq!(
             merged(apart, vec![4, 7], 1.9).unwrap_err(),
