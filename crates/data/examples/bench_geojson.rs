@@ -81,7 +81,11 @@ fn nucleus(index: u32) -> Annotation {
         holes: Vec::new(),
     };
     let area = rounded(outline.area());
-    let class = if index % 3 == 0 { "Tumor" } else { "Stroma" };
+    let class = if index.is_multiple_of(3) {
+        "Tumor"
+    } else {
+        "Stroma"
+    };
     Annotation {
         id: format!("{index:08x}-0000-4000-8000-000000000000"),
         colour: Some([200, 0, 0]),

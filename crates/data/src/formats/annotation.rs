@@ -122,8 +122,8 @@ impl Shape {
         }
     }
 
-    /// Outlines of the same place: a box has four points, an ellipse [`ELLIPSE_POINTS`]. `None`
-    /// for points, which have no outline, and masks, whose outlines are to be traced.
+    /// Outlines of the same place: a box has four points, an ellipse 64. `None` for points,
+    /// which have no outline, and masks, whose outlines are to be traced.
     pub fn polygons(&self) -> Option<Vec<Polygon>> {
         let simple = |outline: Vec<Point>| {
             Some(vec![Polygon {
@@ -142,7 +142,7 @@ impl Shape {
 }
 
 /// Points on the outline of an ellipse; the polygon has 0.2 % less area than the ellipse.
-pub const ELLIPSE_POINTS: usize = 64;
+const ELLIPSE_POINTS: usize = 64;
 
 fn ellipse(bounds: &Rectangle) -> Vec<Point> {
     let centre = bounds.centre();

@@ -10,7 +10,7 @@
 //! area and are left out with a warning, as is what is broken. A region with `NegativeROA` is a hole of
 //! the region of its layer in which most of its points lie, the smallest if there are several.
 //!
-//! Writing makes a layer per class, in the order in which the classes occur.
+//! Writing makes a layer per class and colour, in the order in which they occur.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -225,29 +225,28 @@ pub fn write<'a>(
     writer: &mut impl Write,
     annotations: impl IntoIterator<Item = &'a Annotation>,
 ) -> io::Result<()> {
-    let mut layers: Vec<(Option<&str>, Option<[u8; 3]>, Vec<&Annotation>)> = Vec::new();
+    let mut layers: Vec<Vec<&Annotation>> = Vec::new();
     for annotation in annotations {
-        let (class, colour) = (annotation.class.as_deref(), annotation.colour);
-        match layers
-            .iter_mut()
-            .find(|layer| (layer.0, layer.1) == (class, colour))
-        {
-            Some(layer) => layer.2.push(annotation),
-            None => layers.push((class, colour, vec![annotation])),
+        let same = |layer: &&mut Vec<&Annotation>| {
+            (&layer[0].class, layer[0].colour) == (&annotation.class, annotation.colour)
+        };
+        match layers.iter_mut().find(same) {
+            Some(layer) => layer.push(annotation),
+            None => layers.push(vec![annotation]),
         }
     }
     write_declaration(writer)?;
     writeln!(writer, "<Annotations>")?;
-    for (index, (class, colour, annotations)) in layers.into_iter().enumerate() {
-        let [red, green, blue] = colour.unwrap_or([0, 255, 0]);
+    for (index, layer) in layers.into_iter().enumerate() {
+        let [red, green, blue] = layer[0].colour.unwrap_or([0, 255, 0]);
         let colour = u32::from_le_bytes([red, green, blue, 0]);
-        let (id, name) = (index + 1, Escaped(class.unwrap_or("")));
+        let (id, name) = (index + 1, Escaped(layer[0].class.as_deref().unwrap_or("")));
         writeln!(
             writer,
             "\t<Annotation Id=\"{id}\" Name=\"{name}\" Type=\"4\" LineColor=\"{colour}\" Visible=\"1\">\n\t\t<Regions>"
         )?;
         let mut region = 0;
-        for annotation in annotations {
+        for annotation in layer {
             write_regions(writer, annotation, &mut region)?;
         }
         writeln!(writer, "\t\t</Regions>\n\t</Annotation>")?;

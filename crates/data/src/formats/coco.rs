@@ -559,7 +559,7 @@ pub fn write(writer: &mut impl Write, coco: &Coco) -> io::Result<()> {
 /// Writes the annotations as a results file. What has no score gets 1.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_results(writer: &mut impl Write, coco: &Coco) -> io::Result<()> {
     let categories = category_ids(coco);
     let mut text = b"[".to_vec();

@@ -361,6 +361,9 @@ impl Coordinates<'_> {
     }
 
     fn number(&mut self) -> Result<f64, String> {
+        if let Some(number) = self.short_number() {
+            return Ok(number);
+        }
         let rest = &self.text[self.at..];
         let end = rest
             .bytes()
@@ -371,6 +374,33 @@ impl Coordinates<'_> {
             Ok(number) if number.is_finite() => Ok(number),
             _ => Err(format!("the number {} is out of range", shortened(digits))),
         }
+    }
+
+    /// A number of at most 15 digits without an exponent. Digits and power of ten are exact, so their
+    /// quotient is rounded once, as it must be.
+    fn short_number(&mut self) -> Option<f64> {
+        const POWERS: [f64; 16] = [
+            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+        ];
+        let rest = &self.text.as_bytes()[self.at..];
+        let negative = rest.first() == Some(&b'-');
+        let (mut digits, mut count, mut point) = (0_u64, 0_usize, None);
+        let mut end = usize::from(negative);
+        loop {
+            match rest.get(end) {
+                Some(digit @ b'0'..=b'9') if count < 15 => {
+                    digits = 10 * digits + u64::from(digit - b'0');
+                    count += 1;
+                }
+                Some(b'.') if point.is_none() => point = Some(count),
+                Some(b'.' | b'e' | b'E' | b'0'..=b'9') => return None,
+                _ => break,
+            }
+            end += 1;
+        }
+        self.at += end;
+        let value = digits as f64 / POWERS[point.map_or(0, |point| count - point)];
+        Some(if negative { -value } else { value })
     }
 }
 

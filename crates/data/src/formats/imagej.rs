@@ -423,7 +423,7 @@ pub fn write<'a>(
 /// Writes a single region.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_region(writer: &mut impl Write, annotation: &Annotation) -> io::Result<()> {
     writer.write_all(&encode(annotation)?)
 }

@@ -24,7 +24,7 @@ pub(super) fn nest(rings: Vec<Vec<Point>>) -> Vec<Polygon> {
             };
             if !apart && mostly_inside(&rings[inner], &rings[outer]) {
                 depth[inner] += 1;
-                if depth[outer] % 2 == 0 {
+                if depth[outer].is_multiple_of(2) {
                     host[inner] = Some(outer);
                 }
             }
@@ -33,7 +33,7 @@ pub(super) fn nest(rings: Vec<Vec<Point>>) -> Vec<Polygon> {
     let mut polygons: Vec<Option<Polygon>> = vec![None; rings.len()];
     let mut holes = Vec::new();
     for (index, ring) in rings.into_iter().enumerate() {
-        if depth[index] % 2 == 0 {
+        if depth[index].is_multiple_of(2) {
             polygons[index] = Some(Polygon {
                 outline: ring,
                 holes: Vec::new(),

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 /// A folder of real data, or a line that the test is skipped.
 pub fn real_data(folder: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    // A work tree may lie a folder deeper.
     let root = if root.exists() {
         root
     } else {
