@@ -96,12 +96,12 @@ mod tests {
     #[test]
     fn planes_are_what_they_are_called() -> Result<(), GenerateError> {
         let image = array![
-            [[255, 255, 255], [120, 60, 200]],
+            [[255, 255, 255], [120, 60, 240]],
             [[10, 10, 10], [255, 0, 0]]
         ];
         let of = |plane: Plane| plane.of(image.view());
         assert_eq!(of(Plane::Green)?, array![[255, 60], [10, 0]]);
-        assert_eq!(of(Plane::Saturation)?, array![[0, 179], [0, 255]]);
+        assert_eq!(of(Plane::Saturation)?, array![[0, 191], [0, 255]]);
         assert_eq!(of(Plane::Haematoxylin)?[[0, 0]], 0);
         assert_eq!(of(Plane::Haematoxylin)?.iter().max(), Some(&255));
         for (name, expected) in Plane::NAMES.iter().zip([76, 255, 0, 0, 255]) {
