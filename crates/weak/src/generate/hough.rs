@@ -17,8 +17,8 @@ use super::{Diameters, Found, FoundBox, GenerateError, Generator, Plane};
 /// 2. Canny edges, with half of `edge` as the lower threshold.
 /// 3. Circles by the gradient ([`hough_circles`]) whose diameters are in the range and whose centres
 ///    are at least `distance` of the smallest diameter apart.
-/// 4. A circle's trust is the share of its circumference on which an edge lies; below `support` it is
-///    dropped.
+/// 4. A circle's trust is the share of its circumference on which an edge lies, give or take a
+///    twentieth of the smallest radius (at least a pixel); below `support` it is dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HoughCircles {
     /// Sizes to look for.
@@ -48,9 +48,12 @@ impl HoughCircles {
     }
 }
 
-/// Side of an accumulator cell in pixels: the gradient of a pixel-wide edge is not exact enough for
-/// votes to meet in one pixel.
-const CELL: f32 = 2.0;
+/// Side of an accumulator cell in pixels, for circles from a radius on. The gradient of a pixel-wide edge
+/// is not exact enough for votes to meet in one pixel, and cells are no circles: an outline may leave
+/// the circle by a twentieth of its radius.
+fn cell(smallest: f64) -> f32 {
+    (smallest / 10.0).max(2.0) as f32
+}
 
 impl Generator for HoughCircles {
     fn name(&self) -> &'static str {
@@ -78,7 +81,7 @@ impl Generator for HoughCircles {
         )?;
         let gradient = sobel_u8(plane.view(), Border::Replicate);
         let settings = circle::HoughCircles {
-            cell: CELL,
+            cell: cell(radii.0),
             distance: (self.distance * diameters.start()).max(1.0) as f32,
             // The least that a circle of enough support can have.
             votes: (self.support * radii.0).floor() as u32,
