@@ -52,6 +52,64 @@ bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0
     cargo build --release --workspace --examples
     {{python}} benches/peers/dawid_skene.py --json results/dawid-skene.json
     {{python}} benches/peers/confident_learning.py --json results/confident-learning.json
+    {{python}} benches/peers/pixel_audit.py --json results/pixel-audit.json
+    {{python}} benches/peers/geojson.py --json results/geojson.json
     {{python}} benches/peers/metrics.py --json results/metrics.json
+    {{python}} benches/peers/coco_evaluation.py --json results/coco-evaluation.json
     {{python}} benches/peers/nearest_neighbours.py --json results/nearest-neighbours.json
     {{python}} benches/peers/efficientnet_lite.py {{weights}} --json results/efficientnet-lite.json
+    {{python}} benches/peers/staple.py --json results/staple.json
+    {{python}} benches/peers/weighted_boxes_fusion.py --json results/weighted-boxes-fusion.json
+
+# Image operators against OpenCV, scikit-image and torchstain, on a quiet machine.
+bench-operators python="python3":
+    cargo build --release --workspace --examples
+    {{python}} benches/peers/image_filters.py
+    {{python}} benches/peers/image_regions.py
+    {{python}} benches/peers/image_cloning.py
+
+# Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
+# against the corrected boxes (a minute). Needs the data.
+weak-bccd data="../shared/data/bccd" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/weak-bccd
+    rm -rf $run
+    mkdir -p $run
+    classes="--classes RBC,WBC,Platelets"
+    $bin import voc {{data}}/annotations_original $run/data --images {{data}}/images $classes --source original
+    $bin import voc {{data}}/annotations_corrected $run/data --images {{data}}/images $classes \
+        --as-reference corrected
+    $bin weak hough $run/data --class RBC --plane green --diameter 70..120px --edge 60 \
+        --sheet $run/hough.html
+    $bin weak blobs $run/data --class RBC --name watershed --plane green --diameter 60..130px --boxes \
+        --sheet $run/watershed.html
+    $bin evaluate $run/data v3 --reference corrected --class-agnostic --json > $run/evaluation.json
+    $bin evaluate $run/data v3 --reference corrected --class-agnostic
+    {{python}} benches/shapes.py weak-bccd $run/evaluation.json --data "bccd, class-agnostic" \
+        --command "just weak-bccd" < benches/weak-bccd-meaning.md
+
+# Five experts' masks of fluorescent nuclei, and every rule that fuses them, against the authors'
+# consensus (some minutes). Needs the data.
+experts-cfos data="../shared/data/cfos-experts" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/experts-cfos
+    rm -rf $run
+    mkdir -p $run
+    base="--images {{data}}/images --classes background,nucleus"
+    $bin import masks {{data}}/masks/consensus $run/data $base --as-reference consensus
+    for expert in expert1 expert2 expert3 expert4 expert5; do
+        $bin import masks {{data}}/masks/$expert $run/data $base --source $expert
+    done
+    for rule in majority staple dawid-skene smooth; do
+        $bin fuse $run/data --rule $rule --per-image
+    done
+    $bin evaluate $run/data v9 --reference consensus --json > $run/evaluation.json
+    $bin evaluate $run/data v9 --reference consensus
+    {{python}} benches/shapes.py experts-cfos $run/evaluation.json --data "cfos" \
+        --command "just experts-cfos" < benches/experts-cfos-meaning.md

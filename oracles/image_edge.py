@@ -7,7 +7,7 @@ Writes crates/image/tests/goldens/edge.json.
 
 import cv2
 import numpy as np
-from image_planes import bits, cells, planes, write
+from image_planes import bits, cells, hexes, planes, write
 
 PLANES = planes()
 BORDERS = {
@@ -61,7 +61,7 @@ def canny():
 
 edges, pictures = canny()
 write("edge.json", {
-    "planes": {name: plane.tolist() for name, plane in pictures.items()},
+    "planes": {name: hexes(plane) for name, plane in pictures.items()},
     "sobel": sobel(),
     "canny": edges,
 })

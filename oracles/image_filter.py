@@ -1,14 +1,16 @@
-"""Goldens of the filters, from OpenCV and SciPy.
+"""Goldens of the filters, from OpenCV, SciPy and scikit-image.
 
-Pinned: opencv-python-headless 5.0.0.93, scipy 1.17.1, numpy 2.4.6.
+Pinned: opencv-python-headless 5.0.0.93, scipy 1.17.1, scikit-image 0.26.0,
+numpy 2.4.6.
 Run from the repository root: python oracles/image_filter.py
-Writes crates/image/tests/goldens/filter.json.
+Writes crates/image/tests/goldens/filter.json (Gaussian) and filter_windows.json (the others).
 """
 
 import cv2
 import numpy as np
-from image_planes import cells, millionths, planes, write
+from image_planes import cells, hexes, millionths, planes, write
 from scipy import ndimage
+from skimage import exposure
 
 PLANES = planes()
 OPENCV = {
@@ -38,7 +40,7 @@ def gaussian():
                     picture, size[::-1], sigmaX=sigma[1], sigmaY=sigma[0],
                     borderType=OPENCV[border],
                 )
-                case[kind] = millionths(blurred) if kind == "f32" else blurred.tolist()
+                case[kind] = millionths(blurred) if kind == "f32" else hexes(blurred)
             by_size.append(case)
     for name in ("cells", "one row", "one pixel"):
         for sigma, truncate, border in (
@@ -59,7 +61,67 @@ def gaussian():
     return {"by size": by_size, "by sigma": by_sigma, "colour": colour}
 
 
-write("filter.json", {
-    "planes": {name: plane.tolist() for name, plane in PLANES.items()},
-    "gaussian": gaussian(),
+def median():
+    results = []
+    for name, plane in PLANES.items():
+        for size in (3, 5, 15):
+            results.append({
+                "plane": name, "size": size, "border": "replicate",
+                "result": hexes(cv2.medianBlur(plane, size)),
+            })
+        for size, border in ((3, "reflect"), (9, "mirror")):
+            blurred = ndimage.median_filter(plane, size=size, mode=SCIPY[border])
+            results.append({
+                "plane": name, "size": size, "border": border, "result": hexes(blurred),
+            })
+    return results
+
+
+def bilateral():
+    """d = 2 radius + 1."""
+    results = []
+    for name, plane in PLANES.items():
+        for radius, colour, space, border in (
+            (4, 75, 75, "mirror"), (2, 20, 3, "replicate"), (3, 200, 1.5, "reflect"),
+        ):
+            smooth = cv2.bilateralFilter(plane, 2 * radius + 1, colour, space, borderType=OPENCV[border])
+            results.append({
+                "plane": name, "radius": radius, "sigma_colour": colour, "sigma_space": space,
+                "border": border, "result": hexes(smooth),
+            })
+    image = np.dstack([cells(19, 15, seed) for seed in (1, 2, 3)])
+    smooth = cv2.bilateralFilter(image, 7, 60, 4)
+    return results, {"image": image.tolist(), "result": smooth.tolist()}
+
+
+def clahe():
+    results = []
+    for name, plane in PLANES.items():
+        for clip, tiles in ((40, (8, 8)), (2, (3, 4)), (0, (2, 2)), (15, (20, 20)), (3.7, (1, 1))):
+            equalised = cv2.createCLAHE(clipLimit=clip, tileGridSize=tiles[::-1]).apply(plane)
+            results.append({
+                "plane": name, "clip": clip, "tiles": tiles, "result": hexes(equalised),
+            })
+    return results
+
+
+def gamma():
+    """`down` is truncation by NumPy's assignment to bytes."""
+    levels = np.arange(256, dtype=np.uint8)[np.newaxis]
+    results = []
+    for value in (1.5, 0.4, 1.0, 2.2):
+        down = np.empty((1, 256), np.uint8)
+        for level in range(256):
+            down[0, level] = pow(level / 255.0, value) * 255.0
+        nearest = exposure.adjust_gamma(levels, value)
+        results.append({"gamma": value, "down": hexes(down), "nearest": hexes(nearest)})
+    return results
+
+
+NAMED = {name: hexes(plane) for name, plane in PLANES.items()}
+write("filter.json", {"planes": NAMED, "gaussian": gaussian()})
+grey, colour = bilateral()
+write("filter_windows.json", {
+    "planes": NAMED, "median": median(), "bilateral": grey, "bilateral of colours": colour,
+    "clahe": clahe(), "gamma": gamma(),
 })

@@ -51,6 +51,13 @@ def bits(mask):
     return ["".join("1" if bit else "0" for bit in row) for row in np.asarray(mask)]
 
 
+def hexes(plane):
+    """A u8 plane as rows of hexadecimal digits."""
+    plane = np.asarray(plane)
+    assert plane.dtype == np.uint8
+    return [row.tobytes().hex() for row in plane]
+
+
 def millionths(plane):
     """Numbers as whole millionths, which take less room."""
     return np.rint(np.asarray(plane, np.float64) * 1e6).astype(int).tolist()

@@ -35,14 +35,16 @@ use crate::probabilities::ProbabilityBlocks;
 pub use filters::{Filter, FilterOptions};
 pub use health::{ClassHealth, ClassOverlap, LabelHealth};
 pub use joint::calibrate;
+pub(crate) use joint::lowest_reaching;
 pub use latent::NoiseEstimate;
 pub use ranking::{Ranking, label_quality_scores, rank_issues};
 pub(crate) use ranking::{normalized_entropy, subtract_thresholds};
+pub(crate) use thresholds::UNITS;
 pub use thresholds::confident_thresholds;
 
 /// Probabilities this close to a threshold, or to the highest probability, count as reaching it
 /// (as in cleanlab).
-const TOLERANCE: f64 = 1e-6;
+pub(crate) const TOLERANCE: f64 = 1e-6;
 
 /// Labels and probabilities with the counts that all of confident learning starts from.
 pub struct ConfidentLearning<'a> {

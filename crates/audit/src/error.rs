@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why an audit could not be done. Rows and items count from 0.
+/// Why an audit could not be done. Rows, items, images and classes count from 0.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AuditError {
@@ -112,6 +112,14 @@ pub enum AuditError {
         /// The range.
         expected: &'static str,
     },
+    /// Something about one image; the problem names the place and what to do.
+    #[error("image {image}: {problem}")]
+    Image {
+        /// Index of the image.
+        image: usize,
+        /// What is wrong, where, and what to do.
+        problem: String,
+    },
     /// A file of probabilities could not be read.
     #[error("read {}", path.display())]
     Read {
@@ -129,6 +137,15 @@ pub enum AuditError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl AuditError {
+    pub(crate) fn image(image: usize, problem: impl Into<String>) -> Self {
+        Self::Image {
+            image,
+            problem: problem.into(),
+        }
+    }
 }
 
 /// Refuses labels that do not fit the number of items and classes; returns the counts per class.

@@ -234,10 +234,10 @@ fn default_block_rows(classes: usize) -> usize {
 }
 
 /// What a row may miss of 0, 1 and a sum of 1. cleanlab allows the same beyond 0 and 1.
-const VALUE_TOLERANCE: f32 = 1e-6;
+pub(crate) const VALUE_TOLERANCE: f32 = 1e-6;
 
 /// Probabilities that went through 16-bit floats miss their sum by up to 2⁻¹¹ = 0.0005.
-const SUM_TOLERANCE: f64 = 1e-3;
+pub(crate) const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Refuses rows that are not probabilities; the error names the first bad row.
 pub(crate) fn check_rows(first: usize, rows: &[f32], classes: usize) -> Result<(), AuditError> {

@@ -60,6 +60,23 @@ impl Failure {
         self
     }
 
+    /// The same failure, about one thing among many.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// What went wrong, without the remedy.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the request does not make sense, so that further input will not help.
+    pub fn is_usage(&self) -> bool {
+        self.code == 2
+    }
+
     /// Prints the failure and gives its exit code. A reader that went away (as `head` does) is no
     /// failure.
     pub fn report(self) -> ExitCode {
@@ -144,8 +161,10 @@ caused_by_input!(
     cleanslide_audit::AuditError,
     cleanslide_data::VotesError,
     cleanslide_eval::Error,
+    cleanslide_image::Error,
     cleanslide_learn::Error,
     cleanslide_nn::error::EncoderError,
+    cleanslide_report::picture::PictureError,
     cleanslide_weak::fusion::FusionError,
     cleanslide_weak::noise::NoiseError,
     cleanslide_weak::simulate::AnnotatorError,

@@ -25,7 +25,8 @@ pub struct Measure {
 }
 
 impl Measure {
-    fn new(
+    /// A figure, or the reason why there is none.
+    pub fn new(
         name: impl Into<String>,
         result: std::result::Result<Estimate, cleanslide_eval::Error>,
     ) -> Self {

@@ -54,7 +54,7 @@ pub fn count(number: usize, singular: &str) -> String {
     }
     match singular.strip_suffix('y') {
         Some(stem) => format!("{digits} {stem}ies"),
-        None if singular.ends_with('s') || singular.ends_with("ch") => {
+        None if singular.ends_with(['s', 'x']) || singular.ends_with("ch") => {
             format!("{digits} {singular}es")
         }
         None => format!("{digits} {singular}s"),
@@ -90,5 +90,6 @@ mod tests {
         assert_eq!(count(0, "class"), "0 classes");
         assert_eq!(count(2, "entry"), "2 entries");
         assert_eq!(count(3, "patch"), "3 patches");
+        assert_eq!(count(4, "box"), "4 boxes");
     }
 }

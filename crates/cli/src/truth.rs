@@ -22,25 +22,7 @@ pub struct Truth {
 impl Truth {
     /// The truth of a dataset: a reference.
     pub fn of_dataset(dataset: &Dataset, reference: Option<&str>) -> Result<Self> {
-        let name = match reference {
-            Some(name) => name.to_owned(),
-            None => match dataset.references()?.as_slice() {
-                [only] => only.clone(),
-                [] => {
-                    return Err(Failure::usage(format!(
-                        "{} has no reference to measure against",
-                        dataset.folder().display()
-                    ))
-                    .help("Keep a column apart on import with `--reference`, or measure against given labels with `--given SOURCE`."));
-                }
-                names => {
-                    return Err(Failure::usage("there are several references").help(format!(
-                        "Choose one with `--reference`: {}.",
-                        names.join(", ")
-                    )));
-                }
-            },
-        };
+        let name = reference_name(dataset, reference)?;
         let reference = dataset.reference(&name)?;
         let labels = reference.for_evaluation();
         let mut classes = BTreeMap::new();
@@ -116,5 +98,28 @@ impl Truth {
             classes: found.classes,
             images,
         })
+    }
+}
+
+/// The reference that was asked for, or the only one.
+pub fn reference_name(dataset: &Dataset, asked: Option<&str>) -> Result<String> {
+    match asked {
+        Some(name) => Ok(name.to_owned()),
+        None => match dataset.references()?.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => {
+                Err(Failure::usage(format!(
+                    "{} has no reference to measure against",
+                    dataset.folder().display()
+                ))
+                .help("Keep a column apart on import with `--reference`, or measure against given labels with `--given SOURCE`."))
+            }
+            names => {
+                Err(Failure::usage("there are several references").help(format!(
+                    "Choose one with `--reference`: {}.",
+                    names.join(", ")
+                )))
+            }
+        },
     }
 }

@@ -45,6 +45,18 @@ pub enum Error {
         /// What to do about it.
         help: Option<String>,
     },
+    /// A place in a file of annotations is not what it should be.
+    #[error("{path}, {place}: {problem}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where in it: `line 12`, `byte 64`, the name of a part.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
     /// A whole file is not what it should be.
     #[error("{path}: {problem}")]
     File {
@@ -109,6 +121,19 @@ impl Error {
         }
     }
 
+    pub(crate) fn format(
+        path: &Path,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::Format {
+            path: path.to_owned(),
+            place: place.into(),
+            problem: problem.into(),
+            help: None,
+        }
+    }
+
     pub(crate) fn image(path: &Path, problem: impl Into<String>) -> Self {
         Self::Image {
             path: path.to_owned(),
@@ -144,6 +169,7 @@ impl Error {
         match &mut self {
             Self::Io { .. } => {}
             Self::Table { help, .. }
+            | Self::Format { help, .. }
             | Self::File { help, .. }
             | Self::Image { help, .. }
             | Self::Labels { help, .. }
@@ -158,6 +184,7 @@ impl Error {
         match self {
             Self::Io { source, .. } => io_help(source),
             Self::Table { help, .. }
+            | Self::Format { help, .. }
             | Self::File { help, .. }
             | Self::Image { help, .. }
             | Self::Labels { help, .. }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::geometry::{Point, Polygon, Rectangle};
 
 /// Who or what made a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,70 +90,6 @@ impl Default for Trust {
     fn default() -> Self {
         Self::FULL
     }
-}
-
-/// A rectangle in pixels: left and top are inside, right and bottom are not.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Rectangle {
-    /// Left edge.
-    pub left: f64,
-    /// Top edge.
-    pub top: f64,
-    /// Right edge, above `left`.
-    pub right: f64,
-    /// Bottom edge, below `top`.
-    pub bottom: f64,
-}
-
-impl Rectangle {
-    /// Checks that the corners are finite and in order.
-    ///
-    /// # Errors
-    /// A corner is not finite, or the rectangle has no area.
-    pub fn new(left: f64, top: f64, right: f64, bottom: f64) -> Result<Self> {
-        let rectangle = Self {
-            left,
-            top,
-            right,
-            bottom,
-        };
-        if [left, top, right, bottom].iter().all(|v| v.is_finite()) && left < right && top < bottom
-        {
-            Ok(rectangle)
-        } else {
-            Err(Error::labels(format!(
-                "the rectangle {rectangle} has no area"
-            )))
-        }
-    }
-}
-
-impl fmt::Display for Rectangle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {} {}",
-            self.left, self.top, self.right, self.bottom
-        )
-    }
-}
-
-/// A place in pixels; (0, 0) is the top left corner of the top left pixel.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Point {
-    /// To the right.
-    pub x: f64,
-    /// Downwards.
-    pub y: f64,
-}
-
-/// A polygon: an outer ring and holes, each without the repeated first point.
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
-pub struct Polygon {
-    /// The outline, at least three points.
-    pub outline: Vec<Point>,
-    /// Rings that are cut out, at least three points each.
-    pub holes: Vec<Vec<Point>>,
 }
 
 /// What a piece of evidence is about.

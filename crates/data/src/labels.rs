@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::classes::Classes;
 use crate::error::{Error, Result};
-use crate::evidence::{Evidence, Family, Polygon, Scope, Target};
+use crate::evidence::{Evidence, Family, Scope, Target};
+use crate::geometry::Polygon;
 use crate::images::ImageRecord;
 use crate::votes::Votes;
 

@@ -10,9 +10,11 @@ mod difference;
 mod error;
 mod evidence;
 pub mod formats;
+pub mod geometry;
 mod image_file;
 mod images;
 mod labels;
+pub mod mask;
 mod split;
 pub mod store;
 mod table;
@@ -24,9 +26,10 @@ pub use dataset::{Dataset, FORMAT, Manifest, NewVersion, Reference, Task};
 pub use difference::{Change, Counts, difference};
 pub use error::{Blame, Error, Result};
 pub use evidence::{
-    Evidence, Family, Key, MaskFile, Object, Objects, Point, Polygon, Rectangle, Scope, Source,
-    SourceKind, Target, Trust, UNLABELLED_CLASS, UNLABELLED_INSTANCE,
+    Evidence, Family, Key, MaskFile, Object, Objects, Scope, Source, SourceKind, Target, Trust,
+    UNLABELLED_CLASS, UNLABELLED_INSTANCE,
 };
+pub use geometry::{Detection, Point, Polygon, Rectangle};
 pub use image_file::{ENDINGS, LoadedImage, MAX_PIXELS, Notice, looks_like_image, read_image};
 pub use images::{ImageRecord, Split, parse_scale, parse_split};
 pub use labels::{Labels, parse_trust};

@@ -369,7 +369,7 @@ fn sort(replicates: &[f64]) -> Result<Vec<f64>, Error> {
 }
 
 /// The quantile of sorted values at `probability`, interpolated linearly.
-fn quantile(sorted: &[f64], probability: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], probability: f64) -> f64 {
     let last = sorted.len() - 1;
     let position = probability * last as f64;
     let below = (position.floor() as usize).min(last);

@@ -1,5 +1,6 @@
 //! What can go wrong: bad input, and metrics that have no value on the data.
 
+use cleanslide_data::Rectangle;
 use thiserror::Error;
 
 /// Why a metric has no value on the given data.
@@ -42,6 +43,12 @@ pub enum Undefined {
         /// Where the ranking was cut.
         k: usize,
     },
+    /// There are no objects, true or found, that the metric could count.
+    #[error("there are no objects to count")]
+    NoObjects,
+    /// A mask has no surface, so there are no distances to it.
+    #[error("the class is missing from the truth or the prediction, so distances are infinite")]
+    NoSurface,
     /// The statistic gave NaN or infinity.
     #[error("the statistic is not a finite number")]
     NotFinite,
@@ -197,6 +204,145 @@ pub enum Error {
         /// Why the first of them is undefined.
         first: Undefined,
     },
+    /// Two masks of one image differ in size.
+    #[error(
+        "the {what} is {} x {} pixels (height x width), but the truth is {} x {}; compare masks of \
+         the same image at the same scale",
+        found.0, found.1, expected.0, expected.1
+    )]
+    SizesDiffer {
+        /// Which mask.
+        what: &'static str,
+        /// Its height and width.
+        found: (usize, usize),
+        /// The height and width of the truth.
+        expected: (usize, usize),
+    },
+    /// A threshold of the IoU is not above 0 and at most 1.
+    #[error("the IoU threshold is {threshold}; it must be above 0 and at most 1")]
+    InvalidIouThreshold {
+        /// The threshold.
+        threshold: f64,
+    },
+    /// A pair of objects that cannot exist, or was given twice.
+    #[error(
+        "the pair of true object {truth} and found object {predicted} with IoU {iou} cannot be \
+         among {} true and {} found objects; pass each pair once, with an IoU above 0 and at most 1",
+        counts.0, counts.1
+    )]
+    InvalidPair {
+        /// Position of the true object.
+        truth: usize,
+        /// Position of the found object.
+        predicted: usize,
+        /// The IoU that was given.
+        iou: f64,
+        /// The number of true and of found objects.
+        counts: (usize, usize),
+    },
+    /// A score of a finding is not a finite number.
+    #[error("the score of detection {item} is {score}; scores must be finite numbers")]
+    InvalidScore {
+        /// Position of the detection in its image.
+        item: usize,
+        /// The score.
+        score: f64,
+    },
+    /// An area is negative or not finite.
+    #[error("the area of {what} {item} is {area}; areas are finite and not negative")]
+    InvalidArea {
+        /// `true object` or `detection`.
+        what: &'static str,
+        /// Its position in its image.
+        item: usize,
+        /// The area.
+        area: f64,
+    },
+    /// A box has no area or is not finite.
+    #[error(
+        "{what} {item} is the rectangle {rectangle} (left, top, right, bottom), which has no area; \
+         leave it out, or check whether its last two numbers are a width and a height"
+    )]
+    InvalidRectangle {
+        /// `true box` or `detection`.
+        what: &'static str,
+        /// Its position in its image.
+        item: usize,
+        /// The rectangle.
+        rectangle: Rectangle,
+    },
+    /// Something about one of many images.
+    #[error("image {image}: {error}")]
+    AtImage {
+        /// Position of the image in the list.
+        image: usize,
+        /// What is wrong.
+        error: Box<Error>,
+    },
+    /// Settings that must ascend do not.
+    #[error("the {what} do not ascend; sort them")]
+    NotAscending {
+        /// Which settings.
+        what: &'static str,
+    },
+    /// A result was asked for that the matching was not made for.
+    #[error("nothing was matched for {what}; add it to the settings before matching")]
+    NotMatched {
+        /// What was asked for.
+        what: String,
+    },
+    /// A rate of false alarms is negative or NaN.
+    #[error("the rate of false alarms per image is {rate}; rates are not negative")]
+    InvalidRate {
+        /// The rate.
+        rate: f64,
+    },
+    /// A pixel of a class mask has a class that does not exist.
+    #[error(
+        "the {what} mask has class {class} at row {row}, column {column}, but there are only \
+         {classes} classes (255 is unlabelled); check which mask this is, or raise the number of \
+         classes"
+    )]
+    PixelClassOutOfRange {
+        /// `true` or `predicted`.
+        what: &'static str,
+        /// Row of the first such pixel.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// Its class.
+        class: u8,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// More classes than a class mask can hold.
+    #[error("there are {classes} classes, but a class mask can hold only 255 (0 to 254)")]
+    TooManyClasses {
+        /// The number of classes.
+        classes: usize,
+    },
+    /// A distance of neighbouring pixels is not finite and positive.
+    #[error(
+        "the spacing of pixels is ({}, {}); pass the finite, positive distances of neighbouring \
+         columns and rows, such as microns per pixel",
+        spacing.0, spacing.1
+    )]
+    InvalidSpacing {
+        /// Distance of columns and of rows.
+        spacing: (f64, f64),
+    },
+    /// A probability of a quantile lies outside 0 to 1.
+    #[error("the quantile is {probability}; it must lie between 0 and 1, as 0.95 does")]
+    InvalidQuantile {
+        /// The probability.
+        probability: f64,
+    },
+    /// A tolerance is negative or not finite.
+    #[error("the tolerance is {tolerance}; tolerances are finite and not negative")]
+    InvalidTolerance {
+        /// The tolerance.
+        tolerance: f64,
+    },
     /// The BCa interval does not exist for these replicates.
     #[error("the BCa interval does not exist: {why}; use the percentile interval")]
     NoBcaInterval {
@@ -205,12 +351,39 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The same error with its place in a list of images.
+    pub(crate) fn at_image(self, image: usize) -> Self {
+        Error::AtImage {
+            image,
+            error: Box::new(self),
+        }
+    }
+}
+
 /// Fails unless `found` is `expected`.
 pub(crate) fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(), Error> {
     if found == expected {
         Ok(())
     } else {
         Err(Error::LengthsDiffer {
+            what,
+            found,
+            expected,
+        })
+    }
+}
+
+/// Fails unless a mask has the size of the truth.
+pub(crate) fn check_size(
+    what: &'static str,
+    found: (usize, usize),
+    expected: (usize, usize),
+) -> Result<(), Error> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::SizesDiffer {
             what,
             found,
             expected,

@@ -27,6 +27,22 @@ pub enum ZeroDivision {
     One,
 }
 
+impl ZeroDivision {
+    /// The mean over classes; `None` if none is left.
+    pub(crate) fn mean(self, classes: Vec<Option<f64>>) -> Option<f64> {
+        let values: Vec<f64> = classes
+            .into_iter()
+            .filter_map(|value| match (value, self) {
+                (Some(value), _) => Some(value),
+                (None, ZeroDivision::Skip) => None,
+                (None, ZeroDivision::Zero) => Some(0.0),
+                (None, ZeroDivision::One) => Some(1.0),
+            })
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+}
+
 impl ConfusionMatrix {
     /// F1 of each class; `None` for a class in neither the truth nor the prediction.
     pub fn f1(&self) -> Vec<Option<f64>> {
@@ -42,20 +58,9 @@ impl ConfusionMatrix {
     /// # Errors
     /// Undefined if there is no class to average.
     pub fn macro_f1(&self, zero_division: ZeroDivision) -> Result<f64, Error> {
-        let values: Vec<f64> = self
-            .f1()
-            .into_iter()
-            .filter_map(|f1| match (f1, zero_division) {
-                (Some(f1), _) => Some(f1),
-                (None, ZeroDivision::Skip) => None,
-                (None, ZeroDivision::Zero) => Some(0.0),
-                (None, ZeroDivision::One) => Some(1.0),
-            })
-            .collect();
-        if values.is_empty() {
-            return Err(Undefined::NoClass.into());
-        }
-        Ok(values.iter().sum::<f64>() / values.len() as f64)
+        zero_division
+            .mean(self.f1())
+            .ok_or_else(|| Undefined::NoClass.into())
     }
 
     /// Mean F1 over classes, weighted by the number of their items in the truth.

@@ -1,5 +1,5 @@
-//! Metrics for classification with confidence intervals that resample cases, and paired
-//! comparisons.
+//! Metrics for classification, detection and segmentation with confidence intervals that resample
+//! cases, and paired comparisons.
 //!
 //! Three ideas carry the crate:
 //!
@@ -12,6 +12,9 @@
 //!    cause, never 0.5 and never 0.
 //! 3. **Intervals resample groups** (cases, slides, patients), because patches of one case
 //!    resemble each other and an interval over patches would be too narrow.
+//!
+//! [`detection`] and [`segmentation`] follow them: an image is reduced to a few numbers, and the items
+//! that are weighted and resampled are images.
 //!
 //! ```
 //! use cleanslide_eval::{Bootstrap, Groups, LabelPairs};
@@ -29,11 +32,13 @@
 //! ```
 
 mod accuracy;
+pub mod agreement;
 mod auprc;
 mod auroc;
 mod bootstrap;
 mod calibration;
 mod confusion;
+pub mod detection;
 mod error;
 mod f1;
 mod fleiss;
@@ -41,12 +46,14 @@ mod groups;
 mod kappa;
 mod krippendorff;
 mod labels;
+pub mod matching;
 mod normal;
 mod paired;
 mod precision_at_k;
 mod proportion;
 mod ranking;
 mod repeats;
+pub mod segmentation;
 mod weights;
 
 pub use bootstrap::{Bootstrap, Estimate, IntervalMethod, bca_interval, percentile_interval};

@@ -3,18 +3,22 @@
 //!
 //! Arguments: the operator, height, width, repetitions, the file for the result, and the operator's
 //! files, all in raster order:
-//! `components MASK` (bytes 0 or 1; result 32-bit labels), `distance MASK` (32-bit floats),
-//! `watershed IMAGE MARKERS` (bytes; 32-bit labels; result 32-bit labels),
-//! `circles EDGES DX DY CELL DISTANCE VOTES SMALLEST LARGEST` (bytes; 16-bit gradients; result 32-bit
-//! floats x, y, radius, votes).
+//! `components MASK` and `statistics MASK` (bytes 0 or 1; result 32-bit labels), `distance MASK` (32-bit
+//! floats), `watershed IMAGE MARKERS` (bytes; 32-bit labels; result 32-bit labels),
+//! `circles IMAGE EDGE DISTANCE VOTES SMALLEST LARGEST` (bytes; the upper threshold of the edges; result
+//! 32-bit floats x, y, radius).
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::fs;
 use std::time::Instant;
 
+use cleanslide_image::Border;
 use cleanslide_image::circle::{Circle, HoughCircles, hough_circles};
-use cleanslide_image::region::{Neighbours, Watershed, components, distance, watershed};
+use cleanslide_image::edge::{GradientNorm, canny, sobel_u8};
+use cleanslide_image::region::{
+    Components, Neighbours, Watershed, components, components_with_statistics, distance, watershed,
+};
 use ndarray::Array2;
 
 struct Arguments {
@@ -34,18 +38,19 @@ fn main() {
         result: arguments[4].clone(),
         rest: arguments[5..].to_vec(),
     };
-    let seconds = match operator {
+    let (seconds, added_kib) = match operator {
         "components" => {
             let mask = arguments.bytes(0).mapv(|byte| byte != 0);
             arguments.time(
                 || components(mask.view(), Neighbours::Eight).unwrap(),
-                |found| {
-                    found
-                        .labels
-                        .iter()
-                        .flat_map(|label| label.to_le_bytes())
-                        .collect()
-                },
+                labels,
+            )
+        }
+        "statistics" => {
+            let mask = arguments.bytes(0).mapv(|byte| byte != 0);
+            arguments.time(
+                || components_with_statistics(mask.view(), Neighbours::Eight).unwrap(),
+                |(found, _)| labels(found),
             )
         }
         "distance" => {
@@ -65,19 +70,24 @@ fn main() {
             )
         }
         "circles" => {
-            let edges = arguments.bytes(0).mapv(|byte| byte != 0);
-            let [dx, dy] = [1, 2].map(|file| arguments.values(file, i16::from_le_bytes));
-            let number = |position: usize| arguments.rest[position].parse::<f32>().unwrap();
+            let image = arguments.bytes(0);
+            let number = |position: usize| arguments.rest[position].parse::<u32>().unwrap();
+            let edge = f64::from(number(1));
             let settings = HoughCircles {
-                cell: number(3),
-                distance: number(4),
-                votes: number(5).round_ties_even() as u32,
-                radii: number(6) as u32..=number(7) as u32,
+                cell: 1.0,
+                distance: number(2) as f32,
+                votes: number(3),
+                radii: number(4)..=number(5),
                 most: None,
             };
-            let row = |circle: &Circle| [circle.x, circle.y, circle.radius, circle.votes as f32];
+            let row = |circle: &Circle| [circle.x, circle.y, circle.radius];
             arguments.time(
-                || hough_circles(edges.view(), dx.view(), dy.view(), &settings).unwrap(),
+                || {
+                    let edges = canny(image.view(), edge / 2.0, edge, GradientNorm::Manhattan);
+                    let gradient = sobel_u8(image.view(), Border::Replicate);
+                    let (dx, dy) = (gradient.x.view(), gradient.y.view());
+                    hough_circles(edges.unwrap().view(), dx, dy, &settings).unwrap()
+                },
                 |found| {
                     found
                         .iter()
@@ -89,7 +99,15 @@ fn main() {
         }
         other => panic!("no operator {other}"),
     };
-    println!("{{\"seconds\": {seconds}}}");
+    println!("{{\"seconds\": {seconds}, \"added_kib\": {added_kib}}}");
+}
+
+fn labels(found: &Components) -> Vec<u8> {
+    found
+        .labels
+        .iter()
+        .flat_map(|label| label.to_le_bytes())
+        .collect()
 }
 
 impl Arguments {
@@ -111,16 +129,27 @@ impl Arguments {
         .unwrap()
     }
 
-    fn time<T>(&self, work: impl Fn() -> T, bytes: impl Fn(&T) -> Vec<u8>) -> f64 {
+    /// Seconds, and the kibibytes that the work adds to the process.
+    fn time<T>(&self, work: impl Fn() -> T, bytes: impl Fn(&T) -> Vec<u8>) -> (f64, u64) {
+        // Starts the threads and makes the result that is compared.
+        fs::write(&self.result, bytes(&work())).unwrap();
+        let before = memory("VmRSS:");
+        // Forget the peak so far, so that the peak afterwards is that of the work.
+        let _ = fs::write("/proc/self/clear_refs", "5");
         let mut shortest = f64::INFINITY;
-        for repetition in 0..self.repetitions {
+        for _ in 0..self.repetitions {
             let start = Instant::now();
             let found = work();
             shortest = shortest.min(start.elapsed().as_secs_f64());
-            if repetition == 0 {
-                fs::write(&self.result, bytes(&found)).unwrap();
-            }
+            drop(found);
         }
-        shortest
+        (shortest, memory("VmHWM:").saturating_sub(before))
     }
+}
+
+/// Kibibytes.
+fn memory(field: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -14,12 +14,15 @@ pub mod contour;
 pub mod edge;
 pub mod error;
 pub mod filter;
+pub mod morphology;
 pub mod region;
 pub mod roughness;
 mod rows;
 pub mod sample;
 pub mod stain;
+pub mod threshold;
 pub mod transform;
+mod vectors;
 
 pub use border::Border;
 pub use error::{Error, Result};

@@ -1,10 +1,10 @@
 //! The roughness map that weights pixels in the loss of Xiao et al. (arXiv 2104.02602).
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
+use ndarray::{Array2, ArrayView3, Axis, Zip};
 
-use crate::border::Border;
 use crate::error::{Error, Result, check};
-use crate::sample::Sample;
+use crate::filter::{GaussianKernel, gaussian_blur_colour};
+use crate::{Border, Sample};
 
 /// The settings of [`roughness`]. The default is the paper's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,8 +38,8 @@ impl Default for Roughness {
 /// ([`Border::Mirror`]).
 ///
 /// # Errors
-/// An image without pixels or channels; a sigma that is not above 0; a scale or offset that is not
-/// finite.
+/// An image without pixels or channels; a radius above 50,000; a sigma that is not above 0; a scale or
+/// offset that is not finite.
 pub fn roughness<T: Sample>(image: ArrayView3<T>, settings: Roughness) -> Result<Array2<f32>> {
     let Roughness {
         radius,
@@ -56,16 +56,12 @@ pub fn roughness<T: Sample>(image: ArrayView3<T>, settings: Roughness) -> Result
         });
     }
     check("channels", channels, channels > 0, "at least 1")?;
-    check("sigma", sigma, sigma > 0.0 && sigma.is_finite(), "above 0")?;
+    check("radius", radius, radius <= 50_000, "at most 50,000 pixels")?;
+    let kernel = GaussianKernel::of_size(2 * radius + 1, Some(f64::from(sigma)))?;
     check("scale", scale, scale.is_finite(), "a number")?;
     check("offset", offset, offset.is_finite(), "a number")?;
-    let kernel = gaussian(radius, sigma);
     let image = image.mapv(|value| value.to_f32() / T::WHITE);
-    let blurred = blur(
-        blur(image.view(), Axis(0), &kernel).view(),
-        Axis(1),
-        &kernel,
-    );
+    let blurred = gaussian_blur_colour(image.view(), &kernel, &kernel, Border::Mirror);
     let mut result = Array2::zeros((height, width));
     Zip::from(result.rows_mut())
         .and(image.axis_iter(Axis(0)))
@@ -79,44 +75,4 @@ pub fn roughness<T: Sample>(image: ArrayView3<T>, settings: Roughness) -> Result
             }
         });
     Ok(result)
-}
-
-/// The weights at distances −radius to radius.
-fn gaussian(radius: usize, sigma: f32) -> Vec<f32> {
-    let weight = |at: usize| {
-        let distance = (at as f64 - radius as f64) / f64::from(sigma);
-        (-0.5 * distance * distance).exp()
-    };
-    let weights: Vec<f64> = (0..=2 * radius).map(weight).collect();
-    let sum: f64 = weights.iter().sum();
-    weights
-        .into_iter()
-        .map(|weight| (weight / sum) as f32)
-        .collect()
-}
-
-/// Weighted sums along rows or columns.
-fn blur(image: ArrayView3<f32>, axis: Axis, kernel: &[f32]) -> Array3<f32> {
-    let length = image.len_of(axis);
-    let radius = (kernel.len() / 2) as isize;
-    let mut result = Array3::zeros(image.dim());
-    let lines = |y: usize, mut row: ndarray::ArrayViewMut2<f32>| {
-        for (offset, weight) in (-radius..).zip(kernel) {
-            if axis == Axis(0) {
-                if let Some(from) = Border::Mirror.index(y as isize + offset, length) {
-                    row.scaled_add(*weight, &image.index_axis(Axis(0), from));
-                }
-                continue;
-            }
-            for x in 0..length {
-                if let Some(from) = Border::Mirror.index(x as isize + offset, length) {
-                    for channel in 0..image.len_of(Axis(2)) {
-                        row[[x, channel]] += weight * image[[y, from, channel]];
-                    }
-                }
-            }
-        }
-    };
-    Zip::indexed(result.axis_iter_mut(Axis(0))).par_for_each(lines);
-    result
 }

@@ -6,9 +6,9 @@ mod common;
 
 use std::collections::HashSet;
 
-use cleanslide_image::contour::{
-    Point, Polygon, outlines, paint_polygon, polygon_mask, signed_area, simplify,
-};
+use cleanslide_data::geometry::signed_area;
+use cleanslide_data::{Point, Polygon};
+use cleanslide_image::contour::{outlines, paint_polygon, polygon_mask, simplify};
 use common::{close, list, mask, numbers};
 use ndarray::{Array2, array};
 use proptest::prelude::*;
@@ -21,12 +21,16 @@ fn golden() -> Value {
 
 fn ring(value: &Value) -> Vec<Point> {
     let points = list(value).iter().map(numbers);
-    points.map(|point| (point[0], point[1])).collect()
+    points.map(|point| Point::new(point[0], point[1])).collect()
 }
 
-fn solid(exterior: Vec<Point>) -> Polygon {
+fn points(of: &[(f64, f64)]) -> Vec<Point> {
+    of.iter().map(|&(x, y)| Point::new(x, y)).collect()
+}
+
+fn solid(outline: Vec<Point>) -> Polygon {
     Polygon {
-        exterior,
+        outline,
         holes: Vec::new(),
     }
 }
@@ -65,49 +69,49 @@ fn a_pixel_a_ring_and_a_corner() {
     let first = &found[0];
     assert_eq!(first.label, 7);
     // The hole touches the outer ring at (3, 2); both rings have that corner once.
-    let mut exterior = first.polygon.exterior.clone();
+    let mut exterior = first.polygon.outline.clone();
     exterior.sort_by(|one, other| one.partial_cmp(other).unwrap());
     assert_eq!(
         exterior,
-        [
+        points(&[
             (1.0, 0.0),
             (1.0, 3.0),
             (3.0, 2.0),
             (3.0, 3.0),
             (4.0, 0.0),
             (4.0, 2.0)
-        ]
+        ])
     );
     assert_eq!(first.polygon.holes.len(), 1);
     assert_eq!(first.polygon.area(), 7.0);
     assert_eq!(first.polygon.perimeter(), 12.0 + 4.0);
     assert_eq!((found[1].label, found[2].label), (5, 7));
     assert_eq!(
-        found[1].polygon.exterior,
-        [(1.0, 3.0), (1.0, 4.0), (0.0, 4.0), (0.0, 3.0)]
+        found[1].polygon.outline,
+        points(&[(1.0, 3.0), (1.0, 4.0), (0.0, 4.0), (0.0, 3.0)])
     );
 }
 
 #[test]
 fn centres_on_sides_belong_to_the_left_and_the_top() {
     // Sides through the centres of pixels.
-    let square = solid(vec![(0.5, 0.5), (2.5, 0.5), (2.5, 2.5), (0.5, 2.5)]);
+    let square = solid(points(&[(0.5, 0.5), (2.5, 0.5), (2.5, 2.5), (0.5, 2.5)]));
     let mask = polygon_mask((4, 4), &square);
     assert_eq!(
         mask.mapv(u8::from),
         array![[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     );
-    for ring in [vec![], vec![(1.0, 1.0)], vec![(1.0, 1.0), (3.0, 3.0)]] {
+    for ring in [&[][..], &[(1.0, 1.0)], &[(1.0, 1.0), (3.0, 3.0)]] {
         assert!(
-            !polygon_mask((4, 4), &solid(ring))
+            !polygon_mask((4, 4), &solid(points(ring)))
                 .iter()
                 .any(|&inside| inside)
         );
     }
-    let broken = solid(vec![(0.0, 0.0), (f64::NAN, 4.0), (4.0, f64::INFINITY)]);
+    let broken = solid(points(&[(0.0, 0.0), (f64::NAN, 4.0), (4.0, f64::INFINITY)]));
     assert!(!polygon_mask((4, 4), &broken).iter().any(|&inside| inside));
     assert!(outlines(Array2::zeros((0, 3)).view()).unwrap().is_empty());
-    assert!(simplify(&square.exterior, -1.0).is_err());
+    assert!(simplify(&square.outline, -1.0).is_err());
 }
 
 fn any_labels() -> impl Strategy<Value = Array2<u32>> {
@@ -135,17 +139,17 @@ proptest! {
     #[test]
     fn rings_are_simple_and_have_corners_only(labels in any_labels()) {
         for outline in outlines(labels.view()).unwrap() {
-            prop_assert!(signed_area(&outline.polygon.exterior) > 0.0);
+            prop_assert!(signed_area(&outline.polygon.outline) > 0.0);
             prop_assert!(outline.polygon.holes.iter().all(|hole| signed_area(hole) < 0.0));
             for ring in outline.polygon.rings() {
                 let corners: HashSet<(i64, i64)> =
-                    ring.iter().map(|point| (point.0 as i64, point.1 as i64)).collect();
+                    ring.iter().map(|point| (point.x as i64, point.y as i64)).collect();
                 prop_assert_eq!(corners.len(), ring.len());
-                for (index, &(x, y)) in ring.iter().enumerate() {
+                for (index, &Point { x, y }) in ring.iter().enumerate() {
                     let next = ring[(index + 1) % ring.len()];
                     let after = ring[(index + 2) % ring.len()];
-                    prop_assert!((next.0 == x) != (next.1 == y));
-                    prop_assert!((next.0 == x) != (after.0 == next.0));
+                    prop_assert!((next.x == x) != (next.y == y));
+                    prop_assert!((next.x == x) != (after.x == next.x));
                 }
             }
         }
@@ -156,6 +160,7 @@ proptest! {
         ring in collection::vec((-50.0..50.0, -50.0..50.0), 3..40),
         tolerance in 0.0..20.0,
     ) {
+        let ring = points(&ring);
         let found = simplify(&ring, tolerance).unwrap();
         prop_assert!(found.len() >= 3 && found.len() <= ring.len());
         prop_assert!(found.iter().all(|point| ring.contains(point)));
@@ -168,6 +173,7 @@ proptest! {
     ) {
         // Two triangles with a common side, even-odd: the same as the figure around both.
         let size = (20, 20);
+        let corners = points(&corners);
         let mut both = polygon_mask(size, &solid(vec![corners[0], corners[1], corners[2]]));
         let other = polygon_mask(size, &solid(vec![corners[0], corners[2], corners[3]]));
         both.zip_mut_with(&other, |one, other| *one ^= other);

@@ -1,4 +1,4 @@
-//! Filters against OpenCV 5.0 and SciPy 1.17 (`oracles/image_filter.py`).
+//! The Gaussian blur against OpenCV 5.0 and SciPy 1.17 (`oracles/image_filter.py`).
 
 #![allow(clippy::unwrap_used)]
 

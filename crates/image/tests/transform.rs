@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use cleanslide_data::{Point, Rectangle};
 use cleanslide_image::transform::{
     Affine, Interpolation, Turn, warp_affine, warp_affine_colour, warp_affine_labels,
 };
@@ -117,7 +118,7 @@ fn warps_are_opencvs() {
 fn rotations_are_opencvs() {
     for rotation in golden().rotations {
         // OpenCV's centre (3, 7) is that of a pixel.
-        let ours = Affine::rotation(rotation.degrees, [3.5, 7.5]).to_pixel_centres();
+        let ours = Affine::rotation(rotation.degrees, Point::new(3.5, 7.5)).to_pixel_centres();
         for (ours, opencv) in ours.iter().flatten().zip(rotation.matrix.iter().flatten()) {
             assert!((ours - opencv).abs() < 1e-12);
         }
@@ -128,7 +129,7 @@ fn rotations_are_opencvs() {
 fn whole_turns_as_warps_are_exact() {
     let image = Array2::from_shape_fn((5, 8), |(y, x)| (8 * y + x) as u8);
     // A quarter turn around (0, 0) leaves the image above the origin.
-    let map = Affine::rotation(90.0, [0.0, 0.0]).then(Affine::translation(0.0, 8.0));
+    let map = Affine::rotation(90.0, Point::new(0.0, 0.0)).then(Affine::translation(0.0, 8.0));
     let expected = Turn::Quarter.plane(image.view());
     for interpolation in [Interpolation::Nearest, Interpolation::Bilinear] {
         let border = Border::Constant(0.0);
@@ -146,7 +147,7 @@ fn colours_are_warped_like_planes_and_masks_like_nearest() {
     let plane = Array2::from_shape_fn((7, 9), |(y, x)| (31 * y + 17 * x) as u8);
     let mirrored = plane.mapv(|value| 255 - value);
     let colour = stack(Axis(2), &[plane.view(), mirrored.view(), plane.view()]).unwrap();
-    let map = Affine::rotation(17.0, [4.0, 3.0]).then(Affine::scaling(1.3, 0.9));
+    let map = Affine::rotation(17.0, Point::new(4.0, 3.0)).then(Affine::scaling(1.3, 0.9));
     for interpolation in [Interpolation::Nearest, Interpolation::Bilinear] {
         let run = |plane: &Array2<u8>| {
             warp_affine(plane.view(), map, (8, 10), interpolation, Border::Mirror).unwrap()
@@ -198,6 +199,12 @@ fn any_turn() -> impl Strategy<Value = Turn> {
     prop::sample::select(Turn::ALL.to_vec())
 }
 
+/// The square of this size whose upper left pixel is given.
+fn square(x: usize, y: usize, size: f64) -> Rectangle {
+    let (left, top) = (x as f64, y as f64);
+    Rectangle::new(left, top, left + size, top + size).unwrap()
+}
+
 proptest! {
     /// What lies at a point of the image lies at the turned point of the turned image, and all the
     /// way back; a box keeps its pixels.
@@ -210,15 +217,15 @@ proptest! {
         let turned = turn.plane(image.view());
         prop_assert_eq!(turned.dim(), turn.size(size));
         let (y, x) = (pick.0 as usize % height, pick.1 as usize % width);
-        let point = [x as f64 + 0.25, y as f64 + 0.75];
+        let point = Point::new(x as f64 + 0.25, y as f64 + 0.75);
         let there = turn.point(size, point);
-        prop_assert_eq!(turned[[there[1] as usize, there[0] as usize]], image[[y, x]]);
+        prop_assert_eq!(turned[[there.y as usize, there.x as usize]], image[[y, x]]);
         prop_assert_eq!(turn.inverse().point(turned.dim(), there), point);
         prop_assert_eq!(turn.inverse().plane(turned.view()), &image);
-        let one = [x as f64, y as f64, x as f64 + 1.0, y as f64 + 1.0];
+        let one = square(x, y, 1.0);
         let moved = turn.rectangle(size, one);
-        prop_assert_eq!(turned[[moved[1] as usize, moved[0] as usize]], image[[y, x]]);
-        prop_assert_eq!([moved[2] - moved[0], moved[3] - moved[1]], [1.0, 1.0]);
+        prop_assert_eq!(turned[[moved.top as usize, moved.left as usize]], image[[y, x]]);
+        prop_assert_eq!((moved.width(), moved.height()), (1.0, 1.0));
         prop_assert_eq!(turn.inverse().rectangle(turned.dim(), moved), one);
         let colour = Array3::from_shape_fn((height, width, 3), |(y, x, c)| 100 * y + 10 * x + c);
         let planes = turn.colour(colour.view());
@@ -235,21 +242,22 @@ proptest! {
     ) {
         let mut image = Array2::<u8>::zeros((20, 24));
         image.slice_mut(ndarray::s![y..y + 3, x..x + 3]).fill(200);
-        let map = Affine::rotation(degrees, [12.0, 10.0])
+        let map = Affine::rotation(degrees, Point::new(12.0, 10.0))
             .then(Affine::scaling(factor, factor))
             .then(Affine::translation(30.0, 30.0));
         let border = Border::Constant(0.0);
-        let centre = map.point([x as f64 + 1.5, y as f64 + 1.5]);
-        let around = map.rectangle([x as f64, y as f64, x as f64 + 3.0, y as f64 + 3.0]);
+        let centre = map.point(Point::new(x as f64 + 1.5, y as f64 + 1.5));
+        let around = map.rectangle(square(x, y, 3.0));
         let warped = warp_affine(image.view(), map, (110, 110), Interpolation::Nearest, border).unwrap();
-        prop_assert_eq!(warped[[centre[1] as usize, centre[0] as usize]], 200);
+        prop_assert_eq!(warped[[centre.y as usize, centre.x as usize]], 200);
         for ((y, x), &value) in warped.indexed_iter() {
             let (x, y) = (x as f64 + 0.5, y as f64 + 0.5);
-            let inside = around[0] <= x && x <= around[2] && around[1] <= y && y <= around[3];
+            let across = around.left <= x && x <= around.right;
+            let inside = across && around.top <= y && y <= around.bottom;
             prop_assert!(value == 0 || inside);
         }
         let back = map.inverse().unwrap().point(centre);
-        prop_assert!((back[0] - x as f64 - 1.5).abs() < 1e-9);
-        prop_assert!((back[1] - y as f64 - 1.5).abs() < 1e-9);
+        prop_assert!((back.x - x as f64 - 1.5).abs() < 1e-9);
+        prop_assert!((back.y - y as f64 - 1.5).abs() < 1e-9);
     }
 }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::number::Format;
 use crate::picture::Picture;
+use crate::thumbnail::thumbnail;
 
 /// One image whose label is in doubt.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +55,7 @@ fn markup(card: &Card) -> Markup {
     html! {
         li class="card" {
             @if let Some(picture) = &card.picture {
-                (large_on_demand(card, picture, &format!("{change}, suspicion {suspicion}")))
+                (thumbnail(picture, &[], &format!("{}: {change}, suspicion {suspicion}", card.image), card.microns_per_pixel))
             } @else {
                 div class="no-picture" { "This image could not be read." }
             }
@@ -72,64 +73,6 @@ fn markup(card: &Card) -> Markup {
                     (card.image)
                 }
             }
-        }
-    }
-}
-
-/// A thumbnail that fills the screen when it is chosen and goes back when it is chosen again: the
-/// same image in both sizes, without a script.
-fn large_on_demand(card: &Card, picture: &Picture, words: &str) -> Markup {
-    let aspect = f64::from(picture.width) / f64::from(picture.height.max(1));
-    html! {
-        details class="picture" {
-            summary style=(format!("--aspect:{aspect:.4}")) {
-                span class="image" {
-                    img src=(picture.data_uri) width=(picture.width) height=(picture.height)
-                        loading="lazy" alt=(format!("{}: {words}", card.image));
-                    (scale_bar(picture.width, card.microns_per_pixel))
-                }
-                span class="large-words" { (card.image) ": " (words) }
-            }
-        }
-    }
-}
-
-/// A bar of a round length, about a quarter of the image; nothing where the scale is not known.
-fn scale_bar(width: u32, microns_per_pixel: Option<f64>) -> Markup {
-    let across = microns_per_pixel.unwrap_or(f64::NAN) * f64::from(width);
-    if !(across.is_finite() && across > 0.0) {
-        return html! {};
-    }
-    let power = 10_f64.powf((across / 4.0).log10().floor());
-    let length = [10.0, 5.0, 2.0, 1.0]
-        .into_iter()
-        .map(|factor| factor * power)
-        .find(|&length| length <= across / 3.0)
-        .unwrap_or(power);
-    let decimals = (-(length.log10() + 1e-9).floor()).max(0.0) as usize;
-    let text = format!("{}\u{a0}µm", Format::Decimal(decimals).write(length));
-    html! {
-        span class="scale-bar" style=(format!("width:{:.2}%", 100.0 * length / across)) { (text) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scale_bar_is_round_and_a_quarter_wide() {
-        let bar = |width, scale| scale_bar(width, scale).into_string();
-        assert!(
-            bar(128, Some(0.25)).contains("width:31.25%"),
-            "{}",
-            bar(128, Some(0.25))
-        );
-        assert!(bar(128, Some(0.25)).contains("10\u{a0}µm"));
-        assert!(bar(1000, Some(1.0)).contains("200\u{a0}µm"));
-        assert!(bar(10, Some(0.1)).contains("0.2\u{a0}µm"));
-        for unknown in [None, Some(0.0), Some(f64::NAN), Some(-1.0)] {
-            assert_eq!(bar(128, unknown), "");
         }
     }
 }

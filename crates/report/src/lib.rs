@@ -3,9 +3,11 @@
 //! A page is one file that needs no network: pictures, style and the few lines of script are inside
 //! it. It is light or dark as the reader prefers, black on white on paper, and complete without its
 //! script. Pages are made of blocks – [`key_figures`], [`table`], [`figure`], [`gallery`],
+//! [`contact_sheet`],
 //! [`page`] – and [`plots`]; [`classification`] is the page about class labels.
 
 pub mod classification;
+pub mod contact_sheet;
 pub mod figure;
 pub mod gallery;
 pub mod key_figures;
@@ -14,3 +16,4 @@ pub mod page;
 pub mod picture;
 pub mod plots;
 pub mod table;
+pub mod thumbnail;

@@ -117,7 +117,7 @@ fn confident_guess(row: &[f32], lowest: &[f32], predicted: usize) -> Option<usiz
 
 /// The smallest 32-bit number that is not below `bound`, so that comparing in 32 bits gives the
 /// same answer as comparing in 64.
-fn lowest_reaching(bound: f64) -> f32 {
+pub(crate) fn lowest_reaching(bound: f64) -> f32 {
     let rounded = bound as f32;
     if f64::from(rounded) < bound {
         rounded.next_up()

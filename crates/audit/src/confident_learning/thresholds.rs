@@ -13,7 +13,7 @@ const OUT_OF_REACH: f64 = 2.0;
 
 /// Probabilities are summed as integer multiples of 2⁻⁶⁰. Integer addition is associative, so the
 /// sum is the same for any blocks and threads; 2⁻⁶⁰ is finer than the last bit of the mean.
-const UNITS: f64 = (1u64 << 60) as f64;
+pub(crate) const UNITS: f64 = (1u64 << 60) as f64;
 
 /// Per class, the mean probability of the class among the items labelled so; at least 2·10⁻⁶, and
 /// 2 for a class without items.

@@ -1,10 +1,12 @@
 //! `cleanslide evaluate`: predictions or labels against a reference.
 
+mod shapes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::{Dataset, Table, VersionId};
+use cleanslide_data::{Dataset, Table, Task, VersionId};
 use cleanslide_eval::{
     Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights,
 };
@@ -29,7 +31,8 @@ use crate::truth::Truth;
 cleanslide evaluate mitoses v3 --reference majority\n  \
 cleanslide evaluate mitoses runs/robust --against runs/plain\n  \
 cleanslide evaluate mitoses mitoses/audits/v1-expert1/issues.csv --reference majority\n  \
-cleanslide evaluate truth.csv predictions.csv"
+cleanslide evaluate truth.csv predictions.csv\n  \
+cleanslide evaluate smears v2 --source hough --reference corrected --class-agnostic"
 )]
 pub struct Evaluate {
     /// What is true: a dataset with a reference, or a csv table with the columns image and class
@@ -46,9 +49,13 @@ pub struct Evaluate {
     /// Measure against these given labels instead, which may be wrong
     #[arg(long, value_name = "SOURCE", conflicts_with = "reference")]
     given: Option<String>,
-    /// The source to judge, where a label version has several
+    /// The source to judge, where a label version has several; boxes and masks of all are judged
+    /// by default
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    /// Boxes: any class matches any other
+    #[arg(long)]
+    class_agnostic: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,6 +86,12 @@ impl Evaluate {
         } else {
             None
         };
+        if let Some(dataset) = dataset
+            .as_ref()
+            .filter(|d| d.manifest().task != Task::Classification)
+        {
+            return self.shapes(context, dataset);
+        }
         let truth = match (&dataset, &self.given) {
             (Some(dataset), Some(source)) => Truth::of_given(dataset, None, source)?,
             (Some(dataset), None) => Truth::of_dataset(dataset, self.reference.as_deref())?,
@@ -116,6 +129,27 @@ impl Evaluate {
                 .collect(),
             classes: truth.classes.names().to_vec(),
         })
+    }
+
+    /// Judges boxes or masks of a label version.
+    fn shapes(&self, context: &Context, dataset: &Dataset) -> Result<()> {
+        let version = self.prediction.parse::<VersionId>().map_err(|_| {
+            Failure::usage(format!("`{}` is not a label version", self.prediction))
+                .help("Give one such as v2; `cleanslide log` lists them.")
+        })?;
+        if self.given.is_some() || self.against.is_some() {
+            return Err(Failure::usage(
+                "`--given` and `--against` are for classes, not for boxes and masks",
+            ));
+        }
+        let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
+        let request = shapes::Request {
+            version: Some(version),
+            source: self.source.as_deref(),
+            reference: &reference,
+            class_agnostic: self.class_agnostic,
+        };
+        shapes::run(context, dataset, &request)
     }
 
     fn judge(

@@ -1,14 +1,17 @@
 //! `cleanslide fuse`: several annotators become one consensus.
 
+mod masks;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::{
-    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust,
+    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Task, Trust,
     Version, VersionId, Votes,
 };
 use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
 use cleanslide_learn::study::Study;
+use cleanslide_weak::fusion::masks::MaskTie;
 use cleanslide_weak::fusion::{
     Consensus, Crowdlab, DawidSkene, Glad, Mace, Majority, OneCoin, Reliability, Tie,
 };
@@ -30,11 +33,14 @@ use crate::text_table::TextTable;
 /// The consensus is a new label version; the annotators' own labels stay in it. The trust of each
 /// consensus label is its probability.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cleanslide fuse mitoses --rule dawid-skene")]
+#[command(
+    after_help = "Examples:\n  cleanslide fuse mitoses --rule dawid-skene\n  \
+cleanslide fuse cfos --rule staple --per-image"
+)]
 pub struct Fuse {
     #[command(flatten)]
     dataset: DatasetArgument,
-    /// How votes are combined
+    /// How votes, or class masks pixel by pixel, are combined
     #[arg(long, value_enum, default_value = "dawid-skene")]
     rule: Rule,
     /// What happens to ties of the majority
@@ -43,6 +49,9 @@ pub struct Fuse {
     /// Only these annotators; all experts by default
     #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
     annotators: Option<Vec<String>>,
+    /// Masks: learn what annotators are like from each image by itself, instead of from all
+    #[arg(long)]
+    per_image: bool,
     /// Keep the probability of every class as a soft label, instead of one class with a trust
     #[arg(long)]
     soft: bool,
@@ -71,6 +80,10 @@ enum Rule {
     Mace,
     /// Votes beside a model trained on the images (Goh et al. 2022)
     Crowdlab,
+    /// Masks: sensitivity and specificity per annotator (Warfield et al. 2004)
+    Staple,
+    /// Masks: Dawid and Skene's, where neighbouring pixels tend to agree
+    Smooth,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -119,7 +132,10 @@ impl Fuse {
             None => dataset.latest()?,
         };
         let labels = dataset.labels(parent)?;
-        let annotators = self.choose_annotators(&dataset, &labels)?;
+        if dataset.manifest().task == Task::Segmentation {
+            return self.fuse_masks(context, &mut dataset, parent, &labels);
+        }
+        let annotators = self.choose_annotators(&dataset, &labels, Family::Class)?;
         let names: Vec<&str> = annotators.iter().map(String::as_str).collect();
         let votes = labels.votes(dataset.images(), &names, dataset.classes().len())?;
         let consensus = self.fuse(context, &dataset, &votes, parent)?;
@@ -146,8 +162,63 @@ impl Fuse {
         })
     }
 
-    fn choose_annotators(&self, dataset: &Dataset, labels: &Labels) -> Result<Vec<String>> {
-        let known = labels.sources(Family::Class);
+    fn fuse_masks(
+        &self,
+        context: &Context,
+        dataset: &mut Dataset,
+        parent: VersionId,
+        labels: &Labels,
+    ) -> Result<()> {
+        let rule = self.mask_rule()?;
+        let experts = self.choose_annotators(dataset, labels, Family::Mask)?;
+        let folder = tempfile::tempdir().map_err(|error| {
+            Failure::environment(format!("failed to make a temporary folder: {error}"))
+        })?;
+        let source = self.source_id();
+        let masks::Fused {
+            evidence,
+            mut summary,
+        } = masks::fuse(
+            dataset,
+            labels,
+            &experts,
+            (rule, source),
+            self.per_image,
+            folder.path(),
+        )?;
+        let version = add_version(context, dataset, parent, source, &experts, evidence)?;
+        summary.labels = version.id.to_string();
+        context.output.show(&summary)
+    }
+
+    fn mask_rule(&self) -> Result<masks::Rule> {
+        let tie = match self.ties {
+            Ties::Unlabelled => MaskTie::Unlabelled,
+            Ties::LowestClass => MaskTie::LowestClass,
+            Ties::MostReliable | Ties::CommonestClass | Ties::RarestClass | Ties::Random => {
+                return Err(Failure::usage("this rule for ties is not for masks")
+                    .help("For masks there are unlabelled and lowest-class."));
+            }
+        };
+        match self.rule {
+            Rule::Majority => Ok(masks::Rule::Majority(tie)),
+            Rule::Staple => Ok(masks::Rule::Staple(tie)),
+            Rule::DawidSkene => Ok(masks::Rule::DawidSkene(tie)),
+            Rule::Smooth => Ok(masks::Rule::Smooth(tie)),
+            Rule::OneCoin | Rule::Glad | Rule::Mace | Rule::Crowdlab => {
+                Err(Failure::usage("this rule is not for masks")
+                    .help("For masks there are majority, staple, dawid-skene and smooth."))
+            }
+        }
+    }
+
+    fn choose_annotators(
+        &self,
+        dataset: &Dataset,
+        labels: &Labels,
+        family: Family,
+    ) -> Result<Vec<String>> {
+        let known = labels.sources(family);
         let chosen: Vec<String> = match &self.annotators {
             Some(names) => names.clone(),
             None => dataset
@@ -185,6 +256,8 @@ impl Fuse {
             Rule::Glad => "glad",
             Rule::Mace => "mace",
             Rule::Crowdlab => "crowdlab",
+            Rule::Staple => "staple",
+            Rule::Smooth => "smooth",
         }
     }
 
@@ -206,6 +279,10 @@ impl Fuse {
             Rule::Glad => Glad::default().fuse(votes)?,
             Rule::Mace => Mace::default().fuse(votes, &mut rng)?,
             Rule::Crowdlab => self.crowdlab(context, dataset, votes, version)?,
+            Rule::Staple | Rule::Smooth => {
+                return Err(Failure::usage("this rule is for masks, not for classes")
+                    .help("Try dawid-skene."));
+            }
         })
     }
 
@@ -276,10 +353,23 @@ pub fn add_consensus(
     consensus: &Consensus,
     soft: bool,
 ) -> Result<Version> {
+    let evidence = consensus_evidence(dataset, source, consensus, soft)?;
+    add_version(context, dataset, parent, source, annotators, evidence)
+}
+
+/// Adds what a consensus says beside everything else, in the place of what it said before.
+fn add_version(
+    context: &Context,
+    dataset: &mut Dataset,
+    parent: VersionId,
+    source: &str,
+    annotators: &[String],
+    evidence: Vec<Evidence>,
+) -> Result<Version> {
     let others = dataset.labels(parent)?.into_evidence().into_iter();
     let evidence = others
         .filter(|piece| piece.source != source)
-        .chain(consensus_evidence(dataset, source, consensus, soft)?)
+        .chain(evidence)
         .collect();
     let labels = Labels::new(evidence, dataset.classes())?;
     Ok(dataset.add_version(NewVersion {

@@ -1,5 +1,7 @@
 //! `cleanslide import`: labels that exist become a dataset.
 
+mod annotations;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -7,9 +9,12 @@ use cleanslide_data::formats::{
     ClassColumns, Imported, VoteColumns, read_class_folders, read_class_table, read_votes,
 };
 use cleanslide_data::{
-    Dataset, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference, Source, SourceKind, Task,
+    Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference, Source,
+    SourceKind, Target, Task,
 };
 use serde::Serialize;
+
+use annotations::{Corners, Format};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -22,7 +27,8 @@ use crate::output::{Show, count};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
-cleanslide import votes votes.csv mitoses --annotators anna,ben,carla --reference majority"
+cleanslide import votes votes.csv mitoses --annotators anna,ben,carla --reference majority\n  \
+cleanslide import voc annotations/ smears --images images/"
 )]
 pub struct Import {
     #[command(subcommand)]
@@ -42,6 +48,86 @@ cleanslide import classes labels.csv liver --class-column diagnosis --source reg
     #[command(after_help = "Example:\n  cleanslide import votes votes.csv mitoses \
 --annotators anna,ben,carla --reference majority")]
     Votes(Votes),
+    /// Images that nobody labelled yet
+    #[command(
+        after_help = "Example:\n  cleanslide import images wells/ assay --classes living,dead"
+    )]
+    Images {
+        /// Folder of the images
+        input: PathBuf,
+        /// Folder of the dataset, new or existing
+        dataset: PathBuf,
+        /// The classes that are to be told apart, in order
+        #[arg(long, value_delimiter = ',', required = true, value_name = "NAMES")]
+        classes: Vec<String>,
+        /// What is to be learned
+        #[arg(long, value_enum, default_value = "detection")]
+        task: TaskName,
+        /// Takes the case of each image from its id: the first group of this regular expression
+        #[arg(long, value_name = "REGEX")]
+        case_pattern: Option<String>,
+    },
+    /// Pascal VOC: a folder of XML files, one per image, with boxes
+    #[command(
+        after_help = "Examples:\n  cleanslide import voc annotations/ smears --images images/\n  \
+cleanslide import voc corrected/ smears --images images/ --as-reference corrected"
+    )]
+    Voc {
+        /// Folder of the XML files
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+        /// What the corners of boxes mean
+        #[arg(long, value_enum, default_value = "one-based")]
+        corners: Corners,
+    },
+    /// COCO: one JSON file with boxes, outlines or masks
+    Coco {
+        /// JSON file
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
+    /// YOLO: a folder of text files, one per image, with boxes or outlines
+    Yolo {
+        /// Folder of the text files
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+        /// File with the name of a class on each line
+        #[arg(long, value_name = "FILE")]
+        names: PathBuf,
+    },
+    /// LabelMe: a folder of JSON files, one per image
+    Labelme {
+        /// Folder of the JSON files
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
+    /// QuPath: a folder of GeoJSON files, one per image
+    Geojson {
+        /// Folder of the GeoJSON files
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
+    /// Class masks: a folder of PNG files, one per image, with a class number in each pixel; 255 is
+    /// unlabelled
+    Masks {
+        /// Folder of the masks
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
+    /// Instance masks: a folder of PNG or TIFF files, one per image, with an object number in each
+    /// pixel; 0 is background
+    Instances {
+        /// Folder of the masks
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -80,11 +166,42 @@ struct Classes {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum TaskName {
+    /// One class per image
+    Classification,
+    /// Boxes around objects
+    Detection,
+    /// Classes of pixels, or masks of objects
+    Segmentation,
+}
+
+impl From<TaskName> for Task {
+    fn from(task: TaskName) -> Self {
+        match task {
+            TaskName::Classification => Self::Classification,
+            TaskName::Detection => Self::Detection,
+            TaskName::Segmentation => Self::Segmentation,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
     Expert,
     Algorithm,
     Diagnosis,
     Model,
+}
+
+impl From<Kind> for SourceKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Expert => Self::Expert,
+            Kind::Algorithm => Self::Algorithm,
+            Kind::Diagnosis => Self::Diagnosis,
+            Kind::Model => Self::Model,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -103,21 +220,31 @@ struct Votes {
 #[derive(Debug, Serialize)]
 struct Summary {
     dataset: PathBuf,
-    labels: String,
+    #[serde(skip)]
+    task: Task,
+    /// `None` if all labels are kept apart.
+    labels: Option<String>,
     images: usize,
     missing_images: usize,
     cases: usize,
     classes: Vec<String>,
     sources: Vec<String>,
     pieces_of_evidence: usize,
+    objects: usize,
     unlabelled_images: usize,
     references: Vec<String>,
 }
 
 impl Show for Summary {
     fn text(&self) -> String {
+        let labels = match self.task {
+            _ if self.pieces_of_evidence == 0 && self.references.is_empty() => "classes".to_owned(),
+            Task::Classification => format!("{} of", count(self.pieces_of_evidence, "label")),
+            _ if self.objects == 0 => "masks of".to_owned(),
+            _ => format!("{} of", count(self.objects, "object")),
+        };
         let mut lines = vec![format!(
-            "{}: {}{}, {} of {} by {}, as {}",
+            "{}: {}{}, {labels} {}{}",
             self.dataset.display(),
             count(self.images, "image"),
             if self.cases > 0 {
@@ -125,10 +252,12 @@ impl Show for Summary {
             } else {
                 String::new()
             },
-            count(self.pieces_of_evidence, "label"),
             self.classes.join(" / "),
-            self.sources.join(", "),
-            self.labels,
+            match &self.labels {
+                Some(version) if !self.sources.is_empty() =>
+                    format!(" by {}, as {version}", self.sources.join(", ")),
+                _ => String::new(),
+            },
         )];
         if self.unlabelled_images > 0 {
             lines.push(format!(
@@ -139,60 +268,114 @@ impl Show for Summary {
         for reference in &self.references {
             lines.push(format!("`{reference}` is kept apart, for evaluation only"));
         }
-        lines.push(format!("next: cleanslide audit {}", self.dataset.display()));
+        let next = match self.task {
+            Task::Classification => "audit",
+            _ if self.labels.is_none() => "weak --help; cleanslide status",
+            _ => "status",
+        };
+        lines.push(format!(
+            "next: cleanslide {next} {}",
+            self.dataset.display()
+        ));
         lines.join("\n")
     }
 }
 
 impl Import {
     pub fn run(self, context: &Context) -> Result<()> {
-        let (imported, dataset, shared, input) = match self.what {
-            What::Classes(arguments) => {
-                let kind = match arguments.kind {
-                    Kind::Expert => SourceKind::Expert,
-                    Kind::Algorithm => SourceKind::Algorithm,
-                    Kind::Diagnosis => SourceKind::Diagnosis,
-                    Kind::Model => SourceKind::Model,
-                };
-                let source = Source {
-                    kind,
-                    ..Source::expert(arguments.source)
-                };
-                let shared = arguments.shared;
-                let imported = if arguments.input.is_dir() {
-                    read_class_folders(&arguments.input, &source, shared.classes.as_deref())?
-                } else {
-                    let columns = ClassColumns {
-                        image: shared.image_column.clone(),
-                        class: arguments.class_column,
-                        reference: shared.reference.clone(),
-                    };
-                    read_class_table(
-                        &arguments.input,
-                        &source,
-                        &columns,
-                        shared.classes.as_deref(),
-                    )?
-                };
-                (imported, arguments.dataset, shared, arguments.input)
+        let summary = match self.what {
+            What::Classes(arguments) => import_classes(context, arguments)?,
+            What::Votes(arguments) => import_votes(context, arguments)?,
+            What::Images {
+                input,
+                dataset,
+                classes,
+                task,
+                case_pattern,
+            } => {
+                let mut imported = annotations::without_labels(&input, &classes)?;
+                if let Some(pattern) = &case_pattern {
+                    cases_from_ids(&mut imported.images, pattern)?;
+                }
+                store(context, imported, task.into(), &dataset, &input, 0)?
             }
-            What::Votes(arguments) => {
-                let shared = arguments.shared;
-                let columns = VoteColumns {
-                    image: shared.image_column.clone(),
-                    annotators: arguments.annotators,
-                    reference: shared.reference.clone(),
-                };
-                let imported = read_votes(&arguments.input, &columns, shared.classes.as_deref())?;
-                (imported, arguments.dataset, shared, arguments.input)
+            What::Voc {
+                input,
+                shared,
+                corners,
+            } => import_shapes(context, &Format::Voc(corners), &input, &shared)?,
+            What::Coco { input, shared } => import_shapes(context, &Format::Coco, &input, &shared)?,
+            What::Yolo {
+                input,
+                shared,
+                names,
+            } => import_shapes(context, &Format::Yolo(names), &input, &shared)?,
+            What::Labelme { input, shared } => {
+                import_shapes(context, &Format::Labelme, &input, &shared)?
+            }
+            What::Geojson { input, shared } => {
+                import_shapes(context, &Format::Geojson, &input, &shared)?
+            }
+            What::Masks { input, shared } => {
+                import_shapes(context, &Format::Masks, &input, &shared)?
+            }
+            What::Instances { input, shared } => {
+                import_shapes(context, &Format::Instances, &input, &shared)?
             }
         };
-        let summary = store(context, imported, &dataset, &shared, &input)?;
         context.output.show(&summary)
     }
 }
 
-fn store(
+fn import_classes(context: &Context, arguments: Classes) -> Result<Summary> {
+    let source = Source {
+        kind: arguments.kind.into(),
+        ..Source::expert(arguments.source)
+    };
+    let shared = arguments.shared;
+    let imported = if arguments.input.is_dir() {
+        read_class_folders(&arguments.input, &source, shared.classes.as_deref())?
+    } else {
+        let columns = ClassColumns {
+            image: shared.image_column.clone(),
+            class: arguments.class_column,
+            reference: shared.reference.clone(),
+        };
+        read_class_table(
+            &arguments.input,
+            &source,
+            &columns,
+            shared.classes.as_deref(),
+        )?
+    };
+    import_table(
+        context,
+        imported,
+        &arguments.dataset,
+        &shared,
+        &arguments.input,
+    )
+}
+
+fn import_votes(context: &Context, arguments: Votes) -> Result<Summary> {
+    let shared = arguments.shared;
+    let columns = VoteColumns {
+        image: shared.image_column.clone(),
+        annotators: arguments.annotators,
+        reference: shared.reference.clone(),
+    };
+    let imported = read_votes(&arguments.input, &columns, shared.classes.as_deref())?;
+    import_table(
+        context,
+        imported,
+        &arguments.dataset,
+        &shared,
+        &arguments.input,
+    )
+}
+
+/// Stores the class labels of a table or of folders.
+fn import_table(
     context: &Context,
     mut imported: Imported,
     folder: &Path,
@@ -212,19 +395,58 @@ fn store(
     }
     let missing = leave_out_missing(context, &mut imported, input)?;
     warn_of_lonely_classes(context, &imported);
+    store(
+        context,
+        imported,
+        Task::Classification,
+        folder,
+        input,
+        missing,
+    )
+}
+
+/// Stores boxes, outlines or masks.
+fn import_shapes(
+    context: &Context,
+    format: &Format,
+    input: &Path,
+    shared: &annotations::Shared,
+) -> Result<Summary> {
+    let masks = tempfile::tempdir().map_err(|error| {
+        Failure::environment(format!("failed to make a temporary folder: {error}"))
+    })?;
+    let (mut imported, task) = annotations::read(context, format, input, shared, masks.path())?;
+    if let Some(pattern) = &shared.case_pattern {
+        cases_from_ids(&mut imported.images, pattern)?;
+    }
+    store(context, imported, task, &shared.dataset, input, 0)
+}
+
+fn store(
+    context: &Context,
+    mut imported: Imported,
+    task: Task,
+    folder: &Path,
+    input: &Path,
+    missing_images: usize,
+) -> Result<Summary> {
     let exists = folder.join("dataset.toml").exists();
     relate_paths(&mut imported.images, folder)?;
     let provenance = context.provenance(format!("imported {}", input.display()));
     let dataset = if exists {
         add_to(context, folder, &imported, provenance)?
     } else {
-        create(folder, &imported, provenance)?
+        create(folder, &imported, task, provenance)?
     };
-    let labelled: std::collections::BTreeSet<&str> = imported
-        .evidence
-        .iter()
-        .map(|piece| piece.scope.item())
-        .collect();
+    let said = || {
+        let apart = imported
+            .references
+            .iter()
+            .flat_map(|(_, evidence)| evidence);
+        imported.evidence.iter().chain(apart)
+    };
+    let labelled: std::collections::BTreeSet<&str> =
+        said().map(|piece| piece.scope.item()).collect();
     let cases: std::collections::BTreeSet<&str> = imported
         .images
         .iter()
@@ -233,9 +455,10 @@ fn store(
         .collect();
     Ok(Summary {
         dataset: folder.to_owned(),
-        labels: dataset.latest()?.to_string(),
+        task,
+        labels: dataset.versions()?.last().map(ToString::to_string),
         images: imported.images.len(),
-        missing_images: missing,
+        missing_images,
         cases: cases.len(),
         classes: imported.classes.names().to_vec(),
         sources: imported
@@ -244,6 +467,7 @@ fn store(
             .map(|source| source.id.clone())
             .collect(),
         pieces_of_evidence: imported.evidence.len(),
+        objects: said().map(objects).sum(),
         unlabelled_images: imported.images.len() - labelled.len(),
         references: imported
             .references
@@ -253,14 +477,26 @@ fn store(
     })
 }
 
+/// How many objects a piece of evidence names.
+fn objects(piece: &Evidence) -> usize {
+    match &piece.target {
+        Target::Boxes(boxes) => boxes.objects.len(),
+        Target::Points(points) => points.objects.len(),
+        Target::Polygons(polygons) => polygons.objects.len(),
+        Target::Instances { classes, .. } => classes.len(),
+        _ => 0,
+    }
+}
+
 fn create(
     folder: &Path,
     imported: &Imported,
+    task: Task,
     provenance: cleanslide_data::Provenance,
 ) -> Result<Dataset> {
     let manifest = Manifest {
         format: FORMAT,
-        task: Task::Classification,
+        task,
         classes: imported.classes.clone(),
         sources: imported.sources.clone(),
     };
@@ -274,19 +510,19 @@ fn create(
         [only] => Some(only.id.clone()),
         _ => None,
     };
-    let first = NewVersion {
+    let first = (!imported.sources.is_empty()).then_some(NewVersion {
         parent: None,
         produced,
         sources: Vec::new(),
         labels,
         provenance,
         notes: Vec::new(),
-    };
+    });
     Ok(Dataset::create(
         folder,
         manifest,
         imported.images.clone(),
-        Some(first),
+        first,
         &references,
     )?)
 }
@@ -308,8 +544,11 @@ fn add_to(
         ))
         .help("Give the classes of the dataset with `--classes`, in their order."));
     }
-    let parent = dataset.latest()?;
-    let mut evidence = dataset.labels(parent)?.into_evidence();
+    let parent = dataset.versions()?.last().copied();
+    let mut evidence = match parent {
+        Some(parent) => dataset.labels(parent)?.into_evidence(),
+        None => Vec::new(),
+    };
     evidence.extend(imported.evidence.iter().cloned());
     let labels = Labels::new(evidence, dataset.classes())?;
     let new: Vec<ImageRecord> = imported
@@ -325,7 +564,9 @@ fn add_to(
         let labels = Labels::new(evidence.clone(), dataset.classes())?;
         dataset.add_reference(name, &Reference::new(labels))?;
     }
-    let parent = Some(parent);
+    if imported.sources.is_empty() {
+        return Ok(dataset);
+    }
     dataset.add_version(NewVersion {
         parent,
         produced: None,
@@ -407,7 +648,7 @@ fn warn_of_lonely_classes(context: &Context, imported: &Imported) {
         let cases: std::collections::BTreeSet<usize> = imported
             .evidence
             .iter()
-            .filter(|piece| piece.target == cleanslide_data::Target::Class(class))
+            .filter(|piece| piece.target == Target::Class(class))
             .filter_map(|piece| unit_of.get(piece.scope.item()).copied())
             .collect();
         match cases.len() {

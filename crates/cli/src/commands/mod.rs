@@ -18,6 +18,7 @@ pub mod simulate;
 pub mod split;
 pub mod status;
 pub mod train;
+pub mod weak;
 
 use clap::{Parser, Subcommand};
 
@@ -64,6 +65,8 @@ pub enum Command {
     Simulate(simulate::Simulate),
     /// Add label noise of a known kind and rate, keeping the truth apart
     Inject(inject::Inject),
+    /// Label images by image processing: circles, blobs, nuclei, outlines
+    Weak(weak::Weak),
     /// Combine the labels of several annotators into one consensus
     Fuse(fuse::Fuse),
     /// Compute the embeddings of a dataset's images, once
@@ -98,6 +101,7 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Split(command) => command.run(&context),
         Command::Simulate(command) => command.run(&context),
         Command::Inject(command) => command.run(&context),
+        Command::Weak(command) => command.run(&context),
         Command::Fuse(command) => command.run(&context),
         Command::Embed(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),

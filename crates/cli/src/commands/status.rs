@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use cleanslide_data::{Dataset, Family, ImageRecord, Labels, Split, Target, leaks};
+use cleanslide_data::{Dataset, ImageRecord, Labels, Objects, Split, Target, leaks};
 use serde::Serialize;
 
 use crate::arguments::DatasetArgument;
@@ -29,7 +29,8 @@ struct Summary {
     cases: usize,
     slides: usize,
     splits: Vec<(String, usize)>,
-    labels: String,
+    /// `None` before there are any.
+    labels: Option<String>,
     versions: usize,
     sources: Vec<SourceLine>,
     labelled_images: usize,
@@ -41,15 +42,20 @@ struct Summary {
 struct SourceLine {
     source: String,
     kind: String,
-    labels: usize,
+    /// Images about which it says something.
+    images: usize,
+    /// Images, or objects on them, of each class; a mask names none.
     per_class: Vec<usize>,
 }
 
 impl Status {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
-        let latest = dataset.latest()?;
-        let labels = dataset.labels(latest)?;
+        let latest = dataset.versions()?.last().copied();
+        let labels = match latest {
+            Some(latest) => dataset.labels(latest)?,
+            None => Labels::default(),
+        };
         let images = dataset.images();
         let distinct = |key: fn(&ImageRecord) -> &str| {
             images
@@ -98,7 +104,7 @@ impl Status {
             cases: distinct(|image| &image.case),
             slides: distinct(|image| &image.slide),
             splits,
-            labels: latest.to_string(),
+            labels: latest.map(|latest| latest.to_string()),
             versions: dataset.versions()?.len(),
             sources: source_lines(&dataset, &labels),
             labelled_images: images
@@ -117,21 +123,38 @@ fn source_lines(dataset: &Dataset, labels: &Labels) -> Vec<SourceLine> {
         .sources
         .iter()
         .map(|source| {
-            let said = labels.of_images(&source.id, Family::Class);
+            let said = || {
+                let all = labels.evidence().iter();
+                all.filter(|piece| piece.source == source.id)
+            };
+            let images: BTreeSet<&str> = said().map(|piece| piece.scope.item()).collect();
             let mut per_class = vec![0; dataset.classes().len()];
-            for piece in said.values() {
-                if let Target::Class(class) = piece.target {
-                    per_class[class] += 1;
-                }
+            for class in said().flat_map(|piece| classes(&piece.target)) {
+                per_class[class] += 1;
             }
             SourceLine {
                 source: source.id.clone(),
                 kind: source.kind.to_string(),
-                labels: said.len(),
+                images: images.len(),
                 per_class,
             }
         })
         .collect()
+}
+
+/// The class of the image, or that of each object.
+fn classes(target: &Target) -> Vec<usize> {
+    fn of<Shape>(objects: &Objects<Shape>) -> Vec<usize> {
+        objects.objects.iter().map(|object| object.class).collect()
+    }
+    match target {
+        Target::Class(class) => vec![*class],
+        Target::Boxes(boxes) => of(boxes),
+        Target::Points(points) => of(points),
+        Target::Polygons(polygons) => of(polygons),
+        Target::Instances { classes, .. } => classes.clone(),
+        _ => Vec::new(),
+    }
 }
 
 impl Show for Summary {
@@ -150,12 +173,14 @@ impl Show for Summary {
                 count(self.slides, "slide")
             ),
             format!("split: {}", splits.join(", ")),
-            format!(
-                "labels: {} ({} in all), {} unlabelled",
-                self.labels,
-                count(self.versions, "version"),
-                count(self.images - self.labelled_images, "image")
-            ),
+            match &self.labels {
+                Some(version) => format!(
+                    "labels: {version} ({} in all), {} unlabelled",
+                    count(self.versions, "version"),
+                    count(self.images - self.labelled_images, "image")
+                ),
+                None => "labels: none yet".to_owned(),
+            },
         ];
         if !self.references.is_empty() {
             lines.push(format!(
@@ -163,11 +188,11 @@ impl Show for Summary {
                 self.references.join(", ")
             ));
         }
-        let mut columns = vec!["source", "<kind", "labels"];
+        let mut columns = vec!["source", "<kind", "images"];
         columns.extend(self.classes.iter().map(String::as_str));
         let mut table = TextTable::new(&columns);
         for source in &self.sources {
-            let numbers = std::iter::once(source.labels).chain(source.per_class.iter().copied());
+            let numbers = std::iter::once(source.images).chain(source.per_class.iter().copied());
             table.row(
                 [source.source.clone(), source.kind.clone()]
                     .into_iter()

@@ -1,9 +1,30 @@
 //! Labels as people have them, one file per format.
+//!
+//! Formats of shapes (boxes, outlines, points) are read into and written from one neutral form,
+//! [`AnnotatedImage`], whose coordinates are those of [`crate::geometry`]: pixel corners. What each
+//! format means by a number is said at the head of its module. A broken *file* is an error; a
+//! broken *object* is left out and listed in [`Reading::warnings`].
 
+mod annotation;
+pub mod aperio;
+pub mod asap;
 mod classes;
+pub mod coco;
+pub mod geojson;
+pub mod imagej;
+mod json_stream;
+pub mod labelme;
+pub mod mask_file;
+mod rings;
+mod run_length;
+pub mod voc;
 mod votes;
+mod xml;
+pub mod yolo;
 
+pub use annotation::{AnnotatedImage, Annotation, Attribute, Reading, Shape, Warning};
 pub use classes::{ClassColumns, read_class_folders, read_class_table};
+pub use run_length::RunLengths;
 pub use votes::{VoteColumns, read_votes};
 
 use std::path::Path;

@@ -13,9 +13,8 @@ use std::path::Path;
 
 use crate::classes::{Classes, SEPARATOR};
 use crate::error::{Error, Result};
-use crate::evidence::{
-    Evidence, MaskFile, Object, Objects, Point, Polygon, Rectangle, Scope, Target, Trust,
-};
+use crate::evidence::{Evidence, MaskFile, Object, Objects, Scope, Target, Trust};
+use crate::geometry::{Point, Polygon, Rectangle};
 use crate::table::{Row, Table, to_csv};
 
 /// Columns that every table begins with: what the evidence is about, and whose it is.

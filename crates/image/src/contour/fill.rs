@@ -1,8 +1,8 @@
 //! From polygons to masks.
 
+use cleanslide_data::geometry::sides;
+use cleanslide_data::{Point, Polygon};
 use ndarray::{Array2, ArrayViewMut2};
-
-use super::{Point, Polygon, sides};
 
 /// The pixels whose centres lie in a polygon.
 ///
@@ -29,19 +29,22 @@ pub fn paint_polygon<T: Clone>(mut image: ArrayViewMut2<'_, T>, polygon: &Polygo
         |position: f64, count: usize| (position - 0.5).ceil().clamp(0.0, count as f64) as usize;
 
     let mut crossings: Vec<(usize, usize)> = Vec::new();
-    let finite = |ring: &&[Point]| ring.iter().all(|(x, y)| x.is_finite() && y.is_finite());
+    let finite = |ring: &&[Point]| {
+        ring.iter()
+            .all(|point| point.x.is_finite() && point.y.is_finite())
+    };
     for (from, to) in polygon.rings().filter(finite).flat_map(sides) {
-        let (upper, lower) = if from.1 <= to.1 {
+        let (upper, lower) = if from.y <= to.y {
             (from, to)
         } else {
             (to, from)
         };
-        if upper.1 == lower.1 {
+        if upper.y == lower.y {
             continue;
         }
-        for y in first(upper.1, height)..first(lower.1, height) {
-            let share = (y as f64 + 0.5 - upper.1) / (lower.1 - upper.1);
-            let x = upper.0 + share * (lower.0 - upper.0);
+        for y in first(upper.y, height)..first(lower.y, height) {
+            let share = (y as f64 + 0.5 - upper.y) / (lower.y - upper.y);
+            let x = upper.x + share * (lower.x - upper.x);
             crossings.push((y, first(x, width)));
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use cleanslide_data::geometry::signed_area;
+use cleanslide_data::{Point, Polygon};
 use ndarray::{Array2, ArrayView2};
 
-use super::{Point, Polygon, signed_area};
 use crate::error::Result;
 use crate::region::{Neighbours, components_of_labels};
 
@@ -44,7 +45,7 @@ pub fn outlines(labels: ArrayView2<'_, u32>) -> Result<Vec<Outline>> {
             });
             for ring in tracer.trace(x as i64, y as i64) {
                 if signed_area(&ring) > 0.0 {
-                    outline.polygon.exterior = ring;
+                    outline.polygon.outline = ring;
                 } else {
                     outline.polygon.holes.push(ring);
                 }
@@ -119,7 +120,7 @@ impl<'a> Tracer<'a> {
                     touching.retain(|_, index| *index <= first);
                 }
             }
-            corners.push((corner.0 as f64, corner.1 as f64));
+            corners.push(Point::new(corner.0 as f64, corner.1 as f64));
             direction = (direction + if right_is_part { 3 } else { 1 }) % 4;
         }
         rings.push(corners);

@@ -1,6 +1,7 @@
 //! Rings with fewer points.
 
-use super::{Point, length};
+use cleanslide_data::Point;
+
 use crate::error::{Result, check};
 
 /// Leaves out points of a ring so that no point left out is farther than `tolerance` from the side that
@@ -19,7 +20,7 @@ pub fn simplify(ring: &[Point], tolerance: f64) -> Result<Vec<Point>> {
     if ring.len() <= 3 {
         return Ok(ring.to_vec());
     }
-    let (opposite, _) = farthest(ring, 1..ring.len(), |point| length((ring[0], point)));
+    let (opposite, _) = farthest(ring, 1..ring.len(), |point| length(ring[0], point));
     let mut stays = vec![false; ring.len()];
     stays[0] = true;
     stays[opposite] = true;
@@ -64,12 +65,17 @@ fn farthest(
 
 /// The distance from a point to the nearest point of a side.
 fn to_side(point: Point, (from, to): (Point, Point)) -> f64 {
-    let along = (to.0 - from.0, to.1 - from.1);
-    let squared = along.0 * along.0 + along.1 * along.1;
+    let along = Point::new(to.x - from.x, to.y - from.y);
+    let squared = along.x * along.x + along.y * along.y;
     if squared == 0.0 {
-        return length((from, point));
+        return length(from, point);
     }
-    let share = ((point.0 - from.0) * along.0 + (point.1 - from.1) * along.1) / squared;
+    let share = ((point.x - from.x) * along.x + (point.y - from.y) * along.y) / squared;
     let share = share.clamp(0.0, 1.0);
-    length((point, (from.0 + share * along.0, from.1 + share * along.1)))
+    let nearest = Point::new(from.x + share * along.x, from.y + share * along.y);
+    length(point, nearest)
+}
+
+fn length(from: Point, to: Point) -> f64 {
+    (to.x - from.x).hypot(to.y - from.y)
 }

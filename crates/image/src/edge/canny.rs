@@ -13,13 +13,13 @@
 use std::ops::Add;
 
 use ndarray::{Array2, ArrayView2};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::sobel::{Columns, Sums};
 use crate::Border;
 use crate::error::{Result, check};
 use crate::rows::{by_row, samples};
+use crate::vectors::vectorised;
 
 /// How the magnitude of a gradient is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,13 +130,12 @@ impl Plane<'_> {
         let stride = self.width + 2;
         let mut kinds = vec![NOTHING; self.height * stride];
         let bands = kinds.par_chunks_mut(BAND * stride).enumerate();
-        let arch = Arch::new();
         bands.for_each(|(band, kinds)| {
             let mut sums = Sums::new(self.width);
             let mut rows = [(); 3].map(|()| Row::new(self.width));
             let first = band * BAND;
             let mut gradients = |y: usize, row: &mut Row<M>| {
-                arch.dispatch(
+                vectorised(
                     #[inline(always)]
                     || self.gradients(y, &mut sums, row, norm),
                 );
@@ -152,7 +151,7 @@ impl Plane<'_> {
                     rows[2].magnitude.fill(M::default());
                 }
                 let kinds = &mut kinds[1..=self.width];
-                arch.dispatch(
+                vectorised(
                     #[inline(always)]
                     || suppress(&rows, limits, kinds),
                 );

@@ -13,9 +13,9 @@
 use std::ops::{Add, Sub};
 
 use ndarray::{Array2, ArrayView2, Zip};
-use pulp::Arch;
 
 use crate::rows::{by_row, samples};
+use crate::vectors::vectorised;
 use crate::{Border, Sample};
 
 /// The derivatives of a plane, both of its size.
@@ -58,13 +58,12 @@ where
     let (height, width) = image.dim();
     let pixels = samples(image);
     let columns = Columns::new(&pixels, width, border);
-    let arch = Arch::new();
     let derive = |direction: fn(&Sums<A>, &mut [A])| {
         by_row(
             image.raw_dim(),
             || Sums::new(width),
             |sums, y, row| {
-                arch.dispatch(
+                vectorised(
                     #[inline(always)]
                     || {
                         columns.sum(y, height, sums, convert);

@@ -7,10 +7,10 @@
 //! applied along columns, then along rows, in 32 bits; the result is rounded once, at the end.
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Dimension};
-use pulp::Arch;
 
 use crate::error::{Result, check};
 use crate::rows::{by_row, samples};
+use crate::vectors::vectorised;
 use crate::{Border, Sample};
 
 /// A kernel longer than any image; a longer one is a mistake in the unit of sigma.
@@ -198,9 +198,8 @@ impl<'a, T: Sample> Blur<'a, T> {
             above: Vec::with_capacity(self.vertical.len()),
             below: Vec::with_capacity(self.vertical.len()),
         };
-        let arch = Arch::new();
         by_row(shape, buffers, |buffers, y, row| {
-            arch.dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     self.sum_columns(buffers, y);

@@ -22,18 +22,15 @@ use crate::error::{Result, check};
 pub fn distance(mask: ArrayView2<'_, bool>) -> Array2<f32> {
     let (height, width) = mask.dim();
     // An f32 root of an exact f32 is the exact root rounded; above this the square is not exact.
-    let narrow = height * height + width * width < 1 << 24;
-    transform(
-        mask,
-        1_i64,
-        1,
-        f32::INFINITY,
-        if narrow {
-            |squared| (squared as f32).sqrt()
-        } else {
-            |squared| (squared as f64).sqrt() as f32
-        },
-    )
+    if height * height + width * width < 1 << 24 {
+        transform(mask, 1_i64, 1, f32::INFINITY, |squared| {
+            (squared as f32).sqrt()
+        })
+    } else {
+        transform(mask, 1_i64, 1, f32::INFINITY, |squared| {
+            (squared as f64).sqrt() as f32
+        })
+    }
 }
 
 /// As [`distance`], squared: integers, [`u64::MAX`] if nothing is outside the mask.
@@ -166,8 +163,8 @@ fn along_columns(mask: ArrayView2<'_, bool>) -> Vec<u32> {
     let (height, width) = mask.dim();
     let pixels = raster(mask);
     let mut steps = picture((height, width), vec![0; height * width]);
-    // Wide enough strips that rows are worked on whole cache lines at a time.
-    let strip = width.div_ceil(rayon::current_num_threads()).max(64);
+    // Wide enough for whole cache lines, narrow enough that the way back up finds the strip in cache.
+    let strip = 128;
     steps
         .axis_chunks_iter_mut(Axis(1), strip)
         .into_par_iter()

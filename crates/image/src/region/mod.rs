@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 pub mod components;
 pub mod distance;
+pub mod holes;
 pub mod maxima;
 pub mod properties;
 pub mod skeleton;
@@ -18,6 +19,7 @@ pub use components::{
     statistics,
 };
 pub use distance::{Steps, distance, spaced_distance, squared_distance, step_distance};
+pub use holes::fill_holes;
 pub use maxima::{FindMaxima, Peak, Peaks, find_maxima, high_maxima, local_maxima, peaks};
 pub use properties::{Intensity, Shape, intensities, shapes};
 pub use skeleton::skeleton;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{Neighbours, countable, picture, raster};
 use crate::Sample;
-use crate::error::{Result, check, same_size};
+use crate::error::{Result, same_size};
 
 /// Settings of [`watershed`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,7 +47,7 @@ impl Default for Watershed<'_> {
 /// Values that are not numbers are flooded last.
 ///
 /// # Errors
-/// Markers or mask of another size than the image; more than 2³² − 2 pixels; the marker 2³² − 1.
+/// Markers or mask of another size than the image; more than 2³² − 2 pixels.
 pub fn watershed<T: Sample>(
     image: ArrayView2<'_, T>,
     markers: ArrayView2<'_, u32>,
@@ -59,8 +59,6 @@ pub fn watershed<T: Sample>(
         same_size("mask", size, mask.dim())?;
     }
     countable((height + 2, width + 2))?;
-    let free = !markers.iter().any(|&marker| marker == WALL);
-    check("markers", WALL, free, "labels below 4294967295")?;
 
     // Integer kinds have a greatest value of their own, and as many queues.
     Ok(if T::WHITE == f32::from(u8::MAX) {
@@ -74,9 +72,6 @@ pub fn watershed<T: Sample>(
         basins.flood(Heap::default(), settings)
     })
 }
-
-/// The label of places that are never flooded.
-const WALL: u32 = u32::MAX;
 
 /// Integers in the order of the numbers; what is not a number is last.
 fn ordered(value: f32) -> u32 {
@@ -100,43 +95,33 @@ struct Waiting {
 }
 
 /// Pixels in the order of their level, then of their entry.
-trait Queue {
-    type Level: Copy + Ord + Send + Sync + Default;
+trait Queue<L> {
+    fn push(&mut self, level: L, pixel: Waiting);
 
-    fn push(&mut self, level: Self::Level, pixel: Waiting);
-
-    fn pop(&mut self) -> Option<(Self::Level, Waiting)>;
+    fn pop(&mut self) -> Option<(L, Waiting)>;
 }
 
 /// One queue per level. Nothing may enter below the level that last left.
-struct Buckets<L> {
+struct Buckets {
     buckets: Vec<Vec<Waiting>>,
     level: usize,
     /// How many have left the present level.
     gone: usize,
-    levels: std::marker::PhantomData<L>,
 }
 
-impl<L> Buckets<L> {
+impl Buckets {
     fn new(levels: usize) -> Self {
         Self {
             buckets: vec![Vec::new(); levels],
             level: 0,
             gone: 0,
-            levels: std::marker::PhantomData,
         }
     }
 }
 
-impl<L> Queue for Buckets<L>
-where
-    L: Copy + Ord + Send + Sync + Default + TryFrom<usize>,
-    usize: From<L>,
-{
-    type Level = L;
-
+impl<L: Into<usize> + TryFrom<usize>> Queue<L> for Buckets {
     fn push(&mut self, level: L, pixel: Waiting) {
-        self.buckets[usize::from(level)].push(pixel);
+        self.buckets[level.into()].push(pixel);
     }
 
     fn pop(&mut self) -> Option<(L, Waiting)> {
@@ -160,9 +145,7 @@ struct Heap {
     entered: u64,
 }
 
-impl Queue for Heap {
-    type Level = u32;
-
+impl Queue<u32> for Heap {
     fn push(&mut self, level: u32, pixel: Waiting) {
         self.heap.push(Reverse((level, self.entered, pixel)));
         self.entered += 1;
@@ -174,20 +157,16 @@ impl Queue for Heap {
     }
 }
 
-/// Label and level side by side, since they are looked at together.
-#[derive(Clone, Copy)]
-struct Cell<L> {
-    label: u32,
-    level: L,
-}
-
-/// The image with a margin of walls.
+/// The image with a margin of one pixel that no water enters.
 struct Basins<L> {
     size: (usize, usize),
-    cells: Vec<Cell<L>>,
+    levels: Vec<L>,
+    labels: Vec<u32>,
+    /// Where basins may be.
+    inside: Vec<bool>,
 }
 
-impl<L: Copy + Ord + Send + Sync + Default> Basins<L> {
+impl<L: Copy + Default + Ord + Send + Sync> Basins<L> {
     fn new<T: Sample>(
         image: ArrayView2<'_, T>,
         markers: ArrayView2<'_, u32>,
@@ -195,71 +174,89 @@ impl<L: Copy + Ord + Send + Sync + Default> Basins<L> {
         level: impl Fn(T) -> L + Sync,
     ) -> Self {
         let size @ (height, width) = image.dim();
-        let wall = Cell {
-            label: WALL,
-            level: L::default(),
+        let pixels = (height + 2) * (width + 2);
+        let mut basins = Self {
+            size,
+            levels: vec![L::default(); pixels],
+            labels: vec![0; pixels],
+            inside: vec![false; pixels],
         };
-        let mut cells = vec![wall; (height + 2) * (width + 2)];
-        if width > 0 {
-            let (values, labels) = (raster(image), raster(markers));
-            let mask = settings.mask.map(raster);
-            cells[width + 2..]
-                .par_chunks_exact_mut(width + 2)
-                .zip(values.par_chunks_exact(width))
-                .zip(labels.par_chunks_exact(width))
-                .enumerate()
-                .for_each(|(y, ((cells, values), labels))| {
-                    let pixels = values.iter().zip(labels);
-                    for (cell, (&value, &label)) in cells[1..].iter_mut().zip(pixels) {
-                        *cell = Cell {
-                            label,
-                            level: level(value),
-                        };
-                    }
-                    if let Some(mask) = &mask {
-                        let mask = &mask[y * width..(y + 1) * width];
-                        for (cell, &inside) in cells[1..].iter_mut().zip(mask) {
-                            if !inside {
-                                cell.label = WALL;
-                            }
-                        }
-                    }
-                });
+        if width == 0 {
+            return basins;
         }
-        Self { size, cells }
+        let (values, markers) = (raster(image), raster(markers));
+        let mask = settings.mask.map(raster);
+        let row = width + 2;
+        basins.levels[row..]
+            .par_chunks_exact_mut(row)
+            .zip(basins.labels[row..].par_chunks_exact_mut(row))
+            .zip(basins.inside[row..].par_chunks_exact_mut(row))
+            .zip(values.par_chunks_exact(width))
+            .zip(markers.par_chunks_exact(width))
+            .enumerate()
+            .for_each(|(y, ((((levels, labels), inside), values), markers))| {
+                let labels = &mut labels[1..=width];
+                let inside = &mut inside[1..=width];
+                labels.copy_from_slice(markers);
+                for (to, &value) in levels[1..=width].iter_mut().zip(values) {
+                    *to = level(value);
+                }
+                match &mask {
+                    None => inside.fill(true),
+                    Some(mask) => inside.copy_from_slice(&mask[y * width..(y + 1) * width]),
+                }
+                for (label, &inside) in labels.iter_mut().zip(&*inside) {
+                    *label *= u32::from(inside);
+                }
+            });
+        basins
     }
 
-    fn flood<Q: Queue<Level = L>>(mut self, mut queue: Q, settings: &Watershed<'_>) -> Array2<u32> {
-        for (index, cell) in (0..).zip(&self.cells) {
-            if cell.label != 0 && cell.label != WALL {
-                let label = cell.label;
-                queue.push(cell.level, Waiting { index, label });
+    fn flood(mut self, mut queue: impl Queue<L>, settings: &Watershed<'_>) -> Array2<u32> {
+        for (index, (&label, &level)) in (0..).zip(self.labels.iter().zip(&self.levels)) {
+            if label != 0 {
+                queue.push(level, Waiting { index, label });
             }
         }
         let row = self.size.1 as isize + 2;
-        let steps = [-row, -1, 1, row, -row - 1, -row + 1, row - 1, row + 1];
-        let steps = match settings.neighbours {
-            Neighbours::Four => &steps[..4],
-            Neighbours::Eight => &steps[..],
-        };
-        if settings.line {
-            self.spread_with_line(&mut queue, steps);
-        } else {
-            self.spread(&mut queue, steps);
+        let straight = [-row, -1, 1, row];
+        let all = [-row, -1, 1, row, -row - 1, -row + 1, row - 1, row + 1];
+        match (settings.line, settings.neighbours) {
+            (false, Neighbours::Four) => self.spread(&mut queue, straight),
+            (false, Neighbours::Eight) => self.spread(&mut queue, all),
+            (true, Neighbours::Four) => self.spread_with_line(&mut queue, straight),
+            (true, Neighbours::Eight) => self.spread_with_line(&mut queue, all),
         }
-        self.labels()
+        self.without_margin()
     }
 
     /// A pixel has its label from the moment it enters the queue: no other water can come sooner.
-    fn spread<Q: Queue<Level = L>>(&mut self, queue: &mut Q, steps: &[isize]) {
+    ///
+    /// Whether a pixel still waits for water is a bit apart from its level and label: of the places
+    /// that a flood looks at, which are all over the image, most are answered by these bits, and they
+    /// fit in the cache.
+    fn spread<const N: usize>(&mut self, queue: &mut impl Queue<L>, steps: [isize; N]) {
+        let mut dry: Vec<u64> = self
+            .inside
+            .par_chunks(64)
+            .zip(self.labels.par_chunks(64))
+            .map(|(inside, labels)| {
+                let pixels = inside.iter().zip(labels).rev();
+                pixels.fold(0, |bits, (&inside, &label)| {
+                    bits << 1 | u64::from(inside && label == 0)
+                })
+            })
+            .collect();
         while let Some((level, Waiting { index, label })) = queue.pop() {
             for step in steps {
-                let beside = (index as usize).wrapping_add_signed(*step);
-                let cell = &mut self.cells[beside];
-                if cell.label == 0 {
-                    cell.label = label;
+                let beside = (index as usize).wrapping_add_signed(step);
+                let (word, bit) = (&mut dry[beside / 64], 1 << (beside % 64));
+                if *word & bit != 0 {
+                    *word ^= bit;
+                    self.labels[beside] = label;
+                    let level = self.levels[beside].max(level);
                     let index = beside as u32;
-                    queue.push(cell.level.max(level), Waiting { index, label });
+                    queue.push(level, Waiting { index, label });
                 }
             }
         }
@@ -267,53 +264,44 @@ impl<L: Copy + Ord + Send + Sync + Default> Basins<L> {
 
     /// A pixel has its label when it leaves the queue, for only then is it known whether it lies
     /// between two basins. A line does not stop water that comes from it: as in scikit-image.
-    fn spread_with_line<Q: Queue<Level = L>>(&mut self, queue: &mut Q, steps: &[isize]) {
-        let markers: Vec<bool> = self
-            .cells
-            .iter()
-            .map(|cell| cell.label != 0 && cell.label != WALL)
-            .collect();
-        let mut closed: Vec<bool> = self.cells.iter().map(|cell| cell.label == WALL).collect();
+    fn spread_with_line<const N: usize>(&mut self, queue: &mut impl Queue<L>, steps: [isize; N]) {
+        let markers: Vec<bool> = self.labels.iter().map(|&label| label != 0).collect();
+        let labels = &mut self.labels;
+        let mut closed: Vec<bool> = self.inside.iter().map(|inside| !inside).collect();
         while let Some((level, Waiting { index, label })) = queue.pop() {
             let index = index as usize;
-            if self.cells[index].label != 0 && !markers[index] {
+            if labels[index] != 0 && !markers[index] {
                 continue;
             }
-            let beside = steps.iter().map(|step| index.wrapping_add_signed(*step));
+            let beside = steps.map(|step| index.wrapping_add_signed(step));
             if !closed[index] {
-                let between = beside.clone().any(|beside| {
-                    let other = self.cells[beside].label;
+                let between = beside.iter().any(|&beside| {
+                    let other = labels[beside];
                     !closed[beside] && other != 0 && other != label
                 });
                 if between {
                     closed[index] = true;
                 } else {
-                    self.cells[index].label = label;
+                    labels[index] = label;
                 }
             }
             for beside in beside {
-                let cell = &self.cells[beside];
-                if !closed[beside] && cell.label == 0 {
+                if !closed[beside] && labels[beside] == 0 {
+                    let level = self.levels[beside].max(level);
                     let index = beside as u32;
-                    queue.push(cell.level.max(level), Waiting { index, label });
+                    queue.push(level, Waiting { index, label });
                 }
             }
         }
     }
 
-    fn labels(&self) -> Array2<u32> {
+    fn without_margin(mut self) -> Array2<u32> {
         let (height, width) = self.size;
-        let mut labels = vec![0; height * width];
-        if width > 0 {
-            labels
-                .par_chunks_exact_mut(width)
-                .zip(self.cells[width + 2..].par_chunks_exact(width + 2))
-                .for_each(|(labels, cells)| {
-                    for (label, cell) in labels.iter_mut().zip(&cells[1..]) {
-                        *label = if cell.label == WALL { 0 } else { cell.label };
-                    }
-                });
+        for y in 0..height {
+            let start = (y + 1) * (width + 2) + 1;
+            self.labels.copy_within(start..start + width, y * width);
         }
-        picture(self.size, labels)
+        self.labels.truncate(height * width);
+        picture(self.size, self.labels)
     }
 }

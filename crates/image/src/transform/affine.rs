@@ -1,8 +1,9 @@
 //! Affine maps of images, boxes and points.
 
+use cleanslide_data::{Point, Rectangle};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 
-use super::{Point, Rectangle, map_corners};
+use super::map_corners;
 use crate::border::Border;
 use crate::error::{Error, Result, check};
 use crate::sample::Sample;
@@ -42,9 +43,9 @@ impl Affine {
         let turn = Self {
             matrix: [[cosine, sine, 0.0], [-sine, cosine, 0.0]],
         };
-        Self::translation(-centre[0], -centre[1])
+        Self::translation(-centre.x, -centre.y)
             .then(turn)
-            .then(Self::translation(centre[0], centre[1]))
+            .then(Self::translation(centre.x, centre.y))
     }
 
     /// The map whose matrix refers to pixel centres, as that of `cv2.warpAffine` or
@@ -100,8 +101,9 @@ impl Affine {
     }
 
     /// Where a point comes to lie.
-    pub fn point(self, [x, y]: Point) -> Point {
-        self.matrix.map(|[a, b, c]| a * x + b * y + c)
+    pub fn point(self, Point { x, y }: Point) -> Point {
+        let [x, y] = self.matrix.map(|[a, b, c]| a * x + b * y + c);
+        Point { x, y }
     }
 
     /// The smallest box around what becomes of a box.
@@ -159,10 +161,10 @@ pub fn warp_affine_colour<T: Sample>(
     let mut result = Array3::from_elem((height, width, channels), T::default());
     Zip::indexed(result.axis_iter_mut(Axis(0))).par_for_each(|y, mut row| {
         for (x, mut pixel) in row.axis_iter_mut(Axis(0)).enumerate() {
-            let at = back.point([x as f64 + 0.5, y as f64 + 0.5]);
+            let at = back.point(Point::new(x as f64 + 0.5, y as f64 + 0.5));
             match interpolation {
                 Interpolation::Nearest => {
-                    let [x, y] = at.map(whole);
+                    let (x, y) = (whole(at.x), whole(at.y));
                     for (channel, value) in pixel.iter_mut().enumerate() {
                         *value = match place(image.view(), border, y, x) {
                             Some((y, x)) => image[[y, x, channel]],
@@ -199,7 +201,8 @@ pub fn warp_affine_labels<L: Copy + Send + Sync>(
     let mut result = Array2::from_elem(size, outside);
     Zip::indexed(result.rows_mut()).par_for_each(|y, mut row| {
         for (x, label) in row.iter_mut().enumerate() {
-            let [x, y] = back.point([x as f64 + 0.5, y as f64 + 0.5]).map(whole);
+            let at = back.point(Point::new(x as f64 + 0.5, y as f64 + 0.5));
+            let (x, y) = (whole(at.x), whole(at.y));
             if (0..height as isize).contains(&y) && (0..width as isize).contains(&x) {
                 *label = labels[[y as usize, x as usize]];
             }
@@ -247,7 +250,7 @@ struct Corners {
 }
 
 impl Corners {
-    fn new<T>(image: ArrayView3<T>, border: Border, [x, y]: Point) -> Self {
+    fn new<T>(image: ArrayView3<T>, border: Border, Point { x, y }: Point) -> Self {
         let (left, top) = (whole(x - 0.5), whole(y - 0.5));
         let (right_share, low_share) = (x - 0.5 - left as f64, y - 0.5 - top as f64);
         let (left_share, top_share) = (1.0 - right_share, 1.0 - low_share);

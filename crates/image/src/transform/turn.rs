@@ -1,8 +1,9 @@
 //! The eight ways to lay an image on the grid.
 
+use cleanslide_data::{Point, Rectangle};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
-use super::{Point, Rectangle, map_corners};
+use super::map_corners;
 
 /// One of the eight flips and turns that need no interpolation.
 ///
@@ -105,14 +106,14 @@ impl Turn {
     }
 
     /// Where a point of an image of the given height and width comes to lie.
-    pub fn point(self, size: (usize, usize), [x, y]: Point) -> Point {
+    pub fn point(self, size: (usize, usize), Point { x, y }: Point) -> Point {
         let (swap, rows, columns) = self.steps();
         let (height, width) = self.size(size);
-        let [x, y] = if swap { [y, x] } else { [x, y] };
-        [
-            if columns { width as f64 - x } else { x },
-            if rows { height as f64 - y } else { y },
-        ]
+        let (x, y) = if swap { (y, x) } else { (x, y) };
+        Point {
+            x: if columns { width as f64 - x } else { x },
+            y: if rows { height as f64 - y } else { y },
+        }
     }
 
     /// Where a box on an image of the given height and width comes to lie.

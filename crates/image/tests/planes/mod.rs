@@ -15,8 +15,13 @@ pub fn numbers(value: &Value) -> Array2<i64> {
     Array2::from_shape_fn((rows.len(), width), |(y, x)| rows[y][x].as_i64().unwrap())
 }
 
+/// Rows of hexadecimal digits.
 pub fn bytes(value: &Value) -> Array2<u8> {
-    numbers(value).mapv(|number| u8::try_from(number).unwrap())
+    let rows = value.as_array().unwrap();
+    let rows: Vec<&str> = rows.iter().map(|row| row.as_str().unwrap()).collect();
+    Array2::from_shape_fn((rows.len(), rows[0].len() / 2), |(y, x)| {
+        u8::from_str_radix(&rows[y][2 * x..2 * x + 2], 16).unwrap()
+    })
 }
 
 /// Whole millionths.

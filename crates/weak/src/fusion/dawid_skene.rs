@@ -86,15 +86,15 @@ impl DawidSkene {
 }
 
 /// Sums over the items, given their posteriors.
-struct Expected {
+pub(super) struct Expected {
     /// Σ of posteriors over the votes, \[annotators, vote, truth\].
-    counts: Vec<f64>,
+    pub(super) counts: Vec<f64>,
     /// Σ of posteriors over the items, \[truth\].
-    classes: Vec<f64>,
+    pub(super) classes: Vec<f64>,
     /// Entropy of the posteriors.
-    entropy: f64,
+    pub(super) entropy: f64,
     /// Number of items with votes.
-    items: usize,
+    pub(super) items: usize,
 }
 
 /// Fills the posterior of every item, by the model or, without one, by the shares of votes, and
@@ -166,21 +166,21 @@ fn expect_classes<const CLASSES: usize>(
 
 /// Where the truths of an annotator's vote begin in a table \[annotators, vote, truth\].
 #[inline(always)]
-fn cell(classes: usize, vote: &Vote) -> usize {
+pub(super) fn cell(classes: usize, vote: &Vote) -> usize {
     (vote.annotator as usize * classes + vote.class as usize) * classes
 }
 
 /// Logarithms of the model's parameters, so that the inner loop only adds.
-struct Model {
+pub(super) struct Model {
     /// ln prior, \[truth\]; minus infinity where nobody voted for the class.
-    log_prior: Vec<f64>,
+    pub(super) log_prior: Vec<f64>,
     /// ln probability of the vote given the truth, \[annotators, vote, truth\]; minus infinity
     /// for votes that the annotator never gave.
-    log_errors: Vec<f64>,
+    pub(super) log_errors: Vec<f64>,
 }
 
 impl Model {
-    fn fit(votes: &Votes, voted: &[bool], expected: &Expected) -> Self {
+    pub(super) fn fit(votes: &Votes, voted: &[bool], expected: &Expected) -> Self {
         let classes = votes.classes();
         let log_prior = voted
             .iter()
@@ -222,7 +222,7 @@ impl Model {
 
     /// Writes the posterior of one item; returns its entropy.
     #[inline(always)]
-    fn infer(&self, classes: usize, ballot: &[Vote], row: &mut [f64]) -> f64 {
+    pub(super) fn infer(&self, classes: usize, ballot: &[Vote], row: &mut [f64]) -> f64 {
         row.copy_from_slice(&self.log_prior[..classes]);
         for vote in ballot {
             let start = cell(classes, vote);
@@ -231,7 +231,7 @@ impl Model {
         normalise_log(row).entropy
     }
 
-    fn bound(&self, expected: &Expected) -> f64 {
+    pub(super) fn bound(&self, expected: &Expected) -> f64 {
         let classes = self.log_prior.len();
         let mut bound = expected.entropy;
         let rows = expected.counts.chunks_exact(classes);
@@ -245,7 +245,7 @@ impl Model {
         bound
     }
 
-    fn confusion(&self, votes: &Votes, voted: &[bool]) -> Array3<f64> {
+    pub(super) fn confusion(&self, votes: &Votes, voted: &[bool]) -> Array3<f64> {
         let classes = votes.classes();
         let given = votes_per_annotator(votes);
         Array3::from_shape_fn(

@@ -19,13 +19,19 @@
 //! - An exact tie of posterior probabilities goes to the lowest class, unless the rule has a tie
 //!   rule of its own.
 //! - Results do not depend on the number of threads: sums follow a fixed tree over the items.
+//!
+//! These rules are for votes on whole items. [`masks`] has those for pixels, [`boxes`] those for
+//! findings of detectors, [`objects`] those for objects that several experts drew.
 
+pub mod boxes;
 mod conjugate_gradient;
 mod crowdlab;
 mod dawid_skene;
 mod glad;
 mod mace;
 mod majority;
+pub mod masks;
+pub mod objects;
 mod one_coin;
 
 use std::ops::Range;
@@ -108,6 +114,72 @@ pub enum FusionError {
          on some items, or audit the labels of the one annotator instead"
     )]
     NoOverlap,
+    /// Nobody gave a mask of an image.
+    #[error("none of the {experts} experts gave a mask: leave the image out")]
+    NoMasks {
+        /// Number of experts.
+        experts: usize,
+    },
+    /// Two masks of one image differ in size.
+    #[error(
+        "the mask of expert {expert} is {found:?} (height, width), but those before are \
+         {expected:?}: masks of one image must have one size"
+    )]
+    MaskSize {
+        /// Index of the expert.
+        expert: usize,
+        /// Size of their mask.
+        found: (usize, usize),
+        /// Size of the masks before it.
+        expected: (usize, usize),
+    },
+    /// A pixel's class does not exist.
+    #[error(
+        "expert {expert} gave class {class} to row {row}, column {column}, but there are \
+         {classes} classes (0 to {}; 255 is unlabelled)", classes - 1
+    )]
+    MaskClass {
+        /// Index of the expert.
+        expert: usize,
+        /// Row of the pixel.
+        row: usize,
+        /// Column of the pixel.
+        column: usize,
+        /// The class.
+        class: u8,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A list does not have one entry per expert, model, class or object.
+    #[error("there are {found} {what}, but {expected} are needed")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// An object of an instance mask has no class.
+    #[error("expert {expert} drew object {object}, but gave the classes of {classes} objects")]
+    ObjectClass {
+        /// Index of the expert.
+        expert: usize,
+        /// Number of the object.
+        object: u32,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A box cannot be used.
+    #[error("box {index} of view {view} has {what}")]
+    Box {
+        /// Index of the view.
+        view: usize,
+        /// Index in the view's list.
+        index: usize,
+        /// What is wrong with it.
+        what: &'static str,
+    },
 }
 
 /// How far each annotator can be trusted, in the terms of the rule that found it.

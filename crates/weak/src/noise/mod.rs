@@ -3,9 +3,11 @@
 //! Every injector takes clean labels and returns [`Noisy`]: the labels a method may see, and
 //! apart from them the list of changes, which only an evaluation may see. Counts are exact, never
 //! drawn: a rate of 0.2 on 1000 items changes 200. Every change leads to a *different* class.
+//! Injectors for boxes and masks are in [`spatial`].
 
 mod asymmetric;
 mod instance_dependent;
+pub mod spatial;
 mod uniform;
 
 use ndarray::Array2;
@@ -115,6 +117,49 @@ pub enum NoiseError {
         /// Number of labels to change.
         wanted: usize,
         /// Number of items with a difficulty above 0.
+        possible: usize,
+    },
+    /// A box or a mask's objects are not as they must be.
+    #[error("object {object} {problem}")]
+    Object {
+        /// Index of the object in its image.
+        object: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A setting is out of its range.
+    #[error("the setting `{name}` is {value}: expected {expected}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// A picture that places are compared in has a value that is not a finite number.
+    #[error("the picture of image {image} is {value} at row {row}, column {column}")]
+    Picture {
+        /// Index of the image.
+        image: usize,
+        /// Row of the pixel.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// The images do not hold as much noise of this kind as was asked for.
+    #[error(
+        "the rate asks for {wanted} {what}, but these images allow {possible}: lower the rate or \
+         widen the settings"
+    )]
+    TooFewObjects {
+        /// What was asked for.
+        what: &'static str,
+        /// How many.
+        wanted: usize,
+        /// How many were possible, in the order in which the objects were drawn.
         possible: usize,
     },
 }

@@ -1,0 +1,350 @@
+//! Labelled images with probabilities, read block by block.
+
+use std::borrow::Cow;
+
+use cleanslide_data::UNLABELLED_CLASS;
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
+
+use crate::AuditError;
+use crate::probabilities::{SUM_TOLERANCE, VALUE_TOLERANCE};
+
+/// One image, or some of its rows in their whole width.
+#[derive(Debug, Clone, Copy)]
+pub struct PixelBlock<'a> {
+    /// Index of the image.
+    pub image: usize,
+    /// The block's first row within the image.
+    pub first_row: usize,
+    /// Given classes, `[rows, width]`; 255 is unlabelled.
+    pub labels: ArrayView2<'a, u8>,
+    /// Out-of-sample probabilities, `[classes, rows, width]`. Those of unlabelled pixels may be
+    /// anything.
+    pub probabilities: ArrayView3<'a, f32>,
+}
+
+/// What is done with a block.
+pub type VisitPixels<'a> = dyn FnMut(PixelBlock<'_>) -> Result<(), AuditError> + 'a;
+
+/// Labelled images with probabilities, read from the first to the last, as often as needed and
+/// always with the same content.
+pub trait PixelBlocks {
+    /// Number of images.
+    fn images(&self) -> usize;
+
+    /// Number of classes, at most 255.
+    fn classes(&self) -> usize;
+
+    /// Calls `visit` for one block after the other: images in ascending order, the rows of each
+    /// from top to bottom. Stops at the first error.
+    ///
+    /// # Errors
+    /// What `visit` returns, or a failure to read.
+    fn visit_blocks(&self, visit: &mut VisitPixels<'_>) -> Result<(), AuditError>;
+}
+
+/// Images in memory, visited in blocks of at most a chosen number of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct PixelArrays<'a> {
+    labels: &'a [ArrayView2<'a, u8>],
+    probabilities: &'a [ArrayView3<'a, f32>],
+    classes: usize,
+    block_rows: usize,
+}
+
+impl<'a> PixelArrays<'a> {
+    /// Whole images: labels `[height, width]` and probabilities `[classes, height, width]`.
+    ///
+    /// # Errors
+    /// No images, or another number of labels than of probabilities.
+    pub fn new(
+        labels: &'a [ArrayView2<'a, u8>],
+        probabilities: &'a [ArrayView3<'a, f32>],
+    ) -> Result<Self, AuditError> {
+        let Some(first) = probabilities.first() else {
+            return Err(AuditError::Empty { what: "images" });
+        };
+        if labels.len() != probabilities.len() {
+            return Err(AuditError::Length {
+                what: "the list of label masks",
+                expected: probabilities.len(),
+                found: labels.len(),
+            });
+        }
+        for (image, (labels, probabilities)) in labels.iter().zip(probabilities).enumerate() {
+            check_shape(image, first.dim().0, *labels, *probabilities)?;
+        }
+        Ok(Self {
+            labels,
+            probabilities,
+            classes: first.dim().0,
+            block_rows: usize::MAX,
+        })
+    }
+
+    /// The same images in blocks of at most this many rows (at least 1).
+    #[must_use]
+    pub fn with_block_rows(mut self, block_rows: usize) -> Self {
+        self.block_rows = block_rows.max(1);
+        self
+    }
+}
+
+impl PixelBlocks for PixelArrays<'_> {
+    fn images(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn visit_blocks(&self, visit: &mut VisitPixels<'_>) -> Result<(), AuditError> {
+        for (image, (labels, probabilities)) in
+            self.labels.iter().zip(self.probabilities).enumerate()
+        {
+            let height = labels.nrows();
+            for first_row in (0..height).step_by(self.block_rows) {
+                let last = first_row.saturating_add(self.block_rows).min(height);
+                visit(PixelBlock {
+                    image,
+                    first_row,
+                    labels: labels.slice(ndarray::s![first_row..last, ..]),
+                    probabilities: probabilities.slice(ndarray::s![.., first_row..last, ..]),
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Images that a function reads or computes one at a time, so that one image is in memory.
+pub struct ReadImages<Read> {
+    images: usize,
+    classes: usize,
+    read: Read,
+}
+
+impl<Read> ReadImages<Read>
+where
+    Read: Fn(usize) -> Result<(Array2<u8>, Array3<f32>), AuditError>,
+{
+    /// `read` gives the labels `[height, width]` and the probabilities `[classes, height, width]`
+    /// of an image; it is called several times for each.
+    pub fn new(images: usize, classes: usize, read: Read) -> Self {
+        Self {
+            images,
+            classes,
+            read,
+        }
+    }
+}
+
+impl<Read> PixelBlocks for ReadImages<Read>
+where
+    Read: Fn(usize) -> Result<(Array2<u8>, Array3<f32>), AuditError>,
+{
+    fn images(&self) -> usize {
+        self.images
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn visit_blocks(&self, visit: &mut VisitPixels<'_>) -> Result<(), AuditError> {
+        for image in 0..self.images {
+            let (labels, probabilities) = (self.read)(image)?;
+            visit(PixelBlock {
+                image,
+                first_row: 0,
+                labels: labels.view(),
+                probabilities: probabilities.view(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn check_shape(
+    image: usize,
+    classes: usize,
+    labels: ArrayView2<'_, u8>,
+    probabilities: ArrayView3<'_, f32>,
+) -> Result<(), AuditError> {
+    let (height, width) = labels.dim();
+    if probabilities.dim() == (classes, height, width) {
+        return Ok(());
+    }
+    Err(AuditError::image(
+        image,
+        format!(
+            "the probabilities have shape {:?} (classes, height, width), but {:?} is expected: \
+             predict at the size of the label mask, one plane per class",
+            probabilities.dim(),
+            (classes, height, width)
+        ),
+    ))
+}
+
+/// The numbers of a block, row after row, one plane of probabilities after the other.
+pub(super) struct Planes<'a> {
+    image: usize,
+    first_row: usize,
+    pub(super) width: usize,
+    pub(super) rows: usize,
+    labels: Cow<'a, [u8]>,
+    probabilities: Cow<'a, [f32]>,
+}
+
+impl<'a> Planes<'a> {
+    /// Checks the shape; copies only what is not contiguous.
+    pub(super) fn new(
+        block: PixelBlock<'a>,
+        images: usize,
+        classes: usize,
+    ) -> Result<Self, AuditError> {
+        if block.image >= images {
+            return Err(AuditError::Option {
+                option: "the index of an image",
+                value: block.image.to_string(),
+                expected: "below the number of images",
+            });
+        }
+        check_shape(block.image, classes, block.labels, block.probabilities)?;
+        let labels = match block.labels.to_slice() {
+            Some(labels) => Cow::Borrowed(labels),
+            None => Cow::Owned(block.labels.iter().copied().collect()),
+        };
+        let probabilities = match block.probabilities.to_slice() {
+            Some(probabilities) => Cow::Borrowed(probabilities),
+            None => Cow::Owned(block.probabilities.iter().copied().collect()),
+        };
+        Ok(Self {
+            image: block.image,
+            first_row: block.first_row,
+            width: block.labels.ncols(),
+            rows: block.labels.nrows(),
+            labels,
+            probabilities,
+        })
+    }
+
+    pub(super) fn labels(&self, row: usize) -> &[u8] {
+        &self.labels[row * self.width..(row + 1) * self.width]
+    }
+
+    /// The probability of a pixel's own class.
+    pub(super) fn own(&self, row: usize, column: usize, label: u8) -> f32 {
+        let plane = self.rows * self.width;
+        self.probabilities[usize::from(label) * plane + row * self.width + column]
+    }
+
+    /// One row of each class, the first class first.
+    fn classes(&self, row: usize) -> impl Iterator<Item = &[f32]> {
+        let plane = (self.rows * self.width).max(1);
+        let columns = row * self.width..(row + 1) * self.width;
+        self.probabilities
+            .chunks_exact(plane)
+            .map(move |plane| &plane[columns.clone()])
+    }
+
+    /// Why a row is refused, if it is.
+    fn problem(&self, row: usize, classes: usize) -> Option<AuditError> {
+        let place = |column| format!("row {}, column {column}", self.first_row + row);
+        self.labels(row).iter().enumerate().find_map(|(column, &label)| {
+            if label == UNLABELLED_CLASS {
+                return None;
+            }
+            if usize::from(label) >= classes {
+                return Some(format!(
+                    "the label at {} is {label}, but there are only {classes} classes (0 to {}): \
+                     mark unlabelled pixels with {UNLABELLED_CLASS}, or add the class",
+                    place(column),
+                    classes - 1
+                ));
+            }
+            let values: Vec<f32> = self.classes(row).map(|values| values[column]).collect();
+            let range = -VALUE_TOLERANCE..=1.0 + VALUE_TOLERANCE;
+            if let Some(class) = values.iter().position(|value| !range.contains(value)) {
+                return Some(format!(
+                    "the probability of class {class} at {} is {}, not a number between 0 and 1: \
+                     apply softmax over the classes first",
+                    place(column),
+                    values[class]
+                ));
+            }
+            let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+            ((sum - 1.0).abs() > SUM_TOLERANCE).then(|| {
+                format!(
+                    "the probabilities at {} sum to {sum}, not to 1: are they logits? apply softmax \
+                     over the classes first",
+                    place(column)
+                )
+            })
+        })
+        .map(|problem| AuditError::image(self.image, problem))
+    }
+}
+
+/// What is found in a row in one look at all classes; kept from row to row.
+#[derive(Default)]
+pub(super) struct RowScan {
+    /// The most probable class; the first of equals.
+    pub(super) predicted: Vec<u32>,
+    /// Its probability.
+    pub(super) highest: Vec<f32>,
+    lowest: Vec<f32>,
+    sum: Vec<f32>,
+}
+
+impl RowScan {
+    /// Finds the most probable class of every pixel of a row.
+    pub(super) fn predict(&mut self, planes: &Planes<'_>, row: usize) {
+        self.predicted.clear();
+        self.predicted.resize(planes.width, 0);
+        self.highest.clear();
+        self.highest.resize(planes.width, f32::NEG_INFINITY);
+        for (class, values) in (0u32..).zip(planes.classes(row)) {
+            // Selects rather than branches, so that it is done for many pixels at a time.
+            for ((predicted, highest), &value) in
+                self.predicted.iter_mut().zip(&mut self.highest).zip(values)
+            {
+                let higher = value > *highest;
+                *predicted = if higher { class } else { *predicted };
+                *highest = if higher { value } else { *highest };
+            }
+        }
+    }
+
+    /// As [`Self::predict`]; refuses labels and probabilities that are none.
+    pub(super) fn predict_checked(
+        &mut self,
+        planes: &Planes<'_>,
+        row: usize,
+        classes: usize,
+    ) -> Result<(), AuditError> {
+        self.predict(planes, row);
+        self.lowest.clear();
+        self.lowest.resize(planes.width, f32::INFINITY);
+        self.sum.clear();
+        self.sum.resize(planes.width, 0.0);
+        for values in planes.classes(row) {
+            for ((lowest, sum), &value) in self.lowest.iter_mut().zip(&mut self.sum).zip(values) {
+                *lowest = if value < *lowest { value } else { *lowest };
+                *sum += value;
+            }
+        }
+        let fits = |column: usize, label: u8| {
+            // A sum with a NaN is NaN and fails too. 255 sums of 32 bits err by far less.
+            let distribution = (self.sum[column] - 1.0).abs() <= SUM_TOLERANCE as f32
+                && self.lowest[column] >= -VALUE_TOLERANCE
+                && self.highest[column] <= 1.0 + VALUE_TOLERANCE;
+            usize::from(label) < classes && distribution || label == UNLABELLED_CLASS
+        };
+        let mut labels = planes.labels(row).iter().enumerate();
+        if labels.all(|(column, &label)| fits(column, label)) {
+            return Ok(());
+        }
+        planes.problem(row, classes).map_or(Ok(()), Err)
+    }
+}
