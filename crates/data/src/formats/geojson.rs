@@ -24,6 +24,8 @@
 //! Reading and writing take memory for a few megabytes of features, whatever the size of the file,
 //! and as many threads as rayon has; the order is kept.
 
+mod geometry;
+
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -32,29 +34,33 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::annotation::{Annotation, Attribute, Reading, Shape, Warning, ring, shortened};
-use super::json_stream::{Elements, Text, problem};
+use super::annotation::{Annotation, Attribute, Reading, Shape, Warning};
+use super::json_stream::{Batch, Elements, Text};
+use super::json_text::Cursor;
 use super::xml::refused;
 use crate::error::Result;
 use crate::geometry::{Point, Polygon, Rectangle};
+
+use geometry::Geometry;
 
 /// Reads features one after the other. A broken feature is left out and noted in
 /// [`Reader::warnings`]; after an error there is nothing more.
 pub struct Reader<R> {
     elements: Elements<R>,
+    ahead: Option<Result<Option<Batch>>>,
     ready: std::vec::IntoIter<Annotation>,
     warnings: Vec<Warning>,
     features: u64,
     done: bool,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read + Send> Reader<R> {
     /// Starts to read; `path` is for messages only. The reader needs no buffer.
     pub fn new(path: &Path, reader: R) -> Self {
         Self {
             elements: Elements::new(path, reader, &["features"], true),
+            ahead: None,
             ready: Vec::new().into_iter(),
             warnings: Vec::new(),
             features: 0,
@@ -67,17 +73,18 @@ impl<R: Read> Reader<R> {
         &self.warnings
     }
 
-    /// Reads the next batch; false at the end.
+    /// Reads the next batch; false at the end. While it is taken apart, the one after it is read.
     fn more(&mut self) -> Result<bool> {
-        let Some(batch) = self.elements.batch()? else {
+        let batch = match self.ahead.take() {
+            Some(batch) => batch,
+            None => self.elements.batch(),
+        };
+        let Some(batch) = batch? else {
             return Ok(false);
         };
-        let elements = batch.elements();
-        let parsed: Vec<_> = elements
-            .par_iter()
-            .with_min_len(32)
-            .map(|(text, line)| (*line, feature(text)))
-            .collect();
+        let (ahead, parsed) = rayon::join(|| self.elements.batch(), || parse(&batch));
+        self.ahead = Some(ahead);
+        self.elements.reuse(batch);
         let mut ready = Vec::with_capacity(parsed.len());
         for (line, feature) in parsed {
             self.features += 1;
@@ -94,7 +101,17 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl<R: Read> Iterator for Reader<R> {
+fn parse(batch: &Batch) -> Vec<(u64, Result<Annotation, String>)> {
+    let elements = batch.elements();
+    let features = elements.par_iter().with_min_len(32);
+    features
+        .map_init(Vec::new, |places, (text, line)| {
+            (*line, feature(text, places))
+        })
+        .collect()
+}
+
+impl<R: Read + Send> Iterator for Reader<R> {
     type Item = Result<Annotation>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -121,7 +138,7 @@ impl<R: Read> Iterator for Reader<R> {
 ///
 /// # Errors
 /// The reader fails, or the file is empty, cut off, not UTF-8 or not JSON.
-pub fn read(path: &Path, reader: impl Read) -> Result<Reading<Vec<Annotation>>> {
+pub fn read(path: &Path, reader: impl Read + Send) -> Result<Reading<Vec<Annotation>>> {
     let mut features = Reader::new(path, reader);
     let content = features.by_ref().collect::<Result<Vec<_>>>()?;
     Ok(Reading {
@@ -130,19 +147,39 @@ pub fn read(path: &Path, reader: impl Read) -> Result<Reading<Vec<Annotation>>> 
     })
 }
 
-fn feature(text: &[u8]) -> Result<Annotation, String> {
-    let feature: Feature = serde_json::from_slice(text).map_err(|error| problem(&error))?;
-    if let Some(Text(kind)) = feature.kind.filter(|Text(kind)| kind != "Feature") {
+/// `places` is room for points that is used again.
+fn feature(text: &[u8], places: &mut Vec<Point>) -> Result<Annotation, String> {
+    let mut json = Cursor::new(text);
+    if !json.pass(b'{') {
+        return Err("it is not an object".into());
+    }
+    let (mut kind, mut id) = (None, None);
+    let (mut geometry, mut nucleus) = (None, None);
+    let mut properties = None;
+    let mut first = true;
+    while let Some(key) = json.next_key(first)? {
+        first = false;
+        match &*key {
+            b"type" => kind = json.parse::<Option<Text>>()?,
+            b"id" => id = json.parse::<Option<Scalar>>()?,
+            b"geometry" => geometry = Geometry::read(&mut json, places)?,
+            b"nucleusGeometry" => nucleus = Geometry::read(&mut json, places)?,
+            b"properties" => properties = json.parse::<Option<Properties>>()?,
+            _ => {
+                json.parse::<IgnoredAny>()?;
+            }
+        }
+    }
+    if let Some(Text(kind)) = kind.filter(|Text(kind)| kind != "Feature") {
         return Err(format!("it is a `{kind}`, not a `Feature`"));
     }
-    let geometry = feature.geometry.ok_or("it has no geometry")?;
-    let mut annotation = feature.properties.unwrap_or_default().0;
-    annotation.shape = geometry.shape()?;
-    let nucleus = feature.nucleus.map(|nucleus| nucleus.shape()).transpose();
+    let mut annotation = properties.unwrap_or_default().0;
+    annotation.shape = geometry.ok_or("it has no geometry")?.shape()?;
+    let nucleus = nucleus.map(Geometry::shape).transpose();
     if let Some(nucleus) = nucleus.map_err(|problem| format!("its nucleus: {problem}"))? {
         annotation.nucleus = Some(Box::new(nucleus));
     }
-    annotation.id = match feature.id {
+    annotation.id = match id {
         Some(Scalar::Text(id)) => match OLD_TYPES.iter().find(|(old, _)| *old == id) {
             Some(&(_, kind)) => {
                 if kind != DEFAULT_TYPE && annotation.attribute(OBJECT_TYPE).is_none() {
@@ -168,241 +205,6 @@ const OLD_TYPES: [(&str, &str); 5] = [
     ("PathTileObject", "tile"),
     ("TMACoreObject", "tma_core"),
 ];
-
-#[derive(Deserialize)]
-struct Feature<'a> {
-    #[serde(rename = "type", borrow, default)]
-    kind: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    id: Option<Scalar<'a>>,
-    #[serde(borrow, default)]
-    geometry: Option<Geometry<'a>>,
-    #[serde(rename = "nucleusGeometry", borrow, default)]
-    nucleus: Option<Geometry<'a>>,
-    #[serde(default)]
-    properties: Option<Properties>,
-}
-
-#[derive(Deserialize)]
-struct Geometry<'a> {
-    #[serde(rename = "type", default)]
-    kind: GeometryKind,
-    #[serde(borrow, default)]
-    coordinates: Option<&'a RawValue>,
-    #[serde(rename = "isEllipse", default)]
-    is_ellipse: bool,
-}
-
-#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
-enum GeometryKind {
-    Point,
-    MultiPoint,
-    Polygon,
-    MultiPolygon,
-    LineString,
-    MultiLineString,
-    GeometryCollection,
-    #[default]
-    #[serde(other)]
-    Unknown,
-}
-
-impl Geometry<'_> {
-    fn shape(self) -> Result<Shape, String> {
-        let coordinates = match self.coordinates {
-            Some(raw) => Coordinates {
-                text: raw.get(),
-                at: 0,
-            }
-            .value(0)?,
-            None => Nested::Empty,
-        };
-        let shape = match (self.kind, coordinates) {
-            (GeometryKind::Polygon, Nested::Rings(rings)) => Shape::Polygon(polygon(rings)?),
-            (GeometryKind::MultiPolygon, Nested::Parts(parts)) => {
-                let parts = parts.into_iter().map(polygon);
-                Shape::Polygons(parts.collect::<Result<_, _>>()?)
-            }
-            (GeometryKind::Point, Nested::Point(point)) => Shape::Point(point),
-            (GeometryKind::MultiPoint, Nested::Points(points)) => Shape::Points(points),
-            (GeometryKind::LineString | GeometryKind::MultiLineString, _) => {
-                return Err("lines have no area and cannot be labels".into());
-            }
-            (GeometryKind::GeometryCollection, _) => {
-                return Err("collections of geometries are not read".into());
-            }
-            (GeometryKind::Unknown, _) => return Err("its kind of geometry is not known".into()),
-            (_, Nested::Empty) => return Err("its geometry has no coordinates".into()),
-            _ => return Err("its coordinates are not nested as its kind of geometry says".into()),
-        };
-        if self.is_ellipse
-            && let Some(bounds) = shape.bounds()
-        {
-            return Ok(Shape::Ellipse(bounds));
-        }
-        Ok(shape)
-    }
-}
-
-fn polygon(rings: Vec<Vec<Point>>) -> Result<Polygon, String> {
-    let mut rings = rings.into_iter().map(ring);
-    let outline = rings
-        .next()
-        .unwrap_or_else(|| Err("a polygon has no outline".into()))?;
-    Ok(Polygon {
-        outline,
-        holes: rings.collect::<Result<_, _>>()?,
-    })
-}
-
-/// Coordinates, nested as deeply as the kind of geometry, which may come later, asks.
-enum Nested {
-    Empty,
-    Number(f64),
-    Point(Point),
-    Points(Vec<Point>),
-    Rings(Vec<Vec<Point>>),
-    Parts(Vec<Vec<Vec<Point>>>),
-}
-
-/// Reads coordinates from JSON that is known to be well-formed. Most of a file are coordinates, and
-/// serde's way takes several times as long.
-struct Coordinates<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Coordinates<'_> {
-    fn peek(&mut self) -> u8 {
-        let bytes = self.text.as_bytes();
-        while bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
-            self.at += 1;
-        }
-        bytes.get(self.at).copied().unwrap_or(b']')
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Nested, String> {
-        match self.peek() {
-            b'[' if depth < 4 => {
-                self.at += 1;
-                self.array(depth + 1)
-            }
-            b'[' => Err("its coordinates are nested too deeply".into()),
-            b'-' | b'0'..=b'9' => self.number().map(Nested::Number),
-            b'n' => Ok(Nested::Empty),
-            _ => Err("its coordinates are not all numbers".into()),
-        }
-    }
-
-    /// The rest of an array, whose first bracket is passed.
-    fn array(&mut self, depth: usize) -> Result<Nested, String> {
-        if self.peek() == b']' {
-            self.at += 1;
-            return Ok(Nested::Empty);
-        }
-        match self.value(depth)? {
-            Nested::Number(x) => {
-                if self.peek() != b',' {
-                    return Err("a place has one coordinate only".into());
-                }
-                self.at += 1;
-                let Nested::Number(y) = self.value(depth)? else {
-                    return Err("its coordinates are nested unevenly".into());
-                };
-                while self.peek() == b',' {
-                    self.at += 1;
-                    self.value(depth)?;
-                }
-                self.at += 1;
-                Ok(Nested::Point(Point { x, y }))
-            }
-            Nested::Point(first) => {
-                let mut points = vec![first];
-                self.rest(depth, &mut points, |next| match next {
-                    Nested::Point(point) => Some(point),
-                    _ => None,
-                })?;
-                Ok(Nested::Points(points))
-            }
-            Nested::Points(first) => {
-                let mut rings = vec![first];
-                self.rest(depth, &mut rings, |next| match next {
-                    Nested::Points(points) => Some(points),
-                    _ => None,
-                })?;
-                Ok(Nested::Rings(rings))
-            }
-            Nested::Rings(first) => {
-                let mut parts = vec![first];
-                self.rest(depth, &mut parts, |next| match next {
-                    Nested::Rings(rings) => Some(rings),
-                    _ => None,
-                })?;
-                Ok(Nested::Parts(parts))
-            }
-            Nested::Empty | Nested::Parts(_) => Err("its geometry has no coordinates".into()),
-        }
-    }
-
-    /// The elements of an array after the first, all of one kind.
-    fn rest<T>(
-        &mut self,
-        depth: usize,
-        all: &mut Vec<T>,
-        take: impl Fn(Nested) -> Option<T>,
-    ) -> Result<(), String> {
-        while self.peek() == b',' {
-            self.at += 1;
-            let next = take(self.value(depth)?);
-            all.push(next.ok_or("its coordinates are nested unevenly")?);
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<f64, String> {
-        if let Some(number) = self.short_number() {
-            return Ok(number);
-        }
-        let rest = &self.text[self.at..];
-        let end = rest
-            .bytes()
-            .position(|byte| matches!(byte, b',' | b']' | b' ' | b'\t'..=b'\r'));
-        let digits = &rest[..end.unwrap_or(rest.len())];
-        self.at += digits.len();
-        match digits.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(number),
-            _ => Err(format!("the number {} is out of range", shortened(digits))),
-        }
-    }
-
-    /// A number of at most 15 digits without an exponent. Digits and power of ten are exact, so their
-    /// quotient is rounded once, as it must be.
-    fn short_number(&mut self) -> Option<f64> {
-        const POWERS: [f64; 16] = [
-            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-        ];
-        let rest = &self.text.as_bytes()[self.at..];
-        let negative = rest.first() == Some(&b'-');
-        let (mut digits, mut count, mut point) = (0_u64, 0_usize, None);
-        let mut end = usize::from(negative);
-        loop {
-            match rest.get(end) {
-                Some(digit @ b'0'..=b'9') if count < 15 => {
-                    digits = 10 * digits + u64::from(digit - b'0');
-                    count += 1;
-                }
-                Some(b'.') if point.is_none() => point = Some(count),
-                Some(b'.' | b'e' | b'E' | b'0'..=b'9') => return None,
-                _ => break,
-            }
-            end += 1;
-        }
-        self.at += end;
-        let value = digits as f64 / POWERS[point.map_or(0, |point| count - point)];
-        Some(if negative { -value } else { value })
-    }
-}
 
 /// A value that is not an array or object, which are ignored.
 enum Scalar<'a> {
@@ -681,8 +483,8 @@ impl<'de> Deserialize<'de> for Properties {
                         }
                         "metadata" => into.attributes.extend(map.next_value::<Named>()?.0),
                         "nucleusGeometry" => {
-                            let nucleus = map.next_value::<Option<Geometry<'de>>>()?;
-                            let nucleus = nucleus.map(|nucleus| nucleus.shape()).transpose();
+                            let nucleus = map.next_value::<Option<Geometry>>()?;
+                            let nucleus = nucleus.map(Geometry::shape).transpose();
                             into.nucleus = nucleus.map_err(de::Error::custom)?.map(Box::new);
                         }
                         _ => {

@@ -19,6 +19,9 @@ const CHUNK: usize = 1 << 18;
 /// A batch ends after the element that fills it to this many bytes.
 const BATCH_BYTES: usize = 1 << 22;
 
+/// Bytes that are looked at together, without branches.
+const BLOCK: usize = 32;
+
 /// Some elements of one array.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -34,6 +37,11 @@ impl Batch {
     pub fn elements(&self) -> Vec<(&[u8], u64)> {
         let element = |(range, line): &(Range<usize>, u64)| (&self.text[range.clone()], *line);
         self.places.iter().map(element).collect()
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.places.clear();
     }
 }
 
@@ -62,6 +70,8 @@ pub(super) struct Elements<R> {
     /// The members of the root object that are not wanted, as an object.
     rest: Option<Vec<u8>>,
     found: bool,
+    /// Room for a batch.
+    used: Batch,
 }
 
 impl<R: Read> Elements<R> {
@@ -79,7 +89,14 @@ impl<R: Read> Elements<R> {
             state: State::Start,
             rest: whole.then(Vec::new),
             found: false,
+            used: Batch::default(),
         }
+    }
+
+    /// Takes back a batch whose elements are done, so that its memory is used again.
+    pub fn reuse(&mut self, mut batch: Batch) {
+        batch.clear();
+        self.used = batch;
     }
 
     /// The next elements; `None` at the end of the file.
@@ -190,10 +207,8 @@ impl<R: Read> Elements<R> {
     }
 
     fn elements(&mut self, key: Option<usize>, mut first: bool) -> Result<Batch> {
-        let mut batch = Batch {
-            key,
-            ..Batch::default()
-        };
+        let mut batch = std::mem::take(&mut self.used);
+        batch.key = key;
         while batch.text.len() < BATCH_BYTES {
             if !self.goes_on(b']', first)? {
                 self.state = if key.is_some() {
@@ -245,31 +260,10 @@ impl<R: Read> Elements<R> {
 
     /// Appends an object, an array or a string.
     fn enclosed(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+        let mut nesting = Nesting::default();
         loop {
             let rest = &self.chunk[self.at..];
-            let mut closed = None;
-            for (index, &byte) in rest.iter().enumerate() {
-                if in_string {
-                    match byte {
-                        _ if escaped => escaped = false,
-                        b'\\' => escaped = true,
-                        b'"' => in_string = false,
-                        _ => continue,
-                    }
-                } else {
-                    match byte {
-                        b'"' => in_string = true,
-                        b'{' | b'[' => depth += 1,
-                        b'}' | b']' => depth = depth.saturating_sub(1),
-                        _ => continue,
-                    }
-                }
-                if depth == 0 && !in_string {
-                    closed = Some(index + 1);
-                    break;
-                }
-            }
+            let closed = nesting.closed(rest);
             let taken = closed.unwrap_or(rest.len());
             self.line += memchr::memchr_iter(b'\n', &rest[..taken]).count() as u64;
             out.extend_from_slice(&rest[..taken]);
@@ -342,6 +336,89 @@ impl<R: Read> Elements<R> {
     fn cut(&self) -> Error {
         self.error("the file ends before its content does (truncated)")
             .with_help("It was probably not copied to the end; copy or export it again.")
+    }
+}
+
+/// How deep in brackets, and whether in a string, the text is that was looked at so far.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Nesting {
+    /// Goes on with a text up to where all brackets and the string are closed, and says where that is.
+    fn closed(&mut self, text: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            if self.in_string {
+                at += self.string(&text[at..])?;
+                if self.depth == 0 {
+                    return Some(at);
+                }
+            }
+            at += self.blocks(&text[at..]);
+            let block = &text[at..text.len().min(at + BLOCK)];
+            if block.is_empty() {
+                return None;
+            }
+            for &byte in block {
+                at += 1;
+                match byte {
+                    b'"' => {
+                        self.in_string = true;
+                        break;
+                    }
+                    b'{' | b'[' => self.depth += 1,
+                    b'}' | b']' => {
+                        self.depth = self.depth.saturating_sub(1);
+                        if self.depth == 0 {
+                            return Some(at);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// The length of the rest of a string with its quote; `None` if it goes on after the text.
+    fn string(&mut self, text: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            if self.escaped {
+                text.get(at)?;
+                self.escaped = false;
+                at += 1;
+            }
+            at += memchr::memchr2(b'"', b'\\', &text[at..])? + 1;
+            if text[at - 1] == b'"' {
+                self.in_string = false;
+                return Some(at);
+            }
+            self.escaped = true;
+        }
+    }
+
+    /// The length of the blocks, outside of strings, that have no quotes and do not close everything:
+    /// such are lists of numbers, the bulk of large files.
+    fn blocks(&mut self, text: &[u8]) -> usize {
+        let blocks = text.as_chunks::<BLOCK>().0;
+        for (index, block) in blocks.iter().enumerate() {
+            let (mut quotes, mut opened, mut closed) = (0_u8, 0_u8, 0_u8);
+            for &byte in block {
+                quotes += u8::from(byte == b'"');
+                // Both kinds of brackets: they differ in this bit alone.
+                opened += u8::from(byte | 0x20 == b'{');
+                closed += u8::from(byte | 0x20 == b'}');
+            }
+            if quotes > 0 || usize::from(closed) >= self.depth {
+                return index * BLOCK;
+            }
+            self.depth = self.depth + usize::from(opened) - usize::from(closed);
+        }
+        blocks.len() * BLOCK
     }
 }
 

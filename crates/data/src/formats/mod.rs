@@ -13,6 +13,7 @@ pub mod coco;
 pub mod geojson;
 pub mod imagej;
 mod json_stream;
+mod json_text;
 pub mod labelme;
 pub mod mask_file;
 mod rings;
