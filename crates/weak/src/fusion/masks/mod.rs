@@ -147,11 +147,11 @@ fn choose(probabilities: impl Iterator<Item = f64> + Clone, votes: &[u8], tie: M
     if highest <= 0.0 {
         return UNLABELLED_CLASS;
     }
-    let tied = |class: u8| {
-        let probability = probabilities.clone().nth(usize::from(class));
-        probability.is_some_and(|probability| probability >= highest - TIED)
-    };
-    let mut best = (0..UNLABELLED_CLASS).filter(|&class| tied(class));
+    let is_tied = |probability: f64| probability >= highest - TIED;
+    let classes = (0..UNLABELLED_CLASS).zip(probabilities.clone());
+    let mut best = classes
+        .filter(|&(_, probability)| is_tied(probability))
+        .map(|(class, _)| class);
     let lowest = best.next().unwrap_or(UNLABELLED_CLASS);
     if best.next().is_none() {
         return lowest;
@@ -163,7 +163,12 @@ fn choose(probabilities: impl Iterator<Item = f64> + Clone, votes: &[u8], tie: M
         MaskTie::FirstExpert => votes
             .iter()
             .copied()
-            .find(|&vote| vote != UNLABELLED_CLASS && tied(vote))
+            .find(|&vote| {
+                probabilities
+                    .clone()
+                    .nth(usize::from(vote))
+                    .is_some_and(is_tied)
+            })
             .unwrap_or(UNLABELLED_CLASS),
     }
 }

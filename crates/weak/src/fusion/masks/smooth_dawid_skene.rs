@@ -20,12 +20,12 @@
 //!
 //! Pixels without votes stay unlabelled; they support nothing in their neighbours.
 
-use ndarray::{Array2, Array3, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use rayon::prelude::*;
 
 use super::dawid_skene::nothing;
 use super::majority::shares;
-use super::{MaskDawidSkene, VotePatterns, choose};
+use super::{MaskDawidSkene, MaskTie, VotePatterns, choose};
 use crate::fusion::dawid_skene::{Expected, Model};
 use crate::fusion::{FusionError, Reliability, add, check_iterations, check_option, normalise_log};
 
@@ -99,11 +99,7 @@ impl SmoothDawidSkene {
             field.sums(self.strength)
         })?;
         let posterior = field.posterior();
-        let mut mask = Array2::zeros(map.dim());
-        for (((y, x), label), &pattern) in mask.indexed_iter_mut().zip(&map) {
-            let row = (0..patterns.classes()).map(|class| f64::from(posterior[[y, x, class]]));
-            *label = choose(row, patterns.votes(pattern as usize), self.model.tie);
-        }
+        let mask = field.mask(&posterior, self.model.tie);
         Ok(SmoothConsensus {
             mask,
             posterior,
@@ -181,46 +177,21 @@ impl<'a> Field<'a> {
         self.map.ncols().div_ceil(2)
     }
 
-    fn pattern(&self, y: usize, x: usize) -> usize {
-        self.map[[y, x]] as usize
-    }
-
     /// The probabilities of a pixel; zero without votes.
     fn at(&self, y: usize, x: usize) -> &[f32] {
         let classes = self.patterns.classes();
         &self.squares[(x + y) % 2][(y * self.half() + x / 2) * classes..][..classes]
     }
 
-    /// Adds up the probabilities of the four neighbours.
-    fn support(&self, y: usize, x: usize, support: &mut [f64]) {
-        let (height, width) = self.map.dim();
-        support.fill(0.0);
-        let mut add = |y, x| {
-            for (sum, &probability) in support.iter_mut().zip(self.at(y, x)) {
-                *sum += f64::from(probability);
-            }
-        };
-        if y > 0 {
-            add(y - 1, x);
-        }
-        if y + 1 < height {
-            add(y + 1, x);
-        }
-        if x > 0 {
-            add(y, x - 1);
-        }
-        if x + 1 < width {
-            add(y, x + 1);
-        }
-    }
-
     /// Gives every pixel with votes the probabilities of its pattern.
     fn fill(&mut self, of_pattern: &Array2<f64>) {
         for colour in 0..2 {
-            self.renew(colour, |field, y, x, fresh| {
-                for (value, share) in fresh.iter_mut().zip(of_pattern.row(field.pattern(y, x))) {
-                    *value = *share;
-                }
+            self.renew(colour, |field, y, squares| {
+                field.each(y, colour, squares, |pattern, _, square| {
+                    for (value, &share) in square.iter_mut().zip(of_pattern.row(pattern)) {
+                        *value = share as f32;
+                    }
+                });
             });
         }
     }
@@ -228,38 +199,112 @@ impl<'a> Field<'a> {
     /// One mean-field update of every pixel.
     fn sweep(&mut self, logs: &Array2<f64>, strength: f64) {
         for colour in 0..2 {
-            self.renew(colour, |field, y, x, fresh| {
-                field.support(y, x, fresh);
-                for (value, log) in fresh.iter_mut().zip(logs.row(field.pattern(y, x))) {
-                    *value = log + strength * *value;
-                }
-                normalise_log(fresh);
+            self.renew(colour, |field, y, squares| match field.patterns.classes() {
+                2 => field.sweep_row::<2>(y, colour, squares, logs, strength),
+                3 => field.sweep_row::<3>(y, colour, squares, logs, strength),
+                4 => field.sweep_row::<4>(y, colour, squares, logs, strength),
+                _ => field.sweep_row::<0>(y, colour, squares, logs, strength),
             });
         }
     }
 
-    /// Writes new probabilities into the squares of one colour, which are not to be read meanwhile.
-    fn renew(&mut self, colour: usize, update: impl Fn(&Self, usize, usize, &mut [f64]) + Sync) {
-        let classes = self.patterns.classes();
-        let row = (self.half() * classes).max(1);
+    /// Updates the squares of a row.
+    ///
+    /// In most of an image neighbouring pixels of one pattern have the same neighbourhood, to the last
+    /// bit: exponentials are computed where that changes only.
+    fn sweep_row<const CLASSES: usize>(
+        &self,
+        y: usize,
+        colour: usize,
+        squares: &mut [f32],
+        logs: &Array2<f64>,
+        strength: f64,
+    ) {
+        let classes = self.classes::<CLASSES>();
+        let length = self.half() * classes;
+        let nothing = vec![0.0; length];
+        let row = |y: usize| match y < self.map.nrows() {
+            true => &self.squares[1 - colour][y * length..][..length],
+            false => &nothing[..],
+        };
+        let (above, beside, below) = (row(y.wrapping_sub(1)), row(y), row(y + 1));
+        let odd = (y + colour) % 2;
+        let mut support = vec![0.0; classes];
+        // The last pixel's pattern, support and probabilities.
+        let (mut known, mut known_support) = (usize::MAX, vec![0.0; classes]);
+        let mut fresh = vec![0.0; classes];
+        let mut rounded = vec![0.0_f32; classes];
+        self.each(y, colour, squares, |pattern, square, into| {
+            let of =
+                |row: &[f32], square: usize, class: usize| f64::from(row[square * classes + class]);
+            let (left, right) = ((square + odd).checked_sub(1), square + odd);
+            for (class, sum) in support[..classes].iter_mut().enumerate() {
+                *sum = of(above, square, class) + of(below, square, class);
+                if let Some(left) = left {
+                    *sum += of(beside, left, class);
+                }
+                if (right + 1) * classes <= length {
+                    *sum += of(beside, right, class);
+                }
+            }
+            if pattern != known || support[..classes] != known_support[..classes] {
+                known = pattern;
+                known_support.copy_from_slice(&support);
+                for (class, value) in fresh.iter_mut().enumerate() {
+                    *value = logs[[pattern, class]] + strength * support[class];
+                }
+                normalise_log(&mut fresh);
+                for (value, &fresh) in rounded.iter_mut().zip(&fresh) {
+                    *value = fresh as f32;
+                }
+            }
+            for (into, &value) in into[..classes].iter_mut().zip(&rounded[..classes]) {
+                *into = value;
+            }
+        });
+    }
+
+    /// The number of classes: `CLASSES`, or any if that is 0. For the usual numbers the compiler then
+    /// unrolls the loops over them.
+    #[inline(always)]
+    fn classes<const CLASSES: usize>(&self) -> usize {
+        match CLASSES {
+            0 => self.patterns.classes(),
+            _ => CLASSES,
+        }
+    }
+
+    /// Calls `update` for the squares of a row whose pixels have votes: their pattern, their place in
+    /// the row and their probabilities.
+    #[inline(always)]
+    fn each(
+        &self,
+        y: usize,
+        colour: usize,
+        squares: &mut [f32],
+        mut update: impl FnMut(usize, usize, &mut [f32]),
+    ) {
+        let patterns = self.map.row(y);
+        let columns = ((y + colour) % 2..patterns.len()).step_by(2);
+        let squares = squares.chunks_exact_mut(self.patterns.classes());
+        for ((square, probabilities), x) in squares.enumerate().zip(columns) {
+            let pattern = patterns[x] as usize;
+            if self.voted[pattern] {
+                update(pattern, square, probabilities);
+            }
+        }
+    }
+
+    /// Writes new probabilities into the squares of one colour, which are not to be read meanwhile, row
+    /// by row.
+    fn renew(&mut self, colour: usize, update: impl Fn(&Self, usize, &mut [f32]) + Sync) {
+        let row = (self.half() * self.patterns.classes()).max(1);
         let mut squares = std::mem::take(&mut self.squares[colour]);
         let field = &*self;
         squares
             .par_chunks_mut(row)
             .enumerate()
-            .for_each(|(y, squares)| {
-                let mut fresh = vec![0.0; classes];
-                let columns = ((y + colour) % 2..field.map.ncols()).step_by(2);
-                for (square, x) in squares.chunks_exact_mut(classes).zip(columns) {
-                    if !field.voted[field.pattern(y, x)] {
-                        continue;
-                    }
-                    update(field, y, x, &mut fresh);
-                    for (value, &fresh) in square.iter_mut().zip(&fresh) {
-                        *value = fresh as f32;
-                    }
-                }
-            });
+            .for_each(|(y, squares)| update(field, y, squares));
         self.squares[colour] = squares;
     }
 
@@ -271,7 +316,12 @@ impl<'a> Field<'a> {
             .map(|band| {
                 let mut sums = nothing(self.patterns);
                 for y in band * BAND..((band + 1) * BAND).min(height) {
-                    self.sum_row(y, strength, &mut sums);
+                    match self.patterns.classes() {
+                        2 => self.sum_row::<2>(y, strength, &mut sums),
+                        3 => self.sum_row::<3>(y, strength, &mut sums),
+                        4 => self.sum_row::<4>(y, strength, &mut sums),
+                        _ => self.sum_row::<0>(y, strength, &mut sums),
+                    }
                 }
                 sums
             })
@@ -285,58 +335,91 @@ impl<'a> Field<'a> {
         total
     }
 
-    fn sum_row(&self, y: usize, strength: f64, sums: &mut Expected) {
-        let classes = self.patterns.classes();
-        let (height, width) = self.map.dim();
-        let mut row = vec![0.0; classes];
+    fn sum_row<const CLASSES: usize>(&self, y: usize, strength: f64, sums: &mut Expected) {
+        let classes = self.classes::<CLASSES>();
+        let width = self.map.ncols();
+        let length = self.half() * classes;
+        let patterns = self.map.row(y);
+        let row = |y: usize, colour: usize| {
+            let squares = &self.squares[colour % 2];
+            &squares[(y * length).min(squares.len())..((y + 1) * length).min(squares.len())]
+        };
+        // The colours of this row's even and odd columns, and of the squares below them.
+        let here = [row(y, y), row(y, y + 1)];
+        let below = [row(y + 1, y + 1), row(y + 1, y)];
+        // Pixels of one pattern in a row are added up first.
+        let mut run = vec![0.0; classes];
+        let mut known = vec![0.0_f32; classes];
+        let (mut entropy, mut entropies, mut alike) = (0.0, 0.0, 0.0);
         for x in 0..width {
-            let pattern = self.pattern(y, x);
+            let pattern = patterns[x] as usize;
             if !self.voted[pattern] {
                 continue;
             }
-            let here = self.at(y, x);
-            for (value, &probability) in row.iter_mut().zip(here) {
-                *value = f64::from(probability);
+            let pixel = &here[x % 2][x / 2 * classes..][..classes];
+            for (sum, &probability) in run[..classes].iter_mut().zip(pixel) {
+                *sum += f64::from(probability);
             }
-            add(&mut sums.classes, &row);
-            for (expert, vote) in self.patterns.given(pattern) {
-                add(
-                    &mut sums.counts[(expert * classes + vote) * classes..][..classes],
-                    &row,
-                );
-            }
-            for &probability in &row {
-                if probability > 0.0 {
-                    sums.entropy -= probability * probability.ln();
+            if patterns.get(x + 1) != Some(&patterns[x]) {
+                add(&mut sums.classes, &run);
+                for (expert, vote) in self.patterns.given(pattern) {
+                    let start = (expert * classes + vote) * classes;
+                    add(&mut sums.counts[start..][..classes], &run);
                 }
+                run.fill(0.0);
             }
-            let equal = |other: &[f32]| -> f64 {
-                row.iter()
-                    .zip(other)
-                    .map(|(one, &other)| one * f64::from(other))
-                    .sum()
+            if pixel != &known[..classes] {
+                known.copy_from_slice(pixel);
+                entropy = entropy_of(pixel);
+            }
+            entropies += entropy;
+            let mut equal = |other: &[f32]| {
+                for (&one, &other) in pixel.iter().zip(other) {
+                    alike += f64::from(one) * f64::from(other);
+                }
             };
-            if x + 1 < width {
-                sums.entropy += strength * equal(self.at(y, x + 1));
+            if let Some(right) = here[(x + 1) % 2].get(x.div_ceil(2) * classes..) {
+                equal(right);
             }
-            if y + 1 < height {
-                sums.entropy += strength * equal(self.at(y + 1, x));
+            if let Some(below) = below[x % 2].get(x / 2 * classes..) {
+                equal(below);
             }
         }
+        sums.entropy += entropies + strength * alike;
     }
 
     fn posterior(&self) -> Array3<f32> {
         let (height, width) = self.map.dim();
-        let mut posterior = Array3::zeros((height, width, self.patterns.classes()));
-        for (y, mut rows) in posterior.outer_iter_mut().enumerate() {
-            for (x, mut row) in rows.outer_iter_mut().enumerate() {
-                for (value, &probability) in row.iter_mut().zip(self.at(y, x)) {
-                    *value = probability;
+        let classes = self.patterns.classes();
+        let mut posterior = Array3::zeros((height, width, classes));
+        let rows = posterior.as_slice_mut().unwrap_or_default();
+        rows.par_chunks_mut((width * classes).max(1))
+            .enumerate()
+            .for_each(|(y, row)| {
+                for (x, pixel) in row.chunks_exact_mut(classes).enumerate() {
+                    pixel.copy_from_slice(self.at(y, x));
                 }
-            }
-        }
+            });
         posterior
     }
+
+    fn mask(&self, posterior: &Array3<f32>, tie: MaskTie) -> Array2<u8> {
+        Zip::from(self.map)
+            .and(posterior.lanes(Axis(2)))
+            .par_map_collect(|&pattern, probabilities| {
+                let probabilities = probabilities.into_iter().map(|&value| f64::from(value));
+                choose(probabilities, self.patterns.votes(pattern as usize), tie)
+            })
+    }
+}
+
+fn entropy_of(probabilities: &[f32]) -> f64 {
+    let above = probabilities
+        .iter()
+        .filter(|&&probability| probability > 0.0);
+    above
+        .map(|&probability| -f64::from(probability) * f64::from(probability).ln())
+        .sum()
 }
 
 #[cfg(test)]
