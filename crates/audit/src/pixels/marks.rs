@@ -129,7 +129,7 @@ fn mark_rows(
                     }
                     part.labelled += 1;
                     let Some(cut) = cut else { continue };
-                    let own = key(planes.own(row, column, given));
+                    let own = key(scan.own[column]);
                     let predicted = scan.predicted[column] as u8;
                     let is_tie = own == cut.key;
                     *mark = own < cut.key && predicted != given;

@@ -56,9 +56,9 @@ impl Counts {
     }
 
     pub(super) fn add(&mut self, key: u32) {
-        if let Some(offset) = key.checked_sub(self.from)
-            && let Some(bin) = self.bins.get_mut((offset >> self.shift) as usize)
-        {
+        // Below the range this wraps around to far above it.
+        let offset = key.wrapping_sub(self.from);
+        if let Some(bin) = self.bins.get_mut((offset >> self.shift) as usize) {
             *bin += 1;
         }
     }

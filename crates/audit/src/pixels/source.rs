@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use cleanslide_data::UNLABELLED_CLASS;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::AuditError;
 use crate::probabilities::{SUM_TOLERANCE, VALUE_TOLERANCE};
@@ -233,12 +234,6 @@ impl<'a> Planes<'a> {
         &self.labels[row * self.width..(row + 1) * self.width]
     }
 
-    /// The probability of a pixel's own class.
-    pub(super) fn own(&self, row: usize, column: usize, label: u8) -> f32 {
-        let plane = self.rows * self.width;
-        self.probabilities[usize::from(label) * plane + row * self.width + column]
-    }
-
     /// One row of each class, the first class first.
     fn classes(&self, row: usize) -> impl Iterator<Item = &[f32]> {
         let plane = (self.rows * self.width).max(1);
@@ -293,6 +288,9 @@ pub(super) struct RowScan {
     pub(super) predicted: Vec<u32>,
     /// Its probability.
     pub(super) highest: Vec<f32>,
+    /// The probability of the given class; infinite where there is none.
+    pub(super) own: Vec<f32>,
+    given: Vec<u32>,
     lowest: Vec<f32>,
     sum: Vec<f32>,
 }
@@ -300,19 +298,18 @@ pub(super) struct RowScan {
 impl RowScan {
     /// Finds the most probable class of every pixel of a row.
     pub(super) fn predict(&mut self, planes: &Planes<'_>, row: usize) {
-        self.predicted.clear();
-        self.predicted.resize(planes.width, 0);
-        self.highest.clear();
-        self.highest.resize(planes.width, f32::NEG_INFINITY);
-        for (class, values) in (0u32..).zip(planes.classes(row)) {
-            // Selects rather than branches, so that it is done for many pixels at a time.
-            for ((predicted, highest), &value) in
-                self.predicted.iter_mut().zip(&mut self.highest).zip(values)
-            {
-                let higher = value > *highest;
-                *predicted = if higher { class } else { *predicted };
-                *highest = if higher { value } else { *highest };
-            }
+        self.given.clear();
+        let labels = planes.labels(row).iter();
+        self.given.extend(labels.map(|&label| u32::from(label)));
+        renew(&mut self.predicted, planes.width, 0);
+        renew(&mut self.highest, planes.width, f32::NEG_INFINITY);
+        renew(&mut self.own, planes.width, f32::INFINITY);
+        for (class, values) in (0..).zip(planes.classes(row)) {
+            Arch::new().dispatch(Predict {
+                scan: self,
+                class,
+                values,
+            });
         }
     }
 
@@ -324,27 +321,96 @@ impl RowScan {
         classes: usize,
     ) -> Result<(), AuditError> {
         self.predict(planes, row);
-        self.lowest.clear();
-        self.lowest.resize(planes.width, f32::INFINITY);
-        self.sum.clear();
-        self.sum.resize(planes.width, 0.0);
+        renew(&mut self.lowest, planes.width, f32::INFINITY);
+        renew(&mut self.sum, planes.width, 0.0);
         for values in planes.classes(row) {
-            for ((lowest, sum), &value) in self.lowest.iter_mut().zip(&mut self.sum).zip(values) {
-                *lowest = if value < *lowest { value } else { *lowest };
-                *sum += value;
-            }
+            Arch::new().dispatch(Extend { scan: self, values });
         }
-        let fits = |column: usize, label: u8| {
-            // A sum with a NaN is NaN and fails too. 255 sums of 32 bits err by far less.
-            let distribution = (self.sum[column] - 1.0).abs() <= SUM_TOLERANCE as f32
-                && self.lowest[column] >= -VALUE_TOLERANCE
-                && self.highest[column] <= 1.0 + VALUE_TOLERANCE;
-            usize::from(label) < classes && distribution || label == UNLABELLED_CLASS
-        };
-        let mut labels = planes.labels(row).iter().enumerate();
-        if labels.all(|(column, &label)| fits(column, label)) {
+        if Arch::new().dispatch(Fits {
+            scan: self,
+            classes: classes as u32,
+        }) {
             return Ok(());
         }
         planes.problem(row, classes).map_or(Ok(()), Err)
+    }
+}
+
+fn renew<T: Copy>(values: &mut Vec<T>, count: usize, value: T) {
+    values.clear();
+    values.resize(count, value);
+}
+
+/// Compares one class with those before it. Here and below there are selects rather than branches, so
+/// that many pixels are done at a time.
+struct Predict<'a> {
+    scan: &'a mut RowScan,
+    class: u32,
+    values: &'a [f32],
+}
+
+impl WithSimd for Predict<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self {
+            scan,
+            class,
+            values,
+        } = self;
+        let highest = scan.predicted.iter_mut().zip(&mut scan.highest);
+        for ((predicted, highest), &value) in highest.zip(values) {
+            let higher = value > *highest;
+            *predicted = if higher { class } else { *predicted };
+            *highest = if higher { value } else { *highest };
+        }
+        for ((own, &given), &value) in scan.own.iter_mut().zip(&scan.given).zip(values) {
+            *own = if given == class { value } else { *own };
+        }
+    }
+}
+
+/// Adds one class to the sums and the lowest probabilities.
+struct Extend<'a> {
+    scan: &'a mut RowScan,
+    values: &'a [f32],
+}
+
+impl WithSimd for Extend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let lowest = self.scan.lowest.iter_mut().zip(&mut self.scan.sum);
+        for ((lowest, sum), &value) in lowest.zip(self.values) {
+            *lowest = if value < *lowest { value } else { *lowest };
+            *sum += value;
+        }
+    }
+}
+
+/// Whether all labels are classes and all probabilities of labelled pixels are distributions.
+struct Fits<'a> {
+    scan: &'a RowScan,
+    classes: u32,
+}
+
+impl WithSimd for Fits<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        let Self { scan, classes } = self;
+        let mut all = true;
+        let ends = scan.highest.iter().zip(&scan.lowest);
+        for ((&given, &sum), (&highest, &lowest)) in scan.given.iter().zip(&scan.sum).zip(ends) {
+            // A sum with a NaN is NaN and fails too. 255 sums of 32 bits err by far less.
+            let distribution = ((sum - 1.0).abs() <= SUM_TOLERANCE as f32)
+                & (lowest >= -VALUE_TOLERANCE)
+                & (highest <= 1.0 + VALUE_TOLERANCE);
+            all &= (given < classes) & distribution | (given == u32::from(UNLABELLED_CLASS));
+        }
+        all
     }
 }

@@ -41,30 +41,27 @@ impl Tally {
         scan: &mut RowScan,
     ) -> Result<Softmin, AuditError> {
         scan.predict_checked(planes, row, self.sums.len())?;
-        let labels = planes.labels(row);
-        let mut lowest = f32::INFINITY;
-        for (column, &label) in labels.iter().enumerate() {
+        let mut column = 0;
+        // Neighbours mostly have one label: their sum does not wait for the one before.
+        for run in planes.labels(row).chunk_by(|one, next| one == next) {
+            let own = &scan.own[column..column + run.len()];
+            let seen = scan.predicted[column..].iter().zip(&scan.highest[column..]);
+            column += run.len();
+            let label = run[0];
             if label == UNLABELLED_CLASS {
                 continue;
             }
-            let own = planes.own(row, column, label);
-            lowest = lowest.min(own);
-            self.label_counts[usize::from(label)] += 1;
-            self.sums[usize::from(label)] += i128::from((f64::from(own) * UNITS) as i64);
-            self.own.add(key(own));
-            let predicted = scan.predicted[column] as usize;
-            if predicted != usize::from(label) {
-                let bin = key(scan.highest[column]) >> COARSE_SHIFT;
-                self.others[predicted * COARSE_BINS + bin as usize] += 1;
+            let units = |&own: &f32| i128::from((f64::from(own) * UNITS) as i64);
+            self.label_counts[usize::from(label)] += run.len() as u64;
+            self.sums[usize::from(label)] += own.iter().map(units).sum::<i128>();
+            for (&own, (&predicted, &highest)) in own.iter().zip(seen) {
+                self.own.add(key(own));
+                let bin = (key(highest) >> COARSE_SHIFT) as usize;
+                self.others[predicted as usize * COARSE_BINS + bin] +=
+                    u64::from(predicted != u32::from(label));
             }
         }
-        let mut softmin = Softmin::empty(f64::from(lowest));
-        for (column, &label) in labels.iter().enumerate() {
-            if label != UNLABELLED_CLASS {
-                softmin.add(f64::from(planes.own(row, column, label)), temperature);
-            }
-        }
-        Ok(softmin)
+        Ok(Softmin::of(&scan.own, temperature))
     }
 
     fn merge(&mut self, other: &Self) {
@@ -213,15 +210,15 @@ fn count_row(
 ) -> u64 {
     scan.predict(planes, row);
     let mut confident = 0;
-    for (column, &label) in planes.labels(row).iter().enumerate() {
+    let seen = scan.predicted.iter().zip(&scan.highest).zip(&scan.own);
+    for (&label, ((&predicted, &highest), &own)) in planes.labels(row).iter().zip(seen) {
         // Labels were checked at the first reading; a source that changes is not to cause a panic.
         if usize::from(label) >= lowest.len() {
             continue;
         }
-        counts.add(key(planes.own(row, column, label)));
-        let predicted = scan.predicted[column] as usize;
-        let is_other = predicted != usize::from(label);
-        confident += u64::from(is_other && scan.highest[column] >= lowest[predicted]);
+        counts.add(key(own));
+        let is_other = predicted != u32::from(label);
+        confident += u64::from(is_other & (highest >= lowest[predicted as usize]));
     }
     confident
 }
