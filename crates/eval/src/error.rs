@@ -315,6 +315,39 @@ pub enum Error {
         /// The number of classes.
         classes: usize,
     },
+    /// Another number of masks than of experts.
+    #[error("there are {found} masks, but {expected} experts: pass `None` for those without one")]
+    ExpertMasks {
+        /// Number of masks.
+        found: usize,
+        /// Number of experts.
+        expected: usize,
+    },
+    /// The masks that two experts drew of one image differ in size.
+    #[error(
+        "the mask of expert {expert} is {found:?} (height, width), but those before are \
+         {expected:?}: masks of one image must have one size"
+    )]
+    ExpertMaskSize {
+        /// Index of the expert.
+        expert: usize,
+        /// Size of their mask.
+        found: (usize, usize),
+        /// Size of the masks before it.
+        expected: (usize, usize),
+    },
+    /// An expert gave a pixel a class that does not exist.
+    #[error(
+        "expert {expert} gave class {class}, but there are {classes} classes (255: unlabelled)"
+    )]
+    ExpertMaskClass {
+        /// Index of the expert.
+        expert: usize,
+        /// The class.
+        class: u8,
+        /// Number of classes.
+        classes: usize,
+    },
     /// More classes than a class mask can hold.
     #[error("there are {classes} classes, but a class mask can hold only 255 (0 to 254)")]
     TooManyClasses {

@@ -17,8 +17,8 @@ use cleanslide_data::UNLABELLED_CLASS;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{AgreementError, check};
-use crate::error::Undefined;
+use super::check;
+use crate::error::{Error, Undefined};
 
 /// Local agreement in windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl FleissMap {
         &self,
         masks: &[Option<ArrayView2<'_, u8>>],
         classes: usize,
-    ) -> Result<KappaMap, AgreementError> {
+    ) -> Result<KappaMap, Error> {
         let size = check(masks, classes)?.ok_or(Undefined::NoPairs)?;
         let masks: Vec<ArrayView2<'_, u8>> = masks.iter().copied().flatten().collect();
         let ratings = Ratings::count(&masks, classes, size);

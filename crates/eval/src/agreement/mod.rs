@@ -16,54 +16,11 @@ mod pairwise_overlap;
 
 use cleanslide_data::UNLABELLED_CLASS;
 use ndarray::{Array2, ArrayView2};
-use thiserror::Error;
 
-use crate::error::Undefined;
+use crate::error::Error;
 
 pub use fleiss_map::{FleissMap, KappaMap};
 pub use pairwise_overlap::PairwiseOverlap;
-
-/// Why agreement could not be measured.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum AgreementError {
-    /// The measure has no value on these masks.
-    #[error("the agreement is undefined: {0}")]
-    Undefined(#[from] Undefined),
-    /// Another number of masks than of experts.
-    #[error("there are {found} masks, but {expected} experts: pass `None` for those without one")]
-    Experts {
-        /// Number of masks.
-        found: usize,
-        /// Number of experts.
-        expected: usize,
-    },
-    /// Two masks of one image differ in size.
-    #[error(
-        "the mask of expert {expert} is {found:?} (height, width), but those before are \
-         {expected:?}: masks of one image must have one size"
-    )]
-    Size {
-        /// Index of the expert.
-        expert: usize,
-        /// Size of their mask.
-        found: (usize, usize),
-        /// Size of the masks before it.
-        expected: (usize, usize),
-    },
-    /// A pixel's class does not exist.
-    #[error(
-        "expert {expert} gave class {class}, but there are {classes} classes (255: unlabelled)"
-    )]
-    Class {
-        /// Index of the expert.
-        expert: usize,
-        /// The class.
-        class: u8,
-        /// Number of classes.
-        classes: usize,
-    },
-}
 
 /// A symmetric measure of every two experts, and of each with themselves, \[experts, experts\]; NaN
 /// where one of them has nothing to measure.
@@ -91,13 +48,13 @@ pub fn pairwise<T, E>(
 fn check(
     masks: &[Option<ArrayView2<'_, u8>>],
     classes: usize,
-) -> Result<Option<(usize, usize)>, AgreementError> {
+) -> Result<Option<(usize, usize)>, Error> {
     let mut size = None;
     for (expert, mask) in masks.iter().enumerate() {
         let Some(mask) = mask else { continue };
         let expected = *size.get_or_insert(mask.dim());
         if mask.dim() != expected {
-            return Err(AgreementError::Size {
+            return Err(Error::ExpertMaskSize {
                 expert,
                 found: mask.dim(),
                 expected,
@@ -111,7 +68,7 @@ fn check(
             }
         });
         if usize::from(highest) >= classes {
-            return Err(AgreementError::Class {
+            return Err(Error::ExpertMaskClass {
                 expert,
                 class: highest,
                 classes,

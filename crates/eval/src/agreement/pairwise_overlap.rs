@@ -10,7 +10,8 @@ use cleanslide_data::UNLABELLED_CLASS;
 use ndarray::{Array2, Array3, ArrayView2, Zip};
 use rayon::prelude::*;
 
-use super::{AgreementError, check};
+use super::check;
+use crate::error::Error;
 
 /// What the masks of every two experts have in common, added up over images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +36,10 @@ impl PairwiseOverlap {
     /// # Errors
     /// Another number of masks than of experts, masks of different sizes, or a class that does not
     /// exist; then nothing is added.
-    pub fn add(&mut self, masks: &[Option<ArrayView2<'_, u8>>]) -> Result<(), AgreementError> {
+    pub fn add(&mut self, masks: &[Option<ArrayView2<'_, u8>>]) -> Result<(), Error> {
         let (classes, experts, _) = self.common.dim();
         if masks.len() != experts {
-            return Err(AgreementError::Experts {
+            return Err(Error::ExpertMasks {
                 found: masks.len(),
                 expected: experts,
             });
