@@ -12,6 +12,16 @@ check:
     cargo nextest run --workspace
     cargo test --workspace --doc
 
+# Fuzz every parser of annotations, for so many seconds each; needs `cargo install --locked cargo-fuzz`.
+# Our code has no unsafe, so no sanitizer is needed and a stable compiler will do.
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for target in $(cargo fuzz list); do
+        RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $target -- \
+            -max_total_time={{seconds}} -rss_limit_mb=2048
+    done
+
 # Run the demo into a fresh folder.
 demo:
     rm -rf demo
