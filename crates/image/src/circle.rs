@@ -1,12 +1,17 @@
 //! Circles by the Hough transform.
 
+mod radius;
+mod votes;
+
 use std::ops::RangeInclusive;
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use self::radius::Finder;
+use self::votes::Votes;
 use crate::error::{Result, check, same_size};
-use crate::region::raster;
+use crate::region::{countable, raster};
 
 /// Settings of [`hough_circles`].
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +59,7 @@ pub struct Circle {
 /// repeated. A gradient shorter than 1 does not vote.
 ///
 /// # Errors
-/// Gradients of another size than the edges; settings out of their ranges.
+/// Gradients of another size than the edges; settings out of their ranges; more than 2³² − 2 pixels.
 pub fn hough_circles<D: Copy + Into<f32> + Sync>(
     edges: ArrayView2<'_, bool>,
     dx: ArrayView2<'_, D>,
@@ -73,15 +78,20 @@ pub fn hough_circles<D: Copy + Into<f32> + Sync>(
     let range = format!("{smallest} to {largest}");
     check("radii", range, valid, "a range that grows, up to 65536")?;
 
-    let points = voters(edges, dx, dy);
-    let votes = Accumulator::fill(edges.dim(), &points, settings);
-    let finder = Finder::new(&points, edges.nrows(), settings);
-    let mut circles: Vec<Circle> = votes
-        .peaks(settings.votes)
+    let size @ (height, width) = edges.dim();
+    countable(size)?;
+    if edges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let voters = voters(edges, dx, dy);
+    let centres = Votes::count(size, &voters, settings).peaks(settings.votes);
+    let finder = Finder::new(&voters, size, settings);
+    let mut circles: Vec<Circle> = centres
         .into_par_iter()
-        .filter_map(|(column, row)| {
-            finder.circle((column as f32 + 0.5) * cell, (row as f32 + 0.5) * cell)
+        .map_init(Vec::new, |bins, (column, row)| {
+            finder.circle(column, row, bins)
         })
+        .flatten_iter()
         .collect();
     circles.sort_unstable_by(|one, other| {
         other
@@ -91,16 +101,23 @@ pub fn hough_circles<D: Copy + Into<f32> + Sync>(
             .then(one.x.total_cmp(&other.x))
             .then(one.y.total_cmp(&other.y))
     });
-    Ok(apart(circles, distance, settings.most))
+    let sides = (height as f32, width as f32);
+    Ok(apart(&circles, sides, distance, settings.most))
 }
 
 /// An edge pixel and its gradient.
 #[derive(Clone, Copy)]
 struct Voter {
-    x: usize,
-    y: usize,
+    x: u32,
+    y: u32,
     dx: f32,
     dy: f32,
+}
+
+impl Voter {
+    fn length(&self) -> f32 {
+        (self.dx * self.dx + self.dy * self.dy).sqrt()
+    }
 }
 
 /// Edge pixels with a gradient, in raster order.
@@ -109,212 +126,39 @@ fn voters<D: Copy + Into<f32> + Sync>(
     dx: ArrayView2<'_, D>,
     dy: ArrayView2<'_, D>,
 ) -> Vec<Voter> {
+    /// Most pixels are no edges: so many at a time.
+    const TOGETHER: usize = 16;
     let width = edges.ncols();
     let (edges, dx, dy) = (raster(edges), raster(dx), raster(dy));
     edges
-        .par_iter()
+        .par_chunks(TOGETHER)
         .enumerate()
+        .filter(|(_, edges)| edges.iter().fold(false, |any, &edge| any | edge))
+        .flat_map_iter(|(number, edges)| (number * TOGETHER..).zip(edges))
         .filter(|(_, edge)| **edge)
         .map(|(at, _)| Voter {
-            x: at % width,
-            y: at / width,
+            x: (at % width) as u32,
+            y: (at / width) as u32,
             dx: dx[at].into(),
             dy: dy[at].into(),
         })
-        .filter(|voter| (voter.dx * voter.dx + voter.dy * voter.dy).sqrt() >= 1.0)
+        .filter(|voter| voter.length() >= 1.0)
         .collect()
 }
 
-/// Votes per cell. One column and one row more than cells at the right and bottom stay 0, and another of
-/// each, as in OpenCV.
-struct Accumulator {
-    columns: usize,
-    rows: usize,
-    votes: Vec<u32>,
-}
-
-impl Accumulator {
-    fn fill(size: (usize, usize), voters: &[Voter], settings: &HoughCircles) -> Self {
-        let inverse = 1.0 / settings.cell;
-        let [rows, columns] = [size.0, size.1].map(|side| (side as f32 * inverse).ceil() as usize);
-        let empty = Self {
-            columns,
-            rows,
-            votes: vec![0; (rows + 2) * (columns + 2)],
-        };
-        // Sums of integers: the share of each thread does not matter.
-        let share = voters.len().div_ceil(rayon::current_num_threads()).max(1);
-        let parts: Vec<Self> = voters
-            .par_chunks(share)
-            .map(|voters| {
-                let mut part = Self {
-                    votes: empty.votes.clone(),
-                    ..empty
-                };
-                for voter in voters {
-                    part.vote(voter, inverse, &settings.radii);
-                }
-                part
-            })
-            .collect();
-        let mut parts = parts.into_iter();
-        let Some(mut sum) = parts.next() else {
-            return empty;
-        };
-        for part in parts {
-            for (sum, votes) in sum.votes.iter_mut().zip(part.votes) {
-                *sum += votes;
-            }
-        }
-        sum
-    }
-
-    fn vote(&mut self, voter: &Voter, inverse: f32, radii: &RangeInclusive<u32>) {
-        /// Positions are in units of 1/1024 cell.
-        const BITS: i64 = 10;
-        let unit = (1 << BITS) as f32;
-        let length = (voter.dx * voter.dx + voter.dy * voter.dy).sqrt();
-        let step = |along: f32| ((along * inverse) * unit / length).round_ties_even() as i64;
-        let place = |at: usize| ((at as f32 * inverse) * unit).round_ties_even() as i64;
-        let (step_x, step_y) = (step(voter.dx), step(voter.dy));
-        let (start_x, start_y) = (place(voter.x), place(voter.y));
-        for side in [1, -1] {
-            let (step_x, step_y) = (side * step_x, side * step_y);
-            let first = i64::from(*radii.start());
-            let mut x = start_x + first * step_x;
-            let mut y = start_y + first * step_y;
-            for _ in radii.clone() {
-                let (column, row) = ((x >> BITS) as usize, (y >> BITS) as usize);
-                if column >= self.columns || row >= self.rows {
-                    break;
-                }
-                self.votes[row * (self.columns + 2) + column] += 1;
-                x += step_x;
-                y += step_y;
-            }
-        }
-    }
-
-    /// Cells (column, row) with more votes than `threshold`, than those to the left and above, and no
-    /// fewer than those to the right and below. Cells of the first column and row are none.
-    fn peaks(&self, threshold: u32) -> Vec<(usize, usize)> {
-        let stride = self.columns + 2;
-        let votes = &self.votes;
-        (1..=self.rows)
-            .into_par_iter()
-            .flat_map_iter(|row| {
-                (1..=self.columns).filter_map(move |column| {
-                    let at = row * stride + column;
-                    let here = votes[at];
-                    (here > threshold
-                        && here > votes[at - 1]
-                        && here >= votes[at + 1]
-                        && here > votes[at - stride]
-                        && here >= votes[at + stride])
-                        .then_some((column, row))
-                })
-            })
-            .collect()
-    }
-}
-
-/// Finds the radius around a centre.
-struct Finder<'a> {
-    voters: &'a [Voter],
-    /// Where each row's voters start, and one more.
-    starts: Vec<usize>,
-    cell: f32,
-    smallest: f32,
-    largest: f32,
-    bins: usize,
-    votes: u32,
-}
-
-/// Bins of the histogram of radii per accumulator cell.
-const BINS_PER_CELL: usize = 10;
-
-impl<'a> Finder<'a> {
-    fn new(voters: &'a [Voter], rows: usize, settings: &HoughCircles) -> Self {
-        let (smallest, largest) = (*settings.radii.start() as f32, *settings.radii.end() as f32);
-        let bins = (largest - smallest) / settings.cell * BINS_PER_CELL as f32;
-        Self {
-            voters,
-            starts: (0..=rows)
-                .map(|row| voters.partition_point(|voter| voter.y < row))
-                .collect(),
-            cell: settings.cell,
-            smallest,
-            largest,
-            bins: (bins.round_ties_even() as usize).max(1),
-            votes: settings.votes,
-        }
-    }
-
-    fn circle(&self, x: f32, y: f32) -> Option<Circle> {
-        let (radius, votes) = self.radius(&self.histogram(x, y));
-        (votes > self.votes).then_some(Circle {
-            x,
-            y,
-            radius,
-            votes,
-        })
-    }
-
-    /// How many edge pixels are how far from the centre.
-    fn histogram(&self, x: f32, y: f32) -> Vec<u32> {
-        let mut bins = vec![0; self.bins];
-        let (least, most) = (self.smallest * self.smallest, self.largest * self.largest);
-        let rows = self.starts.len() - 1;
-        let first = (y - self.largest).max(0.0) as usize;
-        let last = ((y + self.largest).max(0.0) as usize + 1).min(rows);
-        for row in first.min(last)..last {
-            let voters = &self.voters[self.starts[row]..self.starts[row + 1]];
-            let from = voters.partition_point(|voter| (voter.x as f32) < x - self.largest);
-            for voter in &voters[from..] {
-                let (right, down) = (x - voter.x as f32, y - voter.y as f32);
-                if -right > self.largest {
-                    break;
-                }
-                let squared = right * right + down * down;
-                if (least..=most).contains(&squared) {
-                    let bin = (squared.sqrt() - self.smallest) / self.cell * BINS_PER_CELL as f32;
-                    bins[(bin.round_ties_even() as usize).min(self.bins - 1)] += 1;
-                }
-            }
-        }
-        bins
-    }
-
-    /// The radius with the most edge pixels per length, and how many these are. Windows of one cell are
-    /// taken from the largest radius down, each from the next bin that is not empty; one bin between
-    /// two windows is passed over, as in OpenCV.
-    fn radius(&self, bins: &[u32]) -> (f32, u32) {
-        let (mut best, mut most) = (0.0, 0);
-        let mut upper = bins.len() - 1;
-        while upper > 0 {
-            if bins[upper] == 0 {
-                upper -= 1;
-                continue;
-            }
-            // One before the window's last bin; −1 where the window is cut off.
-            let lower = upper as i64 - (BINS_PER_CELL as i64).min(upper as i64 + 1);
-            let count: u32 = bins[(lower + 1) as usize..=upper].iter().sum();
-            let middle = (upper as i64 + lower) as f32 / 2.0;
-            let radius = middle / BINS_PER_CELL as f32 * self.cell + self.smallest;
-            if count as f32 * best >= most as f32 * radius || (best < f32::EPSILON && count >= most)
-            {
-                (best, most) = (radius, count);
-            }
-            upper = (lower - 1).max(0) as usize;
-        }
-        (best, most)
-    }
-}
-
-/// Each circle that is far enough from all before it that are kept.
-fn apart(circles: Vec<Circle>, distance: f32, most: Option<usize>) -> Vec<Circle> {
+/// Each circle that is far enough from all before it that are kept. `sides` are the image's.
+fn apart(
+    circles: &[Circle],
+    (height, width): (f32, f32),
+    distance: f32,
+    most: Option<usize>,
+) -> Vec<Circle> {
     let most = most.unwrap_or(usize::MAX);
-    let mut kept: Vec<Circle> = Vec::new();
+    // Squares of this side, no more than circles: what is near lies in the same one or beside it.
+    let side = distance.max((height * width / circles.len().max(1) as f32).sqrt());
+    let [rows, columns] = [height, width].map(|length| (length / side) as usize + 1);
+    let mut squares: Vec<Vec<Circle>> = vec![Vec::new(); rows * columns];
+    let mut kept = Vec::new();
     for circle in circles {
         if kept.len() >= most {
             break;
@@ -323,8 +167,14 @@ fn apart(circles: Vec<Circle>, distance: f32, most: Option<usize>) -> Vec<Circle
             let (right, down) = (circle.x - other.x, circle.y - other.y);
             right * right + down * down < distance * distance
         };
-        if !kept.iter().any(near) {
-            kept.push(circle);
+        let row = ((circle.y / side) as usize).min(rows - 1);
+        let column = ((circle.x / side) as usize).min(columns - 1);
+        let around = |at: usize, count: usize| at.saturating_sub(1)..(at + 2).min(count);
+        let mut beside = around(row, rows)
+            .flat_map(|row| around(column, columns).map(move |column| row * columns + column));
+        if !beside.any(|square| squares[square].iter().any(near)) {
+            squares[row * columns + column].push(*circle);
+            kept.push(*circle);
         }
     }
     kept

@@ -8,7 +8,7 @@ mod grey;
 mod hsv;
 mod lab;
 
-use ndarray::{Array3, ArrayView3, Axis, Zip};
+use ndarray::{Array3, ArrayView3, Axis};
 
 pub(crate) use density::density;
 pub use density::optical_density;
@@ -18,7 +18,9 @@ pub(crate) use lab::rgb;
 pub use lab::{lab_to_rgb, rgb_to_lab};
 
 use crate::error::{Result, check};
+use crate::rows::{by_row, samples};
 use crate::sample::Sample;
+use crate::vectors::vectorised;
 
 /// Refuses an image unless it has three channels.
 pub(crate) fn check_colour<T>(image: ArrayView3<T>) -> Result<()> {
@@ -32,17 +34,22 @@ pub(crate) fn map_pixels<T: Sample, U: Sample>(
     map: impl Fn([T; 3]) -> [U; 3] + Sync,
 ) -> Result<Array3<U>> {
     check_colour(image)?;
-    let mut result = Array3::from_elem(image.dim(), U::default());
-    Zip::from(result.axis_iter_mut(Axis(0)))
-        .and(image.axis_iter(Axis(0)))
-        .par_for_each(|mut to, from| {
-            for (mut to, from) in to.rows_mut().into_iter().zip(from.rows()) {
-                for (to, value) in to.iter_mut().zip(map([from[0], from[1], from[2]])) {
-                    *to = value;
+    let samples = samples(image);
+    let (pixels, _) = samples.as_chunks::<3>();
+    let width = image.dim().1;
+    let write = |(): &mut (), y: usize, row: &mut [U]| {
+        let (row, _) = row.as_chunks_mut::<3>();
+        let pixels = &pixels[y * width..(y + 1) * width];
+        vectorised(
+            #[inline(always)]
+            || {
+                for (to, &from) in row.iter_mut().zip(pixels) {
+                    *to = map(from);
                 }
-            }
-        });
-    Ok(result)
+            },
+        );
+    };
+    Ok(by_row(image.raw_dim(), || (), write))
 }
 
 /// A value as a fraction of white.

@@ -173,6 +173,16 @@ fn any_image() -> impl Strategy<Value = Array2<u8>> {
     })
 }
 
+#[test]
+fn skeletons_do_not_depend_on_bands() {
+    // Noise in blocks, many times as high as a band of rows; bands depend on the number of threads.
+    let block = |y: usize, x: usize| (y / 3 * 131 + x / 3 * 71 + (y / 3) * (x / 3) * 17) % 7 < 5;
+    let mask = Array2::from_shape_fn((203, 61), |(y, x)| block(y, x));
+    let [one, three] = on_threads(|| skeleton(mask.view()));
+    assert_eq!(one, three);
+    assert_ne!(one, mask);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

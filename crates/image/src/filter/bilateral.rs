@@ -16,6 +16,7 @@ use super::padded::Padded;
 use crate::Border;
 use crate::error::{Result, check};
 use crate::rows::{by_row, samples};
+use crate::vectors::vectorised;
 
 /// A larger radius takes hours.
 const LARGEST_RADIUS: usize = 1000;
@@ -62,6 +63,9 @@ struct Tap {
     down: usize,
     weight: f32,
 }
+
+/// Pixels smoothed at once.
+const LANES: usize = 32;
 
 struct Bilateral {
     radius: usize,
@@ -114,32 +118,66 @@ impl Bilateral {
             return Array::zeros(shape);
         }
         let padded = Padded::new(samples, (height, width), CHANNELS, self.radius, border);
-        // Of each pixel the weighted sums of its channels, and of the weights.
-        let buffers = || vec![([0f32; CHANNELS], 0f32); width];
-        by_row(shape, buffers, |sums, y, row| {
-            sums.fill(([0.0; CHANNELS], 0.0));
+        let write = |(): &mut (), y: usize, row: &mut [u8]| {
             let (pixels, _) = samples[y * width * CHANNELS..].as_chunks::<CHANNELS>();
-            for tap in &self.taps {
-                let (around, _) = padded.row(y + tap.down).as_chunks::<CHANNELS>();
-                let pairs = pixels.iter().zip(&around[tap.right..]);
-                for ((sums, total), (here, there)) in sums.iter_mut().zip(pairs) {
-                    let differences = here
-                        .iter()
-                        .zip(there)
-                        .map(|(a, b)| usize::from(a.abs_diff(*b)));
-                    let weight = tap.weight * self.weights[differences.sum::<usize>()];
-                    for (sum, &value) in sums.iter_mut().zip(there) {
-                        *sum += weight * f32::from(value);
+            let (row, _) = row.as_chunks_mut::<CHANNELS>();
+            vectorised(
+                #[inline(always)]
+                || {
+                    for start in (0..width).step_by(LANES) {
+                        let count = LANES.min(width - start);
+                        let pixels = &pixels[start..start + count];
+                        let row = &mut row[start..start + count];
+                        let place = (y, start);
+                        // A count that is known: the sums stay in registers.
+                        if count == LANES {
+                            self.smooth(&padded, place, &pixels[..LANES], &mut row[..LANES]);
+                        } else {
+                            self.smooth(&padded, place, pixels, row);
+                        }
                     }
-                    *total += weight;
+                },
+            );
+        };
+        by_row(shape, || (), write)
+    }
+
+    /// Smooths up to `LANES` pixels from row `y` and column `start` on.
+    #[inline(always)]
+    fn smooth<const CHANNELS: usize>(
+        &self,
+        padded: &Padded<u8>,
+        (y, start): (usize, usize),
+        pixels: &[[u8; CHANNELS]],
+        row: &mut [[u8; CHANNELS]],
+    ) {
+        let count = pixels.len();
+        let mut sums = [[0f32; LANES]; CHANNELS];
+        let mut total = [0f32; LANES];
+        for tap in &self.taps {
+            let (around, _) = padded.row(y + tap.down).as_chunks::<CHANNELS>();
+            let around = &around[start + tap.right..][..count];
+            let mut weights = [0f32; LANES];
+            for lane in 0..count {
+                let mut difference = 0;
+                for channel in 0..CHANNELS {
+                    let (here, there) = (pixels[lane][channel], around[lane][channel]);
+                    difference += usize::from(here.abs_diff(there));
                 }
+                weights[lane] = self.weights[difference];
             }
-            let (pixels, _) = row.as_chunks_mut::<CHANNELS>();
-            for (pixel, (sums, total)) in pixels.iter_mut().zip(&*sums) {
-                for (value, sum) in pixel.iter_mut().zip(sums) {
-                    *value = (sum / total).round_ties_even() as u8;
+            for lane in 0..count {
+                let weight = tap.weight * weights[lane];
+                for channel in 0..CHANNELS {
+                    sums[channel][lane] += weight * f32::from(around[lane][channel]);
                 }
+                total[lane] += weight;
             }
-        })
+        }
+        for lane in 0..count {
+            for channel in 0..CHANNELS {
+                row[lane][channel] = (sums[channel][lane] / total[lane]).round_ties_even() as u8;
+            }
+        }
     }
 }

@@ -47,14 +47,17 @@ macro_rules! ordered_whole_numbers {
             const LEAST: Self = Self::MIN;
             const GREATEST: Self = Self::MAX;
 
+            #[inline(always)]
             fn least(self, other: Self) -> Self {
                 self.min(other)
             }
 
+            #[inline(always)]
             fn greatest(self, other: Self) -> Self {
                 self.max(other)
             }
 
+            #[inline(always)]
             fn minus(self, other: Self) -> Self {
                 self.saturating_sub(other)
             }
@@ -68,15 +71,18 @@ impl Ordered for f32 {
     const LEAST: Self = Self::NEG_INFINITY;
     const GREATEST: Self = Self::INFINITY;
 
+    #[inline(always)]
     fn least(self, other: Self) -> Self {
         // One instruction, unlike `f32::min`, which looks for what is no number.
         if self < other { self } else { other }
     }
 
+    #[inline(always)]
     fn greatest(self, other: Self) -> Self {
         if self > other { self } else { other }
     }
 
+    #[inline(always)]
     fn minus(self, other: Self) -> Self {
         self - other
     }
@@ -86,14 +92,17 @@ impl Ordered for bool {
     const LEAST: Self = false;
     const GREATEST: Self = true;
 
+    #[inline(always)]
     fn least(self, other: Self) -> Self {
         self & other
     }
 
+    #[inline(always)]
     fn greatest(self, other: Self) -> Self {
         self | other
     }
 
+    #[inline(always)]
     fn minus(self, other: Self) -> Self {
         self & !other
     }

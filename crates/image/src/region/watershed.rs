@@ -53,38 +53,36 @@ pub fn watershed<T: Sample>(
     markers: ArrayView2<'_, u32>,
     settings: &Watershed<'_>,
 ) -> Result<Array2<u32>> {
-    let size @ (height, width) = image.dim();
+    let size = image.dim();
     same_size("marker picture", size, markers.dim())?;
     if let Some(mask) = settings.mask {
         same_size("mask", size, mask.dim())?;
     }
-    countable((height + 2, width + 2))?;
+    countable(size)?;
 
+    let mut labels = raster(markers).into_owned();
+    let (values, mask) = (raster(image), settings.mask.map(raster));
+    if let Some(mask) = &mask {
+        for (label, &inside) in labels.iter_mut().zip(mask.iter()) {
+            *label *= u32::from(inside);
+        }
+    }
+    let basins = Basins {
+        size,
+        values: &values,
+        labels,
+        mask: mask.as_deref(),
+    };
     // Integer kinds have a greatest value of their own, and as many queues.
-    Ok(if T::WHITE == f32::from(u8::MAX) {
-        let basins = Basins::new(image, markers, settings, |value| value.to_f32() as u8);
-        basins.flood(Buckets::new(1 << 8), settings)
-    } else if T::WHITE == f32::from(u16::MAX) {
-        let basins = Basins::new(image, markers, settings, |value| value.to_f32() as u16);
-        basins.flood(Buckets::new(1 << 16), settings)
+    let levels = if T::WHITE > 1.0 {
+        T::WHITE as usize + 1
     } else {
-        let basins = Basins::new(image, markers, settings, |value| ordered(value.to_f32()));
-        basins.flood(Heap::default(), settings)
+        0
+    };
+    Ok(match levels {
+        0 => basins.flood(Heap::default(), settings),
+        levels => basins.flood(Buckets::new(levels), settings),
     })
-}
-
-/// Integers in the order of the numbers; what is not a number is last.
-fn ordered(value: f32) -> u32 {
-    if value.is_nan() {
-        return u32::MAX;
-    }
-    // Adding 0 turns −0 into 0.
-    let bits = (value + 0.0).to_bits();
-    if bits >> 31 == 1 {
-        !bits
-    } else {
-        bits | 1 << 31
-    }
 }
 
 /// A pixel that waits, and the label whose water brought it here.
@@ -94,19 +92,24 @@ struct Waiting {
     label: u32,
 }
 
-/// Pixels in the order of their level, then of their entry.
-trait Queue<L> {
-    fn push(&mut self, level: L, pixel: Waiting);
+/// Pixels in the order of their level, then of their entry. Nothing may enter below the level that last
+/// left.
+trait Queue {
+    fn push(&mut self, level: u32, pixel: Waiting);
 
-    fn pop(&mut self) -> Option<(L, Waiting)>;
+    fn pop(&mut self) -> Option<(u32, Waiting)>;
 }
 
-/// One queue per level. Nothing may enter below the level that last left.
+/// One queue per level.
 struct Buckets {
+    /// What waits at higher levels.
     buckets: Vec<Vec<Waiting>>,
     level: usize,
-    /// How many have left the present level.
+    /// What leaves now, in this order, and how much of it has left.
+    leaving: Vec<Waiting>,
     gone: usize,
+    /// What entered at the present level since, and leaves next.
+    entered: Vec<Waiting>,
 }
 
 impl Buckets {
@@ -114,27 +117,47 @@ impl Buckets {
         Self {
             buckets: vec![Vec::new(); levels],
             level: 0,
+            leaving: Vec::new(),
             gone: 0,
+            entered: Vec::new(),
         }
+    }
+
+    /// Goes on with what entered meanwhile, or with the next level; says whether there is any.
+    fn turn(&mut self) -> bool {
+        self.leaving.clear();
+        self.gone = 0;
+        std::mem::swap(&mut self.leaving, &mut self.entered);
+        while self.leaving.is_empty() {
+            if self.level + 1 == self.buckets.len() {
+                return false;
+            }
+            self.level += 1;
+            self.leaving = std::mem::take(&mut self.buckets[self.level]);
+        }
+        true
     }
 }
 
-impl<L: Into<usize> + TryFrom<usize>> Queue<L> for Buckets {
-    fn push(&mut self, level: L, pixel: Waiting) {
-        self.buckets[level.into()].push(pixel);
+impl Queue for Buckets {
+    #[inline(always)]
+    fn push(&mut self, level: u32, pixel: Waiting) {
+        let level = level as usize;
+        if level == self.level {
+            self.entered.push(pixel);
+        } else {
+            self.buckets[level].push(pixel);
+        }
     }
 
-    fn pop(&mut self) -> Option<(L, Waiting)> {
-        loop {
-            let bucket = self.buckets.get_mut(self.level)?;
-            if let Some(&pixel) = bucket.get(self.gone) {
-                self.gone += 1;
-                return Some((L::try_from(self.level).ok()?, pixel));
-            }
-            *bucket = Vec::new();
-            self.level += 1;
-            self.gone = 0;
+    #[inline(always)]
+    fn pop(&mut self) -> Option<(u32, Waiting)> {
+        if self.gone == self.leaving.len() && !self.turn() {
+            return None;
         }
+        let &pixel = self.leaving.get(self.gone)?;
+        self.gone += 1;
+        Some((self.level as u32, pixel))
     }
 }
 
@@ -145,7 +168,7 @@ struct Heap {
     entered: u64,
 }
 
-impl Queue<u32> for Heap {
+impl Queue for Heap {
     fn push(&mut self, level: u32, pixel: Waiting) {
         self.heap.push(Reverse((level, self.entered, pixel)));
         self.entered += 1;
@@ -157,104 +180,119 @@ impl Queue<u32> for Heap {
     }
 }
 
-/// The image with a margin of one pixel that no water enters.
-struct Basins<L> {
-    size: (usize, usize),
-    levels: Vec<L>,
-    labels: Vec<u32>,
-    /// Where basins may be.
-    inside: Vec<bool>,
+/// A set of pixels, a bit each: of the places that a flood looks at, which are all over the image, most
+/// are answered by bits, and they fit in the cache.
+#[derive(Clone)]
+struct Pixels {
+    /// Rows of whole words with at least one bit more than there are columns, which is 0, and a row of 0
+    /// above and below, before all a word of 0. So whatever lies beside a pixel has a bit.
+    words: Vec<u64>,
+    width: usize,
+    stride: usize,
 }
 
-impl<L: Copy + Default + Ord + Send + Sync> Basins<L> {
-    fn new<T: Sample>(
-        image: ArrayView2<'_, T>,
-        markers: ArrayView2<'_, u32>,
-        settings: &Watershed<'_>,
-        level: impl Fn(T) -> L + Sync,
-    ) -> Self {
-        let size @ (height, width) = image.dim();
-        let pixels = (height + 2) * (width + 2);
-        let mut basins = Self {
-            size,
-            levels: vec![L::default(); pixels],
-            labels: vec![0; pixels],
-            inside: vec![false; pixels],
-        };
-        if width == 0 {
-            return basins;
+impl Pixels {
+    /// The pixels for which `is_in` holds, given their position in the raster.
+    fn new((height, width): (usize, usize), is_in: impl Fn(usize) -> bool + Sync) -> Self {
+        let words_per_row = width / 64 + 1;
+        let mut words = vec![0; 1 + (height + 2) * words_per_row];
+        let rows = words[1 + words_per_row..].par_chunks_exact_mut(words_per_row);
+        rows.take(height).enumerate().for_each(|(y, row)| {
+            for (number, word) in row.iter_mut().enumerate() {
+                let columns = 64 * number..width.min(64 * (number + 1));
+                let bits = columns.rev();
+                *word = bits.fold(0, |bits, x| bits << 1 | u64::from(is_in(y * width + x)));
+            }
+        });
+        Self {
+            words,
+            width,
+            stride: 64 * words_per_row,
         }
-        let (values, markers) = (raster(image), raster(markers));
-        let mask = settings.mask.map(raster);
-        let row = width + 2;
-        basins.levels[row..]
-            .par_chunks_exact_mut(row)
-            .zip(basins.labels[row..].par_chunks_exact_mut(row))
-            .zip(basins.inside[row..].par_chunks_exact_mut(row))
-            .zip(values.par_chunks_exact(width))
-            .zip(markers.par_chunks_exact(width))
-            .enumerate()
-            .for_each(|(y, ((((levels, labels), inside), values), markers))| {
-                let labels = &mut labels[1..=width];
-                let inside = &mut inside[1..=width];
-                labels.copy_from_slice(markers);
-                for (to, &value) in levels[1..=width].iter_mut().zip(values) {
-                    *to = level(value);
-                }
-                match &mask {
-                    None => inside.fill(true),
-                    Some(mask) => inside.copy_from_slice(&mask[y * width..(y + 1) * width]),
-                }
-                for (label, &inside) in labels.iter_mut().zip(&*inside) {
-                    *label *= u32::from(inside);
-                }
-            });
-        basins
     }
 
-    fn flood(mut self, mut queue: impl Queue<L>, settings: &Watershed<'_>) -> Array2<u32> {
-        for (index, (&label, &level)) in (0..).zip(self.labels.iter().zip(&self.levels)) {
+    /// The bit of a pixel.
+    #[inline(always)]
+    fn bit(&self, index: u32) -> usize {
+        let row = index / self.width as u32;
+        64 + index as usize + self.stride + row as usize * (self.stride - self.width)
+    }
+
+    #[inline(always)]
+    fn contains(&self, bit: usize) -> bool {
+        self.words[bit / 64] >> (bit % 64) & 1 != 0
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, bit: usize) {
+        self.words[bit / 64] &= !(1 << (bit % 64));
+    }
+
+    /// The ways to the neighbours, as steps over bits and over pixels of the raster.
+    fn steps<const N: usize>(&self, ways: [(isize, isize); N]) -> [(isize, isize); N] {
+        let (stride, width) = (self.stride as isize, self.width as isize);
+        ways.map(|(down, right)| (down * stride + right, down * width + right))
+    }
+}
+
+/// (Down, right).
+const STRAIGHT: [(isize, isize); 4] = [(-1, 0), (0, -1), (0, 1), (1, 0)];
+const ALL: [(isize, isize); 8] = [
+    (-1, 0),
+    (0, -1),
+    (0, 1),
+    (1, 0),
+    (-1, -1),
+    (-1, 1),
+    (1, -1),
+    (1, 1),
+];
+
+struct Basins<'a, T> {
+    size: (usize, usize),
+    values: &'a [T],
+    labels: Vec<u32>,
+    /// Where basins may be, if not everywhere.
+    mask: Option<&'a [bool]>,
+}
+
+impl<T: Sample> Basins<'_, T> {
+    fn flood(mut self, mut queue: impl Queue, settings: &Watershed<'_>) -> Array2<u32> {
+        if self.labels.is_empty() {
+            return picture(self.size, self.labels);
+        }
+        for (index, (&label, value)) in (0..).zip(self.labels.iter().zip(self.values)) {
             if label != 0 {
-                queue.push(level, Waiting { index, label });
+                queue.push(value.rank(), Waiting { index, label });
             }
         }
-        let row = self.size.1 as isize + 2;
-        let straight = [-row, -1, 1, row];
-        let all = [-row, -1, 1, row, -row - 1, -row + 1, row - 1, row + 1];
         match (settings.line, settings.neighbours) {
-            (false, Neighbours::Four) => self.spread(&mut queue, straight),
-            (false, Neighbours::Eight) => self.spread(&mut queue, all),
-            (true, Neighbours::Four) => self.spread_with_line(&mut queue, straight),
-            (true, Neighbours::Eight) => self.spread_with_line(&mut queue, all),
+            (false, Neighbours::Four) => self.spread(&mut queue, STRAIGHT),
+            (false, Neighbours::Eight) => self.spread(&mut queue, ALL),
+            (true, Neighbours::Four) => self.spread_with_line(&mut queue, STRAIGHT),
+            (true, Neighbours::Eight) => self.spread_with_line(&mut queue, ALL),
         }
-        self.without_margin()
+        picture(self.size, self.labels)
+    }
+
+    fn is_inside(&self, index: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[index])
     }
 
     /// A pixel has its label from the moment it enters the queue: no other water can come sooner.
-    ///
-    /// Whether a pixel still waits for water is a bit apart from its level and label: of the places
-    /// that a flood looks at, which are all over the image, most are answered by these bits, and they
-    /// fit in the cache.
-    fn spread<const N: usize>(&mut self, queue: &mut impl Queue<L>, steps: [isize; N]) {
-        let mut dry: Vec<u64> = self
-            .inside
-            .par_chunks(64)
-            .zip(self.labels.par_chunks(64))
-            .map(|(inside, labels)| {
-                let pixels = inside.iter().zip(labels).rev();
-                pixels.fold(0, |bits, (&inside, &label)| {
-                    bits << 1 | u64::from(inside && label == 0)
-                })
-            })
-            .collect();
+    fn spread<const N: usize>(&mut self, queue: &mut impl Queue, ways: [(isize, isize); N]) {
+        let waits = |index| self.labels[index] == 0 && self.is_inside(index);
+        let mut dry = Pixels::new(self.size, waits);
+        let steps = dry.steps(ways);
         while let Some((level, Waiting { index, label })) = queue.pop() {
-            for step in steps {
-                let beside = (index as usize).wrapping_add_signed(step);
-                let (word, bit) = (&mut dry[beside / 64], 1 << (beside % 64));
-                if *word & bit != 0 {
-                    *word ^= bit;
+            let bit = dry.bit(index);
+            for (bits, pixels) in steps {
+                let beside = bit.wrapping_add_signed(bits);
+                if dry.contains(beside) {
+                    dry.remove(beside);
+                    let beside = (index as usize).wrapping_add_signed(pixels);
                     self.labels[beside] = label;
-                    let level = self.levels[beside].max(level);
+                    let level = self.values[beside].rank().max(level);
                     let index = beside as u32;
                     queue.push(level, Waiting { index, label });
                 }
@@ -264,44 +302,43 @@ impl<L: Copy + Default + Ord + Send + Sync> Basins<L> {
 
     /// A pixel has its label when it leaves the queue, for only then is it known whether it lies
     /// between two basins. A line does not stop water that comes from it: as in scikit-image.
-    fn spread_with_line<const N: usize>(&mut self, queue: &mut impl Queue<L>, steps: [isize; N]) {
-        let markers: Vec<bool> = self.labels.iter().map(|&label| label != 0).collect();
+    fn spread_with_line<const N: usize>(
+        &mut self,
+        queue: &mut impl Queue,
+        ways: [(isize, isize); N],
+    ) {
+        let markers = Pixels::new(self.size, |index| self.labels[index] != 0);
+        let mut open = Pixels::new(self.size, |index| self.is_inside(index));
+        let steps = open.steps(ways);
         let labels = &mut self.labels;
-        let mut closed: Vec<bool> = self.inside.iter().map(|inside| !inside).collect();
         while let Some((level, Waiting { index, label })) = queue.pop() {
+            let bit = open.bit(index);
             let index = index as usize;
-            if labels[index] != 0 && !markers[index] {
+            if labels[index] != 0 && !markers.contains(bit) {
                 continue;
             }
-            let beside = steps.map(|step| index.wrapping_add_signed(step));
-            if !closed[index] {
-                let between = beside.iter().any(|&beside| {
+            let beside = steps.map(|(bits, pixels)| {
+                let is_open = open.contains(bit.wrapping_add_signed(bits));
+                is_open.then_some(index.wrapping_add_signed(pixels))
+            });
+            if open.contains(bit) {
+                let between = beside.iter().flatten().any(|&beside| {
                     let other = labels[beside];
-                    !closed[beside] && other != 0 && other != label
+                    other != 0 && other != label
                 });
                 if between {
-                    closed[index] = true;
+                    open.remove(bit);
                 } else {
                     labels[index] = label;
                 }
             }
-            for beside in beside {
-                if !closed[beside] && labels[beside] == 0 {
-                    let level = self.levels[beside].max(level);
+            for beside in beside.into_iter().flatten() {
+                if labels[beside] == 0 {
+                    let level = self.values[beside].rank().max(level);
                     let index = beside as u32;
                     queue.push(level, Waiting { index, label });
                 }
             }
         }
-    }
-
-    fn without_margin(mut self) -> Array2<u32> {
-        let (height, width) = self.size;
-        for y in 0..height {
-            let start = (y + 1) * (width + 2) + 1;
-            self.labels.copy_within(start..start + width, y * width);
-        }
-        self.labels.truncate(height * width);
-        picture(self.size, self.labels)
     }
 }

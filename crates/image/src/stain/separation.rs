@@ -82,10 +82,59 @@ pub fn separate_stains<T: Sample>(
     matrix: &StainMatrix,
 ) -> Result<Array3<f32>> {
     let inverse = matrix.inverse()?;
+    let density = |value: T| fraction(value).max(BLACK).ln() / BLACK.ln();
+    if T::WHITE == f32::from(u8::MAX) {
+        let levels = Levels::new(&inverse, |level| density(T::from_f32(f32::from(level))));
+        return map_pixels(
+            image,
+            #[inline(always)]
+            |[red, green, blue]| {
+                levels.amounts([red.rank() as u8, green.rank() as u8, blue.rank() as u8])
+            },
+        );
+    }
     map_pixels(image, |pixel| {
-        let density = pixel.map(|value| fraction(value).max(BLACK).ln() / BLACK.ln());
-        product(density, &inverse).map(|amount| amount.max(0.0) as f32)
+        product(pixel.map(density), &inverse).map(amount)
     })
+}
+
+#[inline(always)]
+fn amount(value: f64) -> f32 {
+    value.max(0.0) as f32
+}
+
+/// What each level of each channel adds to the amounts. The fourth numbers are 0: four fill a vector
+/// register.
+struct Levels {
+    channels: [[[f64; 4]; 256]; 3],
+}
+
+impl Levels {
+    fn new(inverse: &[[f64; 3]; 3], density: impl Fn(u8) -> f64) -> Self {
+        let share = |channel: usize, level: usize| {
+            let [a, b, c] = inverse[channel].map(|share| density(level as u8) * share);
+            [a, b, c, 0.0]
+        };
+        Self {
+            channels: std::array::from_fn(|channel| {
+                std::array::from_fn(|level| share(channel, level))
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn amounts(&self, [red, green, blue]: [u8; 3]) -> [f32; 3] {
+        let [reds, greens, blues] = &self.channels;
+        let red = &reds[usize::from(red)];
+        let green = &greens[usize::from(green)];
+        let blue = &blues[usize::from(blue)];
+        let mut amounts = [0.0; 4];
+        for stain in 0..4 {
+            amounts[stain] = amount(red[stain] + green[stain] + blue[stain]);
+        }
+        let [a, b, c, _] = amounts;
+        [a, b, c]
+    }
 }
 
 /// The colours of amounts of stains: `skimage.color.combine_stains`, with [`StainMatrix::HED`]

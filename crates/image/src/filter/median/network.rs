@@ -38,6 +38,8 @@ pub(super) fn medians<T: Sample>(padded: &Padded<T>, shape: Ix2, size: usize) ->
 
 /// `median` gets the columns of a window, sorted by `sort`, by rank.
 #[inline(always)]
+// `array::map` and its like, which clippy prefers, are not always inlined.
+#[allow(clippy::needless_range_loop)]
 fn medians_of_row<T: Sample, const SIZE: usize>(
     padded: &Padded<T>,
     y: usize,
@@ -54,16 +56,24 @@ fn medians_of_row<T: Sample, const SIZE: usize>(
             samples[..count].copy_from_slice(&from[..count]);
         }
         for x in 0..COLUMNS {
-            let column = sort(std::array::from_fn(|rank| ranks[rank][x]));
-            for (samples, value) in ranks.iter_mut().zip(column) {
-                samples[x] = value;
+            let mut column = [T::default(); SIZE];
+            for rank in 0..SIZE {
+                column[rank] = ranks[rank][x];
+            }
+            let column = sort(column);
+            for rank in 0..SIZE {
+                ranks[rank][x] = column[rank];
             }
         }
         let mut medians = [T::default(); LANES];
-        for (x, value) in medians.iter_mut().enumerate() {
-            *value = median(std::array::from_fn(|rank| {
-                std::array::from_fn(|right| ranks[rank][x + right])
-            }));
+        for x in 0..LANES {
+            let mut window = [[T::default(); SIZE]; SIZE];
+            for rank in 0..SIZE {
+                for right in 0..SIZE {
+                    window[rank][right] = ranks[rank][x + right];
+                }
+            }
+            medians[x] = median(window);
         }
         row.copy_from_slice(&medians[..row.len()]);
     }
@@ -79,8 +89,9 @@ fn median_of_nine<T: Sample>([low, middle, high]: [[T; 3]; 3]) -> T {
 }
 
 #[inline(always)]
-fn median_of_25<T: Sample>(ranks: [[T; 5]; 5]) -> T {
-    let [a, b, c, d, e] = ranks.map(sort_five);
+fn median_of_25<T: Sample>([a, b, c, d, e]: [[T; 5]; 5]) -> T {
+    let (a, b, c) = (sort_five(a), sort_five(b), sort_five(c));
+    let (d, e) = (sort_five(d), sort_five(e));
     let above = greater(greater(a[3], b[2]), greater(c[1], d[0]));
     let middle = sort_five([a[4], b[3], c[2], d[1], e[0]])[2];
     let below = lesser(lesser(b[4], c[3]), lesser(d[2], e[1]));
