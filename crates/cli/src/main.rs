@@ -3,8 +3,10 @@
 mod arguments;
 mod commands;
 mod context;
+mod experts;
 mod failure;
 mod measures;
+mod new_folder;
 mod output;
 mod page;
 mod pipeline;

@@ -196,7 +196,10 @@ fn masks_of_experts_are_fused_and_measured() {
         assert!(value(&measured, rule, "Dice of cell") > 0.98, "{rule}");
     }
     let said = lab.fails(&["fuse", "cells", "--rule", "glad"]);
-    assert!(said.contains("For masks there are majority"), "{said}");
+    assert!(
+        said.contains("For class masks there are dawid-skene, majority"),
+        "{said}"
+    );
 }
 
 #[test]

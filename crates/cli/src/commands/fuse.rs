@@ -1,17 +1,24 @@
 //! `cleanslide fuse`: several annotators become one consensus.
 
+mod boxes;
+mod instances;
 mod masks;
+mod objects;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::{
-    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Task, Trust,
+    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust,
     Version, VersionId, Votes,
 };
 use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
 use cleanslide_learn::study::Study;
+use cleanslide_weak::fusion::boxes::{
+    Confidence, Decay, NonMaximumSuppression, NonMaximumWeighted, SoftNms, WeightedBoxesFusion,
+};
 use cleanslide_weak::fusion::masks::MaskTie;
+use cleanslide_weak::fusion::objects::{BoxConsensus, Corners, InstanceConsensus, ShapeTie};
 use cleanslide_weak::fusion::{
     Consensus, Crowdlab, DawidSkene, Glad, Mace, Majority, OneCoin, Reliability, Tie,
 };
@@ -23,6 +30,7 @@ use serde::Serialize;
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
+use crate::experts::{Experts, FamilyName, listed, words};
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent, thousands};
 use crate::pipeline::{DEFAULT_FOLDS, judge_labels};
@@ -30,29 +38,41 @@ use crate::text_table::TextTable;
 
 /// Combine the labels of several annotators into one consensus
 ///
-/// The consensus is a new label version; the annotators' own labels stay in it. The trust of each
-/// consensus label is its probability.
+/// Classes, class masks, boxes and instance masks can be combined, each by rules of its own. The
+/// consensus is a new label version; the annotators' own labels stay in it. The trust of each
+/// consensus label is its probability, of a box its score or the share of the annotators who drew
+/// it.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide fuse mitoses --rule dawid-skene\n  \
-cleanslide fuse cfos --rule staple --per-image"
+cleanslide fuse cfos --rule staple --per-image\n  \
+cleanslide fuse smears --rule consensus --minimum-experts 3\n  \
+cleanslide fuse smears --rule wbf --annotators hough,watershed --weights 2,1"
 )]
 pub struct Fuse {
     #[command(flatten)]
     dataset: DatasetArgument,
-    /// How votes, or class masks pixel by pixel, are combined
-    #[arg(long, value_enum, default_value = "dawid-skene")]
-    rule: Rule,
-    /// What happens to ties of the majority
+    /// How labels are combined; by default dawid-skene for classes and class masks, consensus for
+    /// boxes and instance masks
+    #[arg(long, value_enum)]
+    rule: Option<Rule>,
+    /// What happens to ties, of votes or of pixels
     #[arg(long, value_enum, default_value = "unlabelled")]
     ties: Ties,
     /// Only these annotators; all experts by default
     #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
     annotators: Option<Vec<String>>,
-    /// Masks: learn what annotators are like from each image by itself, instead of from all
+    /// Which kind of labels, where the annotators gave several
+    #[arg(long, value_enum)]
+    family: Option<FamilyName>,
+    /// Name of the consensus; by default that of the rule
+    #[arg(long, value_name = "SOURCE")]
+    name: Option<String>,
+    /// Class masks: learn what annotators are like from each image by itself, instead of from all
     #[arg(long)]
     per_image: bool,
-    /// Keep the probability of every class as a soft label, instead of one class with a trust
+    /// Classes: keep the probability of every class as a soft label, instead of one class with a
+    /// trust
     #[arg(long)]
     soft: bool,
     /// Label version; the latest by default
@@ -60,6 +80,75 @@ pub struct Fuse {
     labels: Option<VersionId>,
     #[command(flatten)]
     encoder: EncoderArguments,
+    #[command(flatten)]
+    objects: ObjectOptions,
+}
+
+/// Options of the rules for boxes and instance masks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Boxes and instance masks")]
+struct ObjectOptions {
+    /// How much two objects must overlap to be one (intersection over union); by default 0.5, for
+    /// wbf and nmw 0.55
+    #[arg(long, value_name = "IOU")]
+    overlap: Option<f64>,
+    /// Leave out objects of fewer annotators; by default 2 for consensus, 1 for other rules
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    minimum_experts: Option<u32>,
+    /// Consensus of boxes: what becomes of the corners
+    #[arg(long, value_enum)]
+    corners: Option<CornersName>,
+    /// wbf: how sure a box is that several gave [default: average]
+    #[arg(long, value_enum)]
+    confidence: Option<ConfidenceName>,
+    /// wbf: several boxes of one annotator may raise the average
+    #[arg(long)]
+    allow_overflow: bool,
+    /// wbf and nmw: how much each annotator counts, in the order of `--annotators`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "WEIGHTS",
+        requires = "annotators"
+    )]
+    weights: Option<Vec<f64>>,
+    /// wbf, nmw and soft-nms: leave out boxes of a lower trust
+    #[arg(long, value_name = "TRUST")]
+    lowest_score: Option<f64>,
+    /// soft-nms: how trust falls with overlap [default: gaussian]
+    #[arg(long, value_enum)]
+    decay: Option<DecayName>,
+    /// soft-nms, gaussian: greater values lower trust less [default: 0.5]
+    #[arg(long, value_name = "SIGMA")]
+    sigma: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CornersName {
+    /// The mean of each side
+    Mean,
+    /// The median of each side
+    Median,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ConfidenceName {
+    /// Their mean, lower where annotators have no box
+    Average,
+    /// The highest, however many agree
+    Max,
+    /// Their mean, by the weights of those who have a box
+    BoxAndModelAverage,
+    /// Their mean, by the boxes and the annotators without one
+    AbsentModelAwareAverage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DecayName {
+    /// Smoothly
+    Gaussian,
+    /// By the overlap, above `--overlap`
+    Linear,
 }
 
 /// The source of a consensus by Dawid and Skene's rule.
@@ -84,6 +173,82 @@ enum Rule {
     Staple,
     /// Masks: Dawid and Skene's, where neighbouring pixels tend to agree
     Smooth,
+    /// Boxes and instances: what enough annotators drew, joined one by one
+    Consensus,
+    /// Boxes: weighted boxes fusion, means by trust (Solovyev et al. 2021)
+    Wbf,
+    /// Boxes: non-maximum weighted, means by trust and overlap (Zhou et al. 2017)
+    Nmw,
+    /// Boxes: non-maximum suppression, the one of the highest trust
+    Nms,
+    /// Boxes: all of them, of lower trust where they overlap (Bodla et al. 2017)
+    SoftNms,
+}
+
+impl Rule {
+    /// Its name, which is also that of the consensus.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Majority => "majority",
+            Self::DawidSkene => DAWID_SKENE,
+            Self::OneCoin => "one-coin",
+            Self::Glad => "glad",
+            Self::Mace => "mace",
+            Self::Crowdlab => "crowdlab",
+            Self::Staple => "staple",
+            Self::Smooth => "smooth",
+            Self::Consensus => "consensus",
+            Self::Wbf => "wbf",
+            Self::Nmw => "nmw",
+            Self::Nms => "nms",
+            Self::SoftNms => "soft-nms",
+        }
+    }
+
+    /// The rules for a kind of labels, the default first.
+    fn of(family: Family) -> &'static [Self] {
+        match family {
+            Family::Class => &[
+                Self::DawidSkene,
+                Self::Majority,
+                Self::OneCoin,
+                Self::Glad,
+                Self::Mace,
+                Self::Crowdlab,
+            ],
+            Family::Mask => &[Self::DawidSkene, Self::Majority, Self::Staple, Self::Smooth],
+            Family::Boxes => &[
+                Self::Consensus,
+                Self::Wbf,
+                Self::Nmw,
+                Self::Nms,
+                Self::SoftNms,
+            ],
+            Family::Instances => &[Self::Consensus],
+            Family::Points | Family::Polygons => &[],
+        }
+    }
+
+    /// The rule that was asked for, if it is for labels of this kind; otherwise the default.
+    fn choose(asked: Option<Self>, family: Family) -> Result<Self> {
+        let what = words(family);
+        let rules = Self::of(family);
+        let Some(default) = rules.first() else {
+            return Err(Failure::usage(format!("{what} cannot be fused yet"))
+                .help("Classes, class masks, boxes and instance masks can."));
+        };
+        match asked {
+            Some(rule) if !rules.contains(&rule) => {
+                let names: Vec<&str> = rules.iter().map(|rule| rule.name()).collect();
+                let verb = if names.len() == 1 { "is" } else { "are" };
+                Err(
+                    Failure::usage(format!("the rule `{}` is not for {what}", rule.name()))
+                        .help(format!("For {what} there {verb} {}.", listed(&names))),
+                )
+            }
+            asked => Ok(asked.unwrap_or(*default)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,6 +265,10 @@ enum Ties {
     MostReliable,
     /// One of them, by the seed
     Random,
+    /// Instance masks: part of the object
+    Inside,
+    /// Instance masks: not part of the object
+    Outside,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,6 +293,20 @@ struct AnnotatorLine {
     reliability: Option<f64>,
 }
 
+/// What is fused, and into what.
+struct Plan<'a> {
+    parent: VersionId,
+    /// The name of the consensus.
+    source: &'a str,
+    experts: &'a Experts,
+}
+
+fn temporary_folder() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|error| {
+        Failure::environment(format!("failed to make a temporary folder: {error}"))
+    })
+}
+
 impl Fuse {
     pub fn run(self, context: &Context) -> Result<()> {
         let mut dataset = context.open(&self.dataset.dataset)?;
@@ -132,19 +315,55 @@ impl Fuse {
             None => dataset.latest()?,
         };
         let labels = dataset.labels(parent)?;
-        if dataset.manifest().task == Task::Segmentation {
-            return self.fuse_masks(context, &mut dataset, parent, &labels);
+        let experts = Experts::choose(
+            &dataset,
+            &labels,
+            self.annotators.as_deref(),
+            self.family,
+            "fuse",
+        )?;
+        let rule = Rule::choose(self.rule, experts.family)?;
+        self.check_options(rule, &experts)?;
+        experts.warn_of_regions(context, &labels);
+        let plan = Plan {
+            parent,
+            source: self.name.as_deref().unwrap_or(rule.name()),
+            experts: &experts,
+        };
+        if experts.names.iter().any(|name| name == plan.source) {
+            return Err(Failure::usage(format!(
+                "the consensus would replace the labels of `{}`, which it is made from",
+                plan.source
+            ))
+            .help("Give it another name with `--name`."));
         }
-        let annotators = self.choose_annotators(&dataset, &labels, Family::Class)?;
+        match experts.family {
+            Family::Mask => self.fuse_masks(context, &mut dataset, &labels, &plan, rule),
+            Family::Boxes | Family::Instances => {
+                self.fuse_objects(context, &mut dataset, &labels, &plan, rule)
+            }
+            _ => self.fuse_classes(context, &mut dataset, &labels, &plan, rule),
+        }
+    }
+
+    fn fuse_classes(
+        &self,
+        context: &Context,
+        dataset: &mut Dataset,
+        labels: &Labels,
+        plan: &Plan,
+        rule: Rule,
+    ) -> Result<()> {
+        let annotators = &plan.experts.names;
         let names: Vec<&str> = annotators.iter().map(String::as_str).collect();
         let votes = labels.votes(dataset.images(), &names, dataset.classes().len())?;
-        let consensus = self.fuse(context, &dataset, &votes, parent)?;
+        let consensus = self.fuse(context, dataset, &votes, plan, rule)?;
         let version = add_consensus(
             context,
-            &mut dataset,
-            parent,
-            self.source_id(),
-            &annotators,
+            dataset,
+            plan.parent,
+            plan.source,
+            annotators,
             &consensus,
             self.soft,
         )?;
@@ -152,12 +371,12 @@ impl Fuse {
         context.output.show(&Summary {
             dataset: dataset.folder().to_owned(),
             labels: version.id.to_string(),
-            source: self.source_id().to_owned(),
+            source: plan.source.to_owned(),
             labelled,
             unlabelled: consensus.labels.len() - labelled,
             iterations: consensus.iterations,
             converged: consensus.converged,
-            annotators: annotator_lines(&annotators, &votes, &consensus),
+            annotators: annotator_lines(annotators, &votes, &consensus),
             measure: measure(&consensus.reliability),
         })
     }
@@ -166,99 +385,223 @@ impl Fuse {
         &self,
         context: &Context,
         dataset: &mut Dataset,
-        parent: VersionId,
         labels: &Labels,
+        plan: &Plan,
+        rule: Rule,
     ) -> Result<()> {
-        let rule = self.mask_rule()?;
-        let experts = self.choose_annotators(dataset, labels, Family::Mask)?;
-        let folder = tempfile::tempdir().map_err(|error| {
-            Failure::environment(format!("failed to make a temporary folder: {error}"))
-        })?;
-        let source = self.source_id();
+        let folder = temporary_folder()?;
         let masks::Fused {
             evidence,
             mut summary,
         } = masks::fuse(
             dataset,
             labels,
-            &experts,
-            (rule, source),
+            &plan.experts.names,
+            (self.mask_rule(rule)?, plan.source),
             self.per_image,
             folder.path(),
         )?;
-        let version = add_version(context, dataset, parent, source, &experts, evidence)?;
+        let version = add_version(context, dataset, plan, evidence)?;
         summary.labels = version.id.to_string();
         context.output.show(&summary)
     }
 
-    fn mask_rule(&self) -> Result<masks::Rule> {
+    fn fuse_objects(
+        &self,
+        context: &Context,
+        dataset: &mut Dataset,
+        labels: &Labels,
+        plan: &Plan,
+        rule: Rule,
+    ) -> Result<()> {
+        let folder = temporary_folder()?;
+        let default = if rule == Rule::Consensus { 2 } else { 1 };
+        let minimum_experts = self
+            .objects
+            .minimum_experts
+            .map_or(default, |number| number as usize);
+        let request = objects::Request {
+            dataset,
+            labels,
+            experts: plan.experts,
+            minimum_experts,
+            source: plan.source,
+        };
+        let objects::Fused {
+            evidence,
+            mut summary,
+        } = match plan.experts.family {
+            Family::Instances => {
+                let rule = self.instance_rule(minimum_experts)?;
+                instances::fuse(&request, &rule, folder.path())?
+            }
+            _ => boxes::fuse(&request, &self.box_rule(rule, minimum_experts)?)?,
+        };
+        let version = add_version(context, dataset, plan, evidence)?;
+        summary.labels = version.id.to_string();
+        context.output.show(&summary)
+    }
+
+    /// Refuses options that the rule does not have.
+    fn check_options(&self, rule: Rule, experts: &Experts) -> Result<()> {
+        let ObjectOptions {
+            overlap,
+            minimum_experts,
+            corners,
+            confidence,
+            allow_overflow,
+            weights,
+            lowest_score,
+            decay,
+            sigma,
+        } = &self.objects;
+        let family = experts.family;
+        let for_objects = matches!(family, Family::Boxes | Family::Instances);
+        let linear = *decay == Some(DecayName::Linear);
+        let soft_nms = rule == Rule::SoftNms;
+        let averages = matches!(rule, Rule::Wbf | Rule::Nmw);
+        let overlaps = for_objects && (!soft_nms || linear);
+        let joins = for_objects && !soft_nms;
+        let of_boxes = family == Family::Boxes && rule == Rule::Consensus;
+        let given = [
+            ("--overlap", overlap.is_some(), overlaps),
+            ("--minimum-experts", minimum_experts.is_some(), joins),
+            ("--corners", corners.is_some(), of_boxes),
+            ("--confidence", confidence.is_some(), rule == Rule::Wbf),
+            ("--allow-overflow", *allow_overflow, rule == Rule::Wbf),
+            ("--weights", weights.is_some(), averages),
+            (
+                "--lowest-score",
+                lowest_score.is_some(),
+                averages || soft_nms,
+            ),
+            ("--decay", decay.is_some(), soft_nms),
+            ("--sigma", sigma.is_some(), soft_nms && !linear),
+            ("--per-image", self.per_image, family == Family::Mask),
+            ("--soft", self.soft, family == Family::Class),
+        ];
+        if let Some((option, ..)) = given.iter().find(|(_, given, fits)| *given && !fits) {
+            return Err(Failure::usage(format!(
+                "`{option}` is not an option of the rule `{}` for {}",
+                rule.name(),
+                words(family)
+            ))
+            .help("`cleanslide fuse --help` says what each option is for."));
+        }
+        let Some(weights) = weights else {
+            return Ok(());
+        };
+        if weights.len() != experts.names.len() {
+            return Err(Failure::usage(format!(
+                "{} for {}",
+                count(weights.len(), "weight"),
+                count(experts.names.len(), "annotator")
+            ))
+            .help(format!("Give one each, for {}.", experts.names.join(", "))));
+        }
+        if weights
+            .iter()
+            .any(|&weight| !(weight > 0.0 && weight.is_finite()))
+        {
+            return Err(Failure::usage("a weight is not a number above 0")
+                .help("Who is not to count is left out of `--annotators`."));
+        }
+        Ok(())
+    }
+
+    fn box_rule(&self, rule: Rule, minimum_experts: usize) -> Result<boxes::Rule> {
+        if self.ties != Ties::Unlabelled {
+            return Err(Failure::usage("`--ties` is not for boxes"));
+        }
+        let options = &self.objects;
+        let overlap = |default: f64| options.overlap.unwrap_or(default);
+        let lowest_score = |default: f64| options.lowest_score.unwrap_or(default);
+        Ok(match rule {
+            Rule::Wbf => {
+                let default = WeightedBoxesFusion::default();
+                boxes::Rule::Weighted(WeightedBoxesFusion {
+                    weights: options.weights.clone(),
+                    overlap: overlap(default.overlap),
+                    lowest_score: lowest_score(default.lowest_score),
+                    confidence: match options.confidence.unwrap_or(ConfidenceName::Average) {
+                        ConfidenceName::Average => Confidence::Average,
+                        ConfidenceName::Max => Confidence::Max,
+                        ConfidenceName::BoxAndModelAverage => Confidence::BoxAndModelAverage,
+                        ConfidenceName::AbsentModelAwareAverage => {
+                            Confidence::AbsentModelAwareAverage
+                        }
+                    },
+                    allows_overflow: options.allow_overflow,
+                })
+            }
+            Rule::Nmw => {
+                let default = NonMaximumWeighted::default();
+                boxes::Rule::NonMaximumWeighted(NonMaximumWeighted {
+                    weights: options.weights.clone(),
+                    overlap: overlap(default.overlap),
+                    lowest_score: lowest_score(default.lowest_score),
+                })
+            }
+            Rule::Nms => boxes::Rule::Suppression(NonMaximumSuppression {
+                overlap: overlap(NonMaximumSuppression::default().overlap),
+            }),
+            Rule::SoftNms => boxes::Rule::Soft(SoftNms {
+                decay: match options.decay {
+                    Some(DecayName::Linear) => Decay::Linear {
+                        overlap: overlap(NonMaximumSuppression::default().overlap),
+                    },
+                    _ => match options.sigma {
+                        Some(sigma) => Decay::Gaussian { sigma },
+                        None => SoftNms::default().decay,
+                    },
+                },
+                lowest_score: lowest_score(SoftNms::default().lowest_score),
+            }),
+            _ => boxes::Rule::Consensus(BoxConsensus {
+                overlap: overlap(BoxConsensus::default().overlap),
+                votes: minimum_experts,
+                corners: match options.corners {
+                    Some(CornersName::Median) => Corners::Median,
+                    _ => Corners::Mean,
+                },
+            }),
+        })
+    }
+
+    fn instance_rule(&self, minimum_experts: usize) -> Result<InstanceConsensus> {
+        let default = InstanceConsensus::default();
+        Ok(InstanceConsensus {
+            overlap: self.objects.overlap.unwrap_or(default.overlap),
+            votes: minimum_experts,
+            tie: match self.ties {
+                Ties::Unlabelled => ShapeTie::Unlabelled,
+                Ties::Inside => ShapeTie::Inside,
+                Ties::Outside => ShapeTie::Outside,
+                _ => {
+                    return Err(
+                        Failure::usage("this rule for ties is not for instance masks")
+                            .help("For instance masks there are unlabelled, inside and outside."),
+                    );
+                }
+            },
+        })
+    }
+
+    fn mask_rule(&self, rule: Rule) -> Result<masks::Rule> {
         let tie = match self.ties {
             Ties::Unlabelled => MaskTie::Unlabelled,
             Ties::LowestClass => MaskTie::LowestClass,
-            Ties::MostReliable | Ties::CommonestClass | Ties::RarestClass | Ties::Random => {
-                return Err(Failure::usage("this rule for ties is not for masks")
-                    .help("For masks there are unlabelled and lowest-class."));
+            _ => {
+                return Err(Failure::usage("this rule for ties is not for class masks")
+                    .help("For class masks there are unlabelled and lowest-class."));
             }
         };
-        match self.rule {
-            Rule::Majority => Ok(masks::Rule::Majority(tie)),
-            Rule::Staple => Ok(masks::Rule::Staple(tie)),
-            Rule::DawidSkene => Ok(masks::Rule::DawidSkene(tie)),
-            Rule::Smooth => Ok(masks::Rule::Smooth(tie)),
-            Rule::OneCoin | Rule::Glad | Rule::Mace | Rule::Crowdlab => {
-                Err(Failure::usage("this rule is not for masks")
-                    .help("For masks there are majority, staple, dawid-skene and smooth."))
-            }
-        }
-    }
-
-    fn choose_annotators(
-        &self,
-        dataset: &Dataset,
-        labels: &Labels,
-        family: Family,
-    ) -> Result<Vec<String>> {
-        let known = labels.sources(family);
-        let chosen: Vec<String> = match &self.annotators {
-            Some(names) => names.clone(),
-            None => dataset
-                .manifest()
-                .sources
-                .iter()
-                .filter(|source| {
-                    source.kind == SourceKind::Expert && known.contains(&source.id.as_str())
-                })
-                .map(|source| source.id.clone())
-                .collect(),
-        };
-        if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(Failure::usage(format!("`{unknown}` labels no image"))
-                .help(format!("The sources are: {}.", known.join(", "))));
-        }
-        if chosen.len() < 2 {
-            return Err(Failure::usage(format!(
-                "there is nothing to fuse: {} of kind expert",
-                count(chosen.len(), "source")
-            ))
-            .help(format!(
-                "Name sources with `--annotators`. There are: {}.",
-                known.join(", ")
-            )));
-        }
-        Ok(chosen)
-    }
-
-    fn source_id(&self) -> &'static str {
-        match self.rule {
-            Rule::Majority => "majority",
-            Rule::DawidSkene => DAWID_SKENE,
-            Rule::OneCoin => "one-coin",
-            Rule::Glad => "glad",
-            Rule::Mace => "mace",
-            Rule::Crowdlab => "crowdlab",
-            Rule::Staple => "staple",
-            Rule::Smooth => "smooth",
-        }
+        Ok(match rule {
+            Rule::Majority => masks::Rule::Majority(tie),
+            Rule::Staple => masks::Rule::Staple(tie),
+            Rule::Smooth => masks::Rule::Smooth(tie),
+            _ => masks::Rule::DawidSkene(tie),
+        })
     }
 
     fn fuse(
@@ -266,35 +609,34 @@ impl Fuse {
         context: &Context,
         dataset: &Dataset,
         votes: &Votes,
-        version: VersionId,
+        plan: &Plan,
+        rule: Rule,
     ) -> Result<Consensus> {
         let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
-        Ok(match self.rule {
-            Rule::Majority => Majority {
-                tie: self.tie(context.seed),
-            }
-            .fuse(votes)?,
-            Rule::DawidSkene => DawidSkene::default().fuse(votes)?,
+        let tie = self.tie(context.seed)?;
+        Ok(match rule {
+            Rule::Majority => Majority { tie }.fuse(votes)?,
             Rule::OneCoin => OneCoin::default().fuse(votes)?,
             Rule::Glad => Glad::default().fuse(votes)?,
             Rule::Mace => Mace::default().fuse(votes, &mut rng)?,
-            Rule::Crowdlab => self.crowdlab(context, dataset, votes, version)?,
-            Rule::Staple | Rule::Smooth => {
-                return Err(Failure::usage("this rule is for masks, not for classes")
-                    .help("Try dawid-skene."));
-            }
+            Rule::Crowdlab => self.crowdlab(context, dataset, votes, plan.parent)?,
+            _ => DawidSkene::default().fuse(votes)?,
         })
     }
 
-    fn tie(&self, seed: u64) -> Tie {
-        match self.ties {
+    fn tie(&self, seed: u64) -> Result<Tie> {
+        Ok(match self.ties {
             Ties::Unlabelled => Tie::Unlabelled,
             Ties::LowestClass => Tie::LowestClass,
             Ties::CommonestClass => Tie::CommonestClass,
             Ties::RarestClass => Tie::RarestClass,
             Ties::MostReliable => Tie::MostReliable,
             Ties::Random => Tie::Random { seed },
-        }
+            Ties::Inside | Ties::Outside => {
+                return Err(Failure::usage("this rule for ties is for instance masks")
+                    .help("`cleanslide fuse --help` lists those for classes."));
+            }
+        })
     }
 
     /// Trains a model on the majority, out of sample, and weighs it beside the annotators.
@@ -342,8 +684,9 @@ impl Fuse {
     }
 }
 
-/// Adds a consensus as a new label version of its own source beside the annotators' labels. `soft`
-/// keeps the probability of every class; otherwise the trust of a label is its probability.
+/// Adds a consensus of votes as a new label version of its own source beside the annotators'
+/// labels. `soft` keeps the probability of every class; otherwise the trust of a label is its
+/// probability.
 pub fn add_consensus(
     context: &Context,
     dataset: &mut Dataset,
@@ -354,24 +697,40 @@ pub fn add_consensus(
     soft: bool,
 ) -> Result<Version> {
     let evidence = consensus_evidence(dataset, source, consensus, soft)?;
-    add_version(context, dataset, parent, source, annotators, evidence)
+    let experts = Experts {
+        names: annotators.to_vec(),
+        family: Family::Class,
+    };
+    let plan = Plan {
+        parent,
+        source,
+        experts: &experts,
+    };
+    add_version(context, dataset, &plan, evidence)
 }
 
 /// Adds what a consensus says beside everything else, in the place of what it said before.
 fn add_version(
     context: &Context,
     dataset: &mut Dataset,
-    parent: VersionId,
-    source: &str,
-    annotators: &[String],
+    plan: &Plan,
     evidence: Vec<Evidence>,
 ) -> Result<Version> {
+    let Plan {
+        parent,
+        source,
+        experts,
+        ..
+    } = *plan;
+    let replaced =
+        |piece: &Evidence| piece.source == source && piece.target.family() == experts.family;
     let others = dataset.labels(parent)?.into_evidence().into_iter();
     let evidence = others
-        .filter(|piece| piece.source != source)
+        .filter(|piece| !replaced(piece))
         .chain(evidence)
         .collect();
     let labels = Labels::new(evidence, dataset.classes())?;
+    let annotators = count(experts.names.len(), "annotator");
     Ok(dataset.add_version(NewVersion {
         parent: Some(parent),
         produced: Some(source.into()),
@@ -381,10 +740,7 @@ fn add_version(
             description: "consensus of annotators".into(),
         }],
         labels,
-        provenance: context.provenance(format!(
-            "fused {} by {source}",
-            count(annotators.len(), "annotator")
-        )),
+        provenance: context.provenance(format!("fused {annotators} by {source}")),
         notes: Vec::new(),
     })?)
 }

@@ -14,7 +14,8 @@ use cleanslide_data::{
 };
 use serde::Serialize;
 
-use annotations::{Corners, Format};
+pub use annotations::Corners;
+use annotations::Format;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -124,6 +125,30 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
     /// pixel; 0 is background
     Instances {
         /// Folder of the masks
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+        /// The object number that means that a pixel is not labelled; `export` writes 65535
+        #[arg(long, value_name = "NUMBER")]
+        unlabelled: Option<u32>,
+    },
+    /// ImageJ: a folder of zip files of regions (RoiSet.zip), or of single regions, one per image
+    Imagej {
+        /// Folder of the zip or roi files
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
+    /// ASAP: a folder of XML files, one per image
+    Asap {
+        /// Folder of the XML files
+        input: PathBuf,
+        #[command(flatten)]
+        shared: annotations::Shared,
+    },
+    /// Aperio ImageScope: a folder of XML files, one per image
+    Aperio {
+        /// Folder of the XML files
         input: PathBuf,
         #[command(flatten)]
         shared: annotations::Shared,
@@ -319,8 +344,17 @@ impl Import {
             What::Masks { input, shared } => {
                 import_shapes(context, &Format::Masks, &input, &shared)?
             }
-            What::Instances { input, shared } => {
-                import_shapes(context, &Format::Instances, &input, &shared)?
+            What::Instances {
+                input,
+                shared,
+                unlabelled,
+            } => import_shapes(context, &Format::Instances(unlabelled), &input, &shared)?,
+            What::Imagej { input, shared } => {
+                import_shapes(context, &Format::Imagej, &input, &shared)?
+            }
+            What::Asap { input, shared } => import_shapes(context, &Format::Asap, &input, &shared)?,
+            What::Aperio { input, shared } => {
+                import_shapes(context, &Format::Aperio, &input, &shared)?
             }
         };
         context.output.show(&summary)

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+pub mod agreement;
 pub mod audit;
 pub mod bench;
 pub mod correct;
@@ -69,6 +70,8 @@ pub enum Command {
     Weak(weak::Weak),
     /// Combine the labels of several annotators into one consensus
     Fuse(fuse::Fuse),
+    /// Measure how far experts agree with each other, with 95 % intervals
+    Agreement(agreement::Agreement),
     /// Compute the embeddings of a dataset's images, once
     Embed(embed::Embed),
     /// Find the labels that are probably wrong, and say how much noise there is
@@ -85,7 +88,7 @@ pub enum Command {
     Bench(bench::Bench),
     /// Write what runs found as one HTML file
     Report(report::Report),
-    /// Write a label version as a csv table
+    /// Write labels as a csv table, or in the formats of other programs
     Export(export::Export),
 }
 
@@ -103,6 +106,7 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Inject(command) => command.run(&context),
         Command::Weak(command) => command.run(&context),
         Command::Fuse(command) => command.run(&context),
+        Command::Agreement(command) => command.run(&context),
         Command::Embed(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Train(command) => command.run(&context),

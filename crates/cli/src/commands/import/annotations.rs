@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::formats::{
-    AnnotatedImage, Annotation, Imported, Reading, Shape, Warning, coco, geojson, labelme,
-    mask_file, voc, yolo,
+    AnnotatedImage, Annotation, Imported, Reading, Shape, Warning, aperio, asap, coco, geojson,
+    imagej, labelme, mask_file, voc, yolo,
 };
 use cleanslide_data::{
     Classes, Evidence, ImageRecord, MAX_PIXELS, MaskFile, Object, Objects, Polygon, Scope, Source,
@@ -63,8 +63,15 @@ pub enum Format {
     Geojson,
     /// A folder of PNG files of class numbers, one per image.
     Masks,
-    /// A folder of PNG or TIFF files of object numbers, one per image.
-    Instances,
+    /// A folder of PNG or TIFF files of object numbers, one per image, and the number that means
+    /// unlabelled.
+    Instances(Option<u32>),
+    /// A folder of zip or roi files, one per image.
+    Imagej,
+    /// A folder of XML files, one per image.
+    Asap,
+    /// A folder of XML files, one per image.
+    Aperio,
 }
 
 /// What the corners in a Pascal VOC file mean.
@@ -210,7 +217,7 @@ pub fn read(
     }
     let task = match format {
         Format::Voc(_) | Format::Yolo(_) => Task::Detection,
-        Format::Masks | Format::Instances => Task::Segmentation,
+        Format::Masks | Format::Instances(_) => Task::Segmentation,
         _ if said.values().any(|said| matches!(said, Said::Shapes(all) if all.iter().any(|a| !matches!(a.shape, Shape::Rectangle(_) | Shape::Point(_))))) => {
             Task::Segmentation
         }
@@ -257,12 +264,13 @@ fn read_folder(
     warnings: &mut Warnings,
 ) -> Result<BTreeMap<String, Said>> {
     let endings: &[&str] = match format {
-        Format::Voc(_) => &["xml"],
+        Format::Voc(_) | Format::Asap | Format::Aperio => &["xml"],
         Format::Yolo(_) => &["txt"],
         Format::Labelme | Format::Coco => &["json"],
         Format::Geojson => &["geojson", "json"],
         Format::Masks => &["png"],
-        Format::Instances => &["png", "tif", "tiff"],
+        Format::Instances(_) => &["png", "tif", "tiff"],
+        Format::Imagej => &["zip", "roi"],
     };
     let names = match format {
         Format::Yolo(file) => yolo::read_names(file, &bytes(file)?)?,
@@ -295,8 +303,11 @@ fn read_folder(
                 said.insert(id.clone(), Said::Classes(mask.classes));
                 continue;
             }
-            Format::Instances => {
-                let mask = mask_file::read_instances(&path, &bytes, None, MAX_PIXELS)?;
+            Format::Imagej => imagej::read(&path, &bytes)?,
+            Format::Asap => asap::read(&path, &bytes)?,
+            Format::Aperio => aperio::read(&path, &bytes)?,
+            Format::Instances(unlabelled) => {
+                let mask = mask_file::read_instances(&path, &bytes, *unlabelled, MAX_PIXELS)?;
                 said.insert(id.clone(), Said::Instances(mask));
                 continue;
             }

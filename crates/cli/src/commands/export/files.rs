@@ -1,0 +1,282 @@
+//! Annotations and masks of a dataset as files that are called like its images.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use cleanslide_data::formats::mask_file::{IndexedMask, write_indexed, write_instances_png};
+use cleanslide_data::formats::{
+    AnnotatedImage, Annotation, aperio, asap, coco, geojson, imagej, labelme, voc, yolo,
+};
+use cleanslide_data::mask::{UNLABELLED_OBJECT, read_class_mask, read_instance_mask};
+use cleanslide_data::store::write_file_with;
+use cleanslide_data::{
+    Dataset, Evidence, Family, ImageRecord, Labels, Target, Trust, UNLABELLED_CLASS,
+};
+use rayon::prelude::*;
+
+use super::super::import::Corners;
+use super::annotations::{Conversion, says_something};
+use super::format::Format;
+use super::losses::Losses;
+use crate::failure::{Failure, Result};
+use crate::new_folder::{publish, save};
+use crate::progress;
+
+/// What is to be written.
+pub struct Request<'a> {
+    /// The dataset.
+    pub dataset: &'a Dataset,
+    /// Its labels.
+    pub labels: &'a Labels,
+    /// Whose.
+    pub source: &'a str,
+    /// Which kinds of them.
+    pub families: &'a [Family],
+    /// How they become annotations.
+    pub conversion: &'a Conversion<'a>,
+    /// What the corners of Pascal VOC mean.
+    pub corners: Corners,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// Images with a file, or an entry.
+    pub images: usize,
+    /// Objects on them.
+    pub objects: usize,
+    /// What the format could not hold.
+    pub losses: Losses,
+}
+
+/// An image with what the source says about it.
+struct Labelled<'a> {
+    image: &'a ImageRecord,
+    pieces: Vec<&'a Evidence>,
+    /// The name of the image's file, and the same without folder and ending.
+    file_name: String,
+    stem: String,
+}
+
+impl Labelled<'_> {
+    fn about(&self, failure: Failure) -> Failure {
+        failure.about(&format!("image {}", self.image.id))
+    }
+}
+
+/// Writes a file or a folder that must not exist yet; it appears whole or not at all.
+pub fn write(request: &Request, out: &Path) -> Result<Written> {
+    let images = labelled(request)?;
+    let format = request.conversion.format;
+    if format == Format::Coco {
+        return write_coco(request, &images, out);
+    }
+    publish(out, |folder| write_folder(request, &images, folder))
+}
+
+fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
+    let said: Vec<BTreeMap<&str, &Evidence>> = request
+        .families
+        .iter()
+        .map(|family| request.labels.of_images(request.source, *family))
+        .collect();
+    let mut stems: BTreeMap<String, &str> = BTreeMap::new();
+    let mut images = Vec::new();
+    for image in request.dataset.images() {
+        let pieces: Vec<&Evidence> = said
+            .iter()
+            .filter_map(|said| said.get(image.id.as_str()).copied())
+            .filter(|piece| says_something(&piece.target))
+            .collect();
+        if pieces.is_empty() {
+            continue;
+        }
+        let path = Path::new(&image.path);
+        let name = |part: Option<&std::ffi::OsStr>| {
+            part.map(|part| part.to_string_lossy().into_owned())
+                .unwrap_or_else(|| image.id.clone())
+        };
+        let stem = name(path.file_stem());
+        if let Some(other) = stems.insert(stem.clone(), &image.id) {
+            return Err(Failure::input(format!(
+                "the images {other} and {} have files of one name, `{stem}`, and so would their labels",
+                image.id
+            ))
+            .help("Rename one of the files, and its path in images.csv."));
+        }
+        images.push(Labelled {
+            image,
+            pieces,
+            file_name: name(path.file_name()),
+            stem,
+        });
+    }
+    if images.is_empty() {
+        return Err(Failure::input(format!(
+            "`{}` labels no image as a whole, so there is nothing to write",
+            request.source
+        )));
+    }
+    Ok(images)
+}
+
+fn write_coco(request: &Request, images: &[Labelled], out: &Path) -> Result<Written> {
+    let bar = progress::bar("converting labels", images.len());
+    let converted: Vec<(AnnotatedImage, Losses)> = images
+        .par_iter()
+        .map(|labelled| {
+            let converted = annotated(request, labelled);
+            bar.inc(1);
+            converted.map_err(|failure| labelled.about(failure))
+        })
+        .collect::<Result<_>>()?;
+    bar.finish_and_clear();
+    let mut written = Written::default();
+    let mut annotated = Vec::new();
+    for (image, losses) in converted {
+        written.add(image.annotations.len(), losses);
+        annotated.push(image);
+    }
+    let file = coco::Coco::new(annotated, request.dataset.classes().names());
+    write_file_with(out, |writer| coco::write(writer, &file))?;
+    Ok(written)
+}
+
+impl Written {
+    fn add(&mut self, objects: usize, losses: Losses) {
+        self.images += 1;
+        self.objects += objects;
+        self.losses += losses;
+    }
+}
+
+fn write_folder(request: &Request, images: &[Labelled], folder: &Path) -> Result<Written> {
+    let format = request.conversion.format;
+    let names = request.dataset.classes().names();
+    if matches!(format, Format::Yolo | Format::Masks) {
+        let mut list = Vec::new();
+        yolo::write_names(&mut list, names)
+            .map_err(|error| Failure::input(format!("the classes: {error}")))?;
+        save(&folder.join("classes.txt"), &list)?;
+    }
+    let bar = progress::bar("writing labels", images.len());
+    let results: Vec<(usize, Losses)> = images
+        .par_iter()
+        .map(|labelled| {
+            let ending = format.ending().unwrap_or_default();
+            let path = folder.join(format!("{}.{ending}", labelled.stem));
+            let mut bytes = Vec::new();
+            let result = match format {
+                Format::Masks | Format::Instances => {
+                    picture(request, labelled, &mut bytes).map(|losses| (0, losses))
+                }
+                _ => shapes(request, labelled, &mut bytes),
+            };
+            let result = result.map_err(|failure| labelled.about(failure))?;
+            save(&path, &bytes)?;
+            bar.inc(1);
+            Ok(result)
+        })
+        .collect::<Result<_>>()?;
+    bar.finish_and_clear();
+    let mut written = Written::default();
+    for (objects, losses) in results {
+        written.add(objects, losses);
+    }
+    Ok(written)
+}
+
+fn annotated(request: &Request, labelled: &Labelled) -> Result<(AnnotatedImage, Losses)> {
+    let conversion = request.conversion;
+    let size = if conversion.format.needs_size() {
+        let path = request.dataset.image_path(labelled.image);
+        let (width, height) = image::image_dimensions(&path).map_err(|error| {
+            Failure::input(format!("{}: {error}", path.display()))
+                .help("The size of the image is needed; check that its file still lies there.")
+        })?;
+        Some((height as usize, width as usize))
+    } else {
+        None
+    };
+    let (annotations, losses) = conversion.annotations(&labelled.pieces, size)?;
+    let image = AnnotatedImage {
+        file_name: labelled.file_name.clone(),
+        size,
+        annotations,
+    };
+    Ok((image, losses))
+}
+
+fn shapes(request: &Request, labelled: &Labelled, bytes: &mut Vec<u8>) -> Result<(usize, Losses)> {
+    let (image, losses) = annotated(request, labelled)?;
+    let all: &[Annotation] = &image.annotations;
+    let names = request.dataset.classes().names();
+    match request.conversion.format {
+        Format::Voc => voc::write(bytes, &image, request.corners.into()),
+        Format::Yolo => yolo::write(bytes, &image, names),
+        Format::Labelme => labelme::write(bytes, &image),
+        Format::Geojson => geojson::write(bytes, all),
+        Format::Imagej => imagej::write(io::Cursor::new(&mut *bytes), all),
+        Format::Asap => asap::write(bytes, all),
+        Format::Aperio => aperio::write(bytes, all),
+        Format::Csv | Format::Coco | Format::Masks | Format::Instances => bytes.flush(),
+    }
+    .map_err(|error| Failure::input(error.to_string()))?;
+    Ok((all.len(), losses))
+}
+
+fn picture(request: &Request, labelled: &Labelled, bytes: &mut Vec<u8>) -> Result<Losses> {
+    let mut losses = Losses::default();
+    for piece in &labelled.pieces {
+        losses.trusted += usize::from(piece.trust < Trust::FULL);
+        let result = match &piece.target {
+            Target::Dense(file) | Target::Partial(file) => {
+                let classes = read_class_mask(&file.path)?;
+                let palette = palette(request.dataset.classes().len(), &classes);
+                write_indexed(&mut *bytes, &IndexedMask { classes, palette })
+            }
+            Target::Instances { mask, classes } => {
+                let mask = read_instance_mask(&mask.path)?;
+                let open = mask.iter().any(|&object| object == UNLABELLED_OBJECT);
+                losses.open += usize::from(open);
+                let several = request.dataset.classes().len() > 1 && !classes.is_empty();
+                losses.unclassified += usize::from(several);
+                write_instances_png(&mut *bytes, mask.view())
+            }
+            _ => return Err(Failure::input(format!("{}: no mask", piece.key()))),
+        };
+        result.map_err(|error| Failure::input(error.to_string()))?;
+    }
+    Ok(losses)
+}
+
+/// The colours of Pascal VOC's masks, in which three bits of the number at a time are the highest
+/// that are left of red, green and blue; up to 255 if pixels are unlabelled.
+fn palette(classes: usize, mask: &ndarray::Array2<u8>) -> Vec<[u8; 3]> {
+    let open = mask.iter().any(|&class| class == UNLABELLED_CLASS);
+    let colours = if open { 256 } else { classes.min(256) };
+    let colour = |number: usize| {
+        let channel = |first: usize| {
+            (0..8).fold(0, |value, place| {
+                let bit = (number >> (3 * place + first)) & 1;
+                value | ((bit as u8) << (7 - place))
+            })
+        };
+        [channel(0), channel(1), channel(2)]
+    };
+    (0..colours).map(colour).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_those_of_pascal_voc() {
+        let mask = ndarray::array![[0, 255]];
+        let colours = palette(2, &mask);
+        assert_eq!(colours[..3], [[0, 0, 0], [128, 0, 0], [0, 128, 0]]);
+        assert_eq!((colours.len(), colours[255]), (256, [224, 224, 192]));
+    }
+}
