@@ -118,11 +118,14 @@ struct MistakeLine {
     true_objects: usize,
 }
 
+/// True and given outlines of what was changed on an image.
+type ChangedOutlines = (Vec<Polygon>, Vec<Polygon>);
+
 /// What came out: for each image the new target, and what to show of it.
 struct Outcome {
     targets: Vec<Target>,
     /// True and given outlines of what was changed, by image.
-    changed: BTreeMap<usize, (Vec<Polygon>, Vec<Polygon>)>,
+    changed: BTreeMap<usize, ChangedOutlines>,
     objects: Option<usize>,
     rate: f64,
     mistakes: Vec<MistakeLine>,
@@ -286,7 +289,7 @@ fn boxes(
         }
         (None, _) => return Err(does_not_fit(noise, clean.family)),
     };
-    let mut changed: BTreeMap<usize, (Vec<Polygon>, Vec<Polygon>)> = BTreeMap::new();
+    let mut changed: BTreeMap<usize, ChangedOutlines> = BTreeMap::new();
     for change in noisy.changes() {
         let (truth, given) = changed.entry(change.image).or_default();
         let were = change.truth.iter();
@@ -488,7 +491,7 @@ fn write_sheet(
     arguments: &ObjectsShared,
     path: &Path,
 ) -> Result<()> {
-    let changed: Vec<(usize, &(Vec<Polygon>, Vec<Polygon>))> = outcome
+    let changed: Vec<(usize, &ChangedOutlines)> = outcome
         .changed
         .iter()
         .map(|(&image, outlines)| (image, outlines))
