@@ -123,3 +123,48 @@ experts-cfos data="../shared/data/cfos-experts" python="python3":
     $bin evaluate $run/data v9 --reference consensus
     {{python}} benches/shapes.py experts-cfos $run/evaluation.json --data "cfos" \
         --command "just experts-cfos" < benches/experts-cfos-meaning.md
+
+# Every injector at 10 to 50 % on stained nuclei: requested and realised rates, a picture of each, and
+# what the audit finds with a pixel classifier that did not see the labels (half an hour). Needs the data.
+noise-nuclei data="../shared/data/he-nuclei" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/noise-nuclei
+    rm -rf $run
+    mkdir -p $run
+    # A second class that nobody gave lets `swap` name another.
+    $bin import instances {{data}}/instances_corrected $run/data --images {{data}}/images \
+        --classes nucleus,other --source corrected
+    noise() { # KIND RATE OPTIONS…
+        local name=$1-$2
+        $bin inject $1 $run/data --labels v1 --rate 0.$2 --name $name --sheet $run/$name.html --json \
+            "${@:3}" > $run/inject-$name.json
+        $bin audit $run/data --source $name --out $run/audit-$name
+        $bin evaluate $run/data $run/audit-$name/issues.csv --same-from 1 --json > $run/found-$name.json
+        rm -r $run/audit-$name/probabilities
+    }
+    for rate in 10 20 30 40 50; do
+        noise drop $rate
+        noise add $rate --plane haematoxylin
+        noise merge $rate --gap 10
+        noise split $rate
+        noise dilate-erode $rate
+        noise border $rate
+        noise swap $rate
+    done
+    $bin inject expert $run/data --labels v1 --outline -1 --miss-small 60 --name expert-all \
+        --sheet $run/expert-all.html --json > $run/inject-expert-all.json
+    $bin audit $run/data --source expert-all --out $run/audit-expert-all
+    $bin evaluate $run/data $run/audit-expert-all/issues.csv --same-from 1 --json > $run/found-expert-all.json
+    # The boxes around the same nuclei, for the noise that only boxes can have.
+    $bin export $run/data $run/boxes --format voc --labels v1
+    $bin import voc $run/boxes $run/box-data --images {{data}}/images --source corrected
+    for rate in 10 20 30 40 50; do
+        for kind in shift rescale; do
+            $bin inject $kind $run/box-data --labels v1 --rate 0.$rate --name $kind-$rate \
+                --sheet $run/$kind-$rate.html --json > $run/inject-$kind-$rate.json
+        done
+    done
+    {{python}} benches/noise_nuclei.py $run < benches/noise-nuclei-meaning.md

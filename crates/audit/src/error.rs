@@ -140,7 +140,8 @@ pub enum AuditError {
 }
 
 impl AuditError {
-    pub(crate) fn image(image: usize, problem: impl Into<String>) -> Self {
+    /// Something is wrong with an image, by its index.
+    pub fn image(image: usize, problem: impl Into<String>) -> Self {
         Self::Image {
             image,
             problem: problem.into(),

@@ -313,8 +313,9 @@ impl Outlines {
     }
 }
 
-/// The most suspicious first; of equals, by image, kind, label and prediction.
-fn ranked(mut rows: Vec<SpatialIssue>) -> Vec<SpatialIssue> {
+/// The most suspicious first; of equals, by image, kind, label and prediction. What is not suspicious
+/// is left out.
+pub fn ranked(mut rows: Vec<SpatialIssue>) -> Vec<SpatialIssue> {
     rows.retain(|row| row.suspicion > 0.0);
     rows.sort_by(|a, b| {
         let by_place = || {

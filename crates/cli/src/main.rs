@@ -12,6 +12,8 @@ mod page;
 mod pipeline;
 mod progress;
 mod run_folder;
+mod shape_labels;
+mod sheet;
 mod text_table;
 mod truth;
 

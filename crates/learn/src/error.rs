@@ -134,6 +134,17 @@ pub enum Error {
     /// The heads could not be used, read or written.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// The mask of an image does not fit it or the classes.
+    #[error("the mask of image {image} {problem}")]
+    Mask {
+        /// Index of the image.
+        image: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An operator on images refused its input.
+    #[error(transparent)]
+    Operator(#[from] cleanslide_image::Error),
     /// The device could not give back what it computed.
     #[error("the device failed: {0}")]
     Device(String),

@@ -10,6 +10,7 @@ pub mod image_labels;
 pub mod label_audit;
 pub mod methods;
 pub mod penalty;
+pub mod pixels;
 pub mod predictions;
 pub mod study;
 

@@ -1,5 +1,7 @@
 //! `cleanslide audit`: which labels are probably wrong, and how much noise there is.
 
+mod shapes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +9,7 @@ use clap::{Args, ValueEnum};
 use cleanslide_audit::issues::Reason;
 use cleanslide_audit::{Filter, FilterOptions};
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, VersionId, independent_units, to_csv};
+use cleanslide_data::{Dataset, Task, VersionId, independent_units, to_csv};
 use cleanslide_eval::{OneVsRest, Weights};
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::image_labels::ImageLabels;
@@ -26,6 +28,7 @@ use crate::output::{Show, count, percent, thousands};
 use crate::page;
 use crate::pipeline::{DEFAULT_FOLDS, Judgement, audit_study, judge_labels};
 use crate::run_folder::read_run;
+use crate::shape_labels::ShapeLabels;
 use crate::text_table::TextTable;
 
 /// Find the labels that are probably wrong, and say how much noise there is
@@ -33,10 +36,16 @@ use crate::text_table::TextTable;
 /// Judges every label by models that did not see its case, and by the most similar images. The models
 /// are linear, with the penalty that best predicts the labels they did not see; `--run` takes those of
 /// a run instead. Writes issues.csv (the most suspicious first), audit.json, predictions.csv and report.html.
+///
+/// Masks are judged by a pixel classifier that did not see their case, or by `--probabilities` of a
+/// better model; boxes and instances by the predictions of another source, `--against`. Writes
+/// issues.csv, issues.html with pictures, issues/*.geojson for QuPath and audit.json.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide audit mitoses --source expert1\n  \
-cleanslide audit mitoses --run runs/robust"
+cleanslide audit mitoses --run runs/robust\n  \
+cleanslide audit nuclei --source student\n  \
+cleanslide audit smears --source hough --against detector"
 )]
 pub struct Audit {
     #[command(flatten)]
@@ -48,6 +57,14 @@ pub struct Audit {
     /// Judge by the out-of-sample predictions of this run, instead of linear models
     #[arg(long, value_name = "RUN", conflicts_with_all = ["encoder", "crop", "folds"])]
     run: Option<PathBuf>,
+    /// Boxes and instances: judge by what this source predicts, which must not have learned from these
+    /// labels
+    #[arg(long, value_name = "SOURCE")]
+    against: Option<String>,
+    /// Masks: judge by the probabilities in this folder, one <image id>.safetensors each with the
+    /// tensor `probabilities` [classes, height, width]; the first class is the background of instances
+    #[arg(long, value_name = "FOLDER")]
+    probabilities: Option<PathBuf>,
     /// Folds of the out-of-sample prediction
     #[arg(long, default_value_t = DEFAULT_FOLDS)]
     folds: usize,
@@ -140,6 +157,15 @@ struct FirstLine {
 impl Audit {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
+        if dataset.manifest().task != Task::Classification {
+            return self.shapes(context, &dataset);
+        }
+        if self.against.is_some() || self.probabilities.is_some() {
+            return Err(Failure::usage(
+                "`--against` and `--probabilities` are for boxes and masks, not for classes",
+            )
+            .help("Judge classes by the predictions of a run with `--run`."));
+        }
         let judged = match &self.run {
             Some(run) => from_run(context, &dataset, run, self.encoder.strict)?,
             None => {
@@ -161,6 +187,28 @@ impl Audit {
             .unwrap_or_else(|| default_folder(&dataset, &judged.labels));
         let (summary, _) = write(context, &dataset, &judged, self.filter.options(), &folder)?;
         context.output.show(&summary)
+    }
+
+    /// Audits boxes or masks.
+    fn shapes(self, context: &Context, dataset: &Dataset) -> Result<()> {
+        if self.run.is_some() {
+            return Err(
+                Failure::usage("`--run` is for classes, not for boxes and masks")
+                    .help("Name who judges with `--against` or `--probabilities`."),
+            );
+        }
+        let labels = ShapeLabels::load(dataset, &self.labels)?;
+        let folder = self
+            .out
+            .unwrap_or_else(|| folder_of(dataset, labels.version, &labels.source));
+        let request = shapes::Request {
+            labels,
+            against: self.against.as_deref(),
+            probabilities: self.probabilities.as_deref(),
+            folds: self.folds,
+            folder,
+        };
+        shapes::run(context, dataset, &request)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `cleanslide evaluate`: predictions or labels against a reference.
 
+mod found;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,10 @@ pub struct Evaluate {
     /// by default
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    /// Issues of boxes and masks: from this IoU with a true object of its class on, a label counts as
+    /// right
+    #[arg(long, default_value_t = 0.9, value_name = "IOU")]
+    same_from: f64,
     /// Boxes: any class matches any other
     #[arg(long)]
     class_agnostic: bool,
@@ -133,6 +138,11 @@ impl Evaluate {
 
     /// Judges boxes or masks of a label version.
     fn shapes(&self, context: &Context, dataset: &Dataset) -> Result<()> {
+        let table = Path::new(&self.prediction);
+        if table.is_file() {
+            let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
+            return found::run(context, dataset, table, &reference, self.same_from);
+        }
         let version = self.prediction.parse::<VersionId>().map_err(|_| {
             Failure::usage(format!("`{}` is not a label version", self.prediction))
                 .help("Give one such as v2; `cleanslide log` lists them.")

@@ -1,34 +1,36 @@
 //! `cleanslide inject`: label noise of a known kind and rate.
 
+mod classes;
+mod objects;
+
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
-use cleanslide_data::{
-    Classes, Dataset, Evidence, Labels, NewVersion, Reference, Source, SourceKind, Table, to_csv,
-};
-use cleanslide_learn::image_labels::ImageLabels;
-use cleanslide_weak::noise::{
-    Noisy, Selection, Uniform, asymmetric, between, instance_dependent, uniform,
-};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-use serde::Serialize;
+use clap::{Args, Subcommand, ValueEnum};
+use cleanslide_data::{Dataset, Labels, Reference, difference};
+use cleanslide_weak::generate::Plane;
+use cleanslide_weak::noise::spatial::{Direction, Habit, MarkovBorder};
 
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::{Show, count, percent};
-use crate::text_table::TextTable;
+use crate::sheet;
+
+pub use classes::difficulty_table;
 
 /// Add label noise of a known kind and rate, keeping the truth apart
 ///
 /// The noisy labels are a new version with a source of their own; the labels before become a
-/// reference, for evaluation only.
+/// reference, for evaluation only. Classes of images: uniform, asymmetric, difficult. Boxes and
+/// instance masks: drop, add, merge, split, swap, expert; boxes: shift, rescale; instance masks:
+/// dilate-erode; instance and class masks: border.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide inject uniform liver --rate 0.3\n  \
 cleanslide inject asymmetric liver --flip tumour:hepatocytes=0.4\n  \
-cleanslide inject difficult liver --rate 0.2 --difficulty difficulty.csv"
+cleanslide inject difficult liver --rate 0.2 --difficulty difficulty.csv\n  \
+cleanslide inject drop nuclei --rate 0.2 --sheet dropped.html\n  \
+cleanslide inject expert nuclei --outline -2 --miss-small 40"
 )]
 pub struct Inject {
     #[command(subcommand)]
@@ -37,15 +39,14 @@ pub struct Inject {
 
 #[derive(Debug, Subcommand)]
 enum Kind {
-    /// Any label may become any other class; the number of wrong labels is exact
+    /// Images: any label may become any other class; the number of wrong labels is exact
     Uniform {
         #[command(flatten)]
         shared: Shared,
-        /// Share of the labels that become wrong
-        #[arg(long)]
-        rate: f64,
+        #[command(flatten)]
+        share: Share,
     },
-    /// Labels of one class become another named class; the number is exact for each class
+    /// Images: labels of one class become another named class; the number is exact for each class
     Asymmetric {
         #[command(flatten)]
         shared: Shared,
@@ -53,13 +54,12 @@ enum Kind {
         #[arg(long = "flip", required = true, value_name = "FROM:TO=RATE")]
         flips: Vec<String>,
     },
-    /// Difficult images are likelier to become wrong; the number is exact
+    /// Images: difficult ones are likelier to become wrong; the number is exact
     Difficult {
         #[command(flatten)]
         shared: Shared,
-        /// Share of the labels that become wrong
-        #[arg(long)]
-        rate: f64,
+        #[command(flatten)]
+        share: Share,
         /// Table with the columns image and difficulty (0 or more)
         #[arg(long, value_name = "CSV")]
         difficulty: PathBuf,
@@ -67,6 +67,126 @@ enum Kind {
         #[arg(long)]
         hardest: bool,
     },
+    /// Objects are missed
+    Drop {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+    },
+    /// Objects are marked where there are none, at places that look like one
+    Add {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+        /// Where objects stand out: grey, red, green, blue, saturation or haematoxylin
+        #[arg(long, default_value = "grey", value_parser = plane, value_name = "PLANE")]
+        plane: Plane,
+    },
+    /// Boxes are not where the objects are
+    Shift {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+        /// How far, in shares of the box's size
+        #[arg(long, default_value = "0.1..0.3", value_parser = range, value_name = "FROM..TO")]
+        by: RangeInclusive<f64>,
+    },
+    /// Boxes are too large or too small
+    Rescale {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+        /// Factor for each side, or its inverse
+        #[arg(long, default_value = "1.2..1.6", value_parser = range, value_name = "FROM..TO")]
+        factor: RangeInclusive<f64>,
+        /// Which way
+        #[arg(long, value_enum, default_value = "either")]
+        direction: DirectionName,
+    },
+    /// Neighbouring objects are marked as one; the share is that of the objects in the pairs
+    Merge {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+        /// How far apart neighbours may be, in pixels
+        #[arg(long, default_value_t = 3.0, value_name = "PIXELS")]
+        gap: f64,
+    },
+    /// Objects are cut in two
+    Split {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+    },
+    /// Instances are drawn too large or too small
+    DilateErode {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+        /// How far borders move, in pixels
+        #[arg(long, default_value = "1..3", value_parser = range, value_name = "FROM..TO")]
+        radius: RangeInclusive<f64>,
+        /// Which way
+        #[arg(long, value_enum, default_value = "either")]
+        direction: DirectionName,
+    },
+    /// Borders wander at random, of instances or of the regions of a class mask
+    Border {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+        /// Number of steps
+        #[arg(long, default_value_t = 20)]
+        steps: usize,
+        /// Share of the steps in which objects grow; in the others they shrink
+        #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+        growth: f64,
+        /// Share of the border's pixels that change in a step
+        #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+        change: f64,
+        /// Share of all pixels near the border that flip in the end
+        #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+        flips: f64,
+    },
+    /// Objects get another class; any other is as likely
+    Swap {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        #[command(flatten)]
+        share: Share,
+    },
+    /// All objects as an expert with these habits would draw them
+    Expert {
+        #[command(flatten)]
+        shared: ObjectsShared,
+        /// Draws borders so many pixels too far out, or in if negative
+        #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
+        outline: Option<f64>,
+        /// Draws everything so many pixels to the right and down: X,Y
+        #[arg(long, value_name = "X,Y", value_parser = shift, allow_hyphen_values = true)]
+        shift: Option<(i32, i32)>,
+        /// Misses objects of a smaller area, in square pixels
+        #[arg(long, value_name = "AREA")]
+        miss_small: Option<f64>,
+        /// Misses all objects of a class
+        #[arg(long, value_name = "CLASS")]
+        miss_class: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Share {
+    /// Share that becomes wrong, from 0 to 1
+    #[arg(long)]
+    rate: f64,
 }
 
 #[derive(Debug, Args)]
@@ -83,232 +203,183 @@ struct Shared {
     reference: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Summary {
-    dataset: PathBuf,
-    labels: String,
-    source: String,
-    reference: String,
-    images: usize,
-    changed: usize,
-    rate: f64,
-    transitions: Vec<Vec<f64>>,
-    #[serde(skip)]
-    classes: Vec<String>,
+#[derive(Debug, Args)]
+struct ObjectsShared {
+    #[command(flatten)]
+    shared: Shared,
+    /// Write a contact sheet of what was changed, one HTML file
+    #[arg(long, value_name = "HTML")]
+    sheet: Option<PathBuf>,
+    /// Images on the contact sheet, evenly from those that were changed
+    #[arg(long, default_value_t = sheet::IMAGES, value_name = "IMAGES", requires = "sheet")]
+    sheet_images: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DirectionName {
+    Larger,
+    Smaller,
+    Either,
+}
+
+impl From<DirectionName> for Direction {
+    fn from(name: DirectionName) -> Self {
+        match name {
+            DirectionName::Larger => Self::Larger,
+            DirectionName::Smaller => Self::Smaller,
+            DirectionName::Either => Self::Either,
+        }
+    }
+}
+
+fn plane(text: &str) -> std::result::Result<Plane, String> {
+    text.parse()
+}
+
+fn range(text: &str) -> std::result::Result<RangeInclusive<f64>, String> {
+    let ends = text.split_once("..").unwrap_or((text, text));
+    let number = |text: &str| text.parse::<f64>().ok().filter(|value| value.is_finite());
+    match (number(ends.0), number(ends.1)) {
+        (Some(from), Some(to)) if from <= to => Ok(from..=to),
+        _ => Err("write FROM..TO, such as 1..3, or one number".into()),
+    }
+}
+
+fn shift(text: &str) -> std::result::Result<(i32, i32), String> {
+    let parts = text.split_once(',');
+    parts
+        .and_then(|(x, y)| Some((x.trim().parse().ok()?, y.trim().parse().ok()?)))
+        .ok_or_else(|| "write X,Y in whole pixels, such as 3,-2".into())
 }
 
 impl Inject {
     pub fn run(self, context: &Context) -> Result<()> {
-        let shared = match &self.kind {
-            Kind::Uniform { shared, .. }
-            | Kind::Asymmetric { shared, .. }
-            | Kind::Difficult { shared, .. } => shared,
-        };
-        let mut dataset = context.open(&shared.dataset.dataset)?;
-        let labels = ImageLabels::load(
-            &dataset,
-            shared.labels.labels,
-            shared.labels.source.as_deref(),
-        )?;
-        let given = labels.classes();
-        let labelled: Vec<usize> = (0..given.len())
-            .filter(|&image| given[image].is_some())
-            .collect();
-        let truth: Vec<usize> = given.iter().copied().flatten().collect();
-        let noisy = self.inject(context, &dataset, &labelled, &truth)?;
-        store(context, &mut dataset, &labels, &labelled, &noisy, shared)
-    }
-
-    fn inject(
-        &self,
-        context: &Context,
-        dataset: &Dataset,
-        labelled: &[usize],
-        truth: &[usize],
-    ) -> Result<Noisy> {
-        let classes = dataset.classes();
-        let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
-        Ok(match &self.kind {
-            Kind::Uniform { rate, .. } => {
-                uniform(truth, classes.len(), *rate, Uniform::Anywhere, &mut rng)?
+        use objects::{Kind as Of, Noise};
+        let (noise, rate, shared) = match self.kind {
+            Kind::Uniform { shared, share } => {
+                let noise = classes::Noise::Uniform { rate: share.rate };
+                return classes::run(context, &noise, &shared);
             }
-            Kind::Asymmetric { flips, .. } => {
-                let flips = flips
-                    .iter()
-                    .map(|flip| parse_flip(flip, classes))
-                    .collect::<Result<Vec<_>>>()?;
-                asymmetric(truth, between(classes.len(), &flips)?.view(), &mut rng)?
+            Kind::Asymmetric { shared, flips } => {
+                return classes::run(context, &classes::Noise::Asymmetric { flips }, &shared);
             }
             Kind::Difficult {
-                rate,
+                shared,
+                share,
                 difficulty,
                 hardest,
-                ..
             } => {
-                let difficulty = read_difficulty(difficulty, dataset, labelled)?;
-                let selection = if *hardest {
-                    Selection::Hardest
-                } else {
-                    Selection::Weighted
+                let noise = classes::Noise::Difficult {
+                    rate: share.rate,
+                    difficulty,
+                    hardest,
                 };
-                instance_dependent(
-                    truth,
-                    classes.len(),
-                    *rate,
-                    &difficulty,
-                    None,
-                    selection,
-                    &mut rng,
-                )?
+                return classes::run(context, &noise, &shared);
             }
-        })
+            Kind::Drop { shared, share } => (Of::Drop, Some(share.rate), shared),
+            Kind::Add {
+                shared,
+                share,
+                plane,
+            } => (Of::Add { plane }, Some(share.rate), shared),
+            Kind::Shift { shared, share, by } => (Of::Shift { by }, Some(share.rate), shared),
+            Kind::Rescale {
+                shared,
+                share,
+                factor,
+                direction,
+            } => {
+                let direction = direction.into();
+                (Of::Rescale { factor, direction }, Some(share.rate), shared)
+            }
+            Kind::Merge { shared, share, gap } => (Of::Merge { gap }, Some(share.rate), shared),
+            Kind::Split { shared, share } => (Of::Split, Some(share.rate), shared),
+            Kind::DilateErode {
+                shared,
+                share,
+                radius,
+                direction,
+            } => {
+                let direction = direction.into();
+                (
+                    Of::DilateErode { radius, direction },
+                    Some(share.rate),
+                    shared,
+                )
+            }
+            Kind::Border {
+                shared,
+                share,
+                steps,
+                growth,
+                change,
+                flips,
+            } => {
+                let settings = MarkovBorder {
+                    steps,
+                    growth,
+                    change,
+                    flips,
+                };
+                (Of::Border(settings), Some(share.rate), shared)
+            }
+            Kind::Swap { shared, share } => (Of::Swap, Some(share.rate), shared),
+            Kind::Expert {
+                shared,
+                outline,
+                shift,
+                miss_small,
+                miss_class,
+            } => {
+                let dataset = context.open(&shared.shared.dataset.dataset)?;
+                let habits = habits(&dataset, outline, shift, miss_small, &miss_class)?;
+                (Of::Expert { habits }, None, shared)
+            }
+        };
+        objects::run(context, &Noise { kind: noise, rate }, &shared)
     }
 }
 
-fn store(
-    context: &Context,
-    dataset: &mut Dataset,
-    labels: &ImageLabels,
-    labelled: &[usize],
-    noisy: &Noisy,
-    shared: &Shared,
-) -> Result<()> {
-    let ids: Vec<String> = labelled
-        .iter()
-        .map(|&image| dataset.images()[image].id.clone())
-        .collect();
-    let as_evidence = |source: &str, classes: &[usize]| -> Vec<Evidence> {
-        ids.iter()
-            .zip(classes)
-            .map(|(id, &class)| Evidence::class(source, id, class))
-            .collect()
-    };
-    let truth = Labels::new(as_evidence("reference", &noisy.truth()), dataset.classes())?;
-    let evidence = dataset
-        .labels(labels.version)?
-        .into_evidence()
-        .into_iter()
-        // The clean labels must not be in the version that is trained on.
-        .filter(|piece| piece.source != labels.source && piece.source != shared.name)
-        .chain(as_evidence(&shared.name, &noisy.labels))
-        .collect();
-    let new = Labels::new(evidence, dataset.classes())?;
-    let known = dataset.references()?.contains(&shared.reference);
-    if known && dataset.reference(&shared.reference)?.for_evaluation() != &truth {
-        return Err(Failure::usage(format!(
-            "the reference `{}` exists already and differs from these labels",
-            shared.reference
-        ))
-        .help("Choose another name with `--reference`."));
-    }
-    if !known {
-        dataset.add_reference(&shared.reference, &Reference::new(truth))?;
-    }
-    let rate = noisy.rate();
-    let version = dataset.add_version(NewVersion {
-        parent: Some(labels.version),
-        produced: Some(shared.name.clone()),
-        sources: vec![Source {
-            id: shared.name.clone(),
-            kind: SourceKind::Algorithm,
-            description: format!("{} with injected noise", labels.source),
-        }],
-        labels: new,
-        provenance: context.provenance(format!(
-            "injected noise into {} of the labels",
-            percent(rate)
-        )),
-        notes: Vec::new(),
-    })?;
-    let classes = dataset.classes();
-    let matrix = noisy.realised(classes.len())?;
-    context.output.show(&Summary {
-        dataset: dataset.folder().to_owned(),
-        labels: version.id.to_string(),
-        source: shared.name.clone(),
-        reference: shared.reference.clone(),
-        images: labelled.len(),
-        changed: noisy.changes.len(),
-        rate,
-        transitions: matrix.rows().into_iter().map(|row| row.to_vec()).collect(),
-        classes: classes.names().to_vec(),
-    })
-}
-
-fn parse_flip(text: &str, classes: &Classes) -> Result<(usize, usize, f64)> {
-    let parts = text.rsplit_once('=').and_then(|(names, rate)| {
-        let (from, to) = names.split_once(':')?;
-        Some((from.trim(), to.trim(), rate.trim().parse().ok()?))
-    });
-    let Some((from, to, rate)) = parts else {
-        return Err(Failure::usage(format!("`{text}` is not a flip"))
-            .help("Write FROM:TO=RATE, such as tumour:hepatocytes=0.3."));
-    };
-    Ok((classes.index(from)?, classes.index(to)?, rate))
-}
-
-fn read_difficulty(
-    path: &std::path::Path,
+fn habits(
     dataset: &Dataset,
-    labelled: &[usize],
-) -> Result<Vec<f64>> {
-    let table = Table::read(path)?;
-    let (image, difficulty) = (table.column("image")?, table.column("difficulty")?);
-    let mut known = std::collections::BTreeMap::new();
-    for row in table.rows() {
-        let value: f64 = row
-            .get(difficulty)
-            .parse()
-            .map_err(|_| table.error(row, format!("`{}` is not a number", row.get(difficulty))))?;
-        known.insert(row.get(image), value);
-    }
-    labelled
+    outline: Option<f64>,
+    shift: Option<(i32, i32)>,
+    miss_small: Option<f64>,
+    miss_class: &[String],
+) -> Result<Vec<Habit>> {
+    let classes = miss_class
         .iter()
-        .map(|&index| {
-            let id = dataset.images()[index].id.as_str();
-            known.get(id).copied().ok_or_else(|| {
-                Failure::input(format!(
-                    "{} has no difficulty for the image {id}",
-                    path.display()
-                ))
-            })
+        .map(|name| {
+            let class = dataset.classes().index(name)?;
+            Ok(Habit::MissClass { class })
         })
-        .collect()
-}
-
-/// The difficulty of every image as a table that `inject difficult` reads.
-pub fn difficulty_table<'a>(rows: impl Iterator<Item = (&'a str, f64)>) -> Vec<u8> {
-    to_csv(
-        &["image", "difficulty"],
-        rows.map(|(id, value)| [id.to_owned(), value.to_string()]),
-    )
-}
-
-impl Show for Summary {
-    fn text(&self) -> String {
-        let mut columns = vec!["true class"];
-        columns.extend(self.classes.iter().map(String::as_str));
-        let mut table = TextTable::new(&columns);
-        for (name, row) in self.classes.iter().zip(&self.transitions) {
-            let cells = row.iter().map(|&p| {
-                if p.is_finite() {
-                    percent(p)
-                } else {
-                    "–".into()
-                }
-            });
-            table.row(std::iter::once(name.clone()).chain(cells));
-        }
-        format!(
-            "{}: {} of {} ({}) made wrong, as `{}` in {}; the truth is the reference `{}`\n{}",
-            self.dataset.display(),
-            count(self.changed, "label"),
-            count(self.images, "image"),
-            percent(self.rate),
-            self.source,
-            self.labels,
-            self.reference,
-            table.text()
-        )
+        .collect::<Result<Vec<_>>>()?;
+    let habits: Vec<Habit> = classes
+        .into_iter()
+        // Whether an object is small is a matter of the object, not of how it is drawn.
+        .chain(miss_small.map(|area| Habit::MissSmall { area }))
+        .chain(outline.map(|pixels| Habit::Outline { pixels }))
+        .chain(shift.map(|(x, y)| Habit::Shift { x, y }))
+        .collect();
+    if habits.is_empty() {
+        return Err(Failure::usage("the expert has no habits")
+            .help("Give `--outline`, `--shift`, `--miss-small` or `--miss-class`."));
     }
+    Ok(habits)
+}
+
+/// Keeps the labels as they were as a reference, unless it is there already.
+fn keep_truth(dataset: &Dataset, name: &str, truth: Labels) -> Result<()> {
+    if !dataset.references()?.iter().any(|known| known == name) {
+        return Ok(dataset.add_reference(name, &Reference::new(truth))?);
+    }
+    let kept = dataset.reference(name)?;
+    let (changes, _) = difference(kept.for_evaluation(), &truth);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "the reference `{name}` exists already and differs from these labels"
+    ))
+    .help("Choose another name with `--reference`."))
 }

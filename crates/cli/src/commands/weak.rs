@@ -3,30 +3,26 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use cleanslide_data::geometry::Polygon;
-use cleanslide_data::store::write_file;
 use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, MaskFile, NewVersion, Object, Objects,
-    Rectangle, Scope, Source, SourceKind, Target, Trust, mask, read_image,
+    Scope, Source, SourceKind, Target, Trust, mask, read_image,
 };
-use cleanslide_image::contour;
-use cleanslide_report::contact_sheet::{Tile, contact_sheet};
-use cleanslide_report::page::{Page, Provenance, Section, note};
-use cleanslide_report::picture::Picture;
+use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::thumbnail::{Ink, Outlines};
 use cleanslide_weak::generate::{
     self, Blobs, Diameters, Found, Generator, HoughCircles, Level, Nuclei, Plane, Side, sissi,
 };
-use image::{DynamicImage, RgbImage};
+use image::RgbImage;
 use ndarray::ArrayView3;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::arguments::DatasetArgument;
-use crate::context::{Context, command_line, program};
+use crate::context::{Context, command_line};
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count};
 use crate::progress;
+use crate::sheet::{self, Sheet, evenly};
 
 /// Label images by image processing
 ///
@@ -153,7 +149,7 @@ struct Shared {
     #[arg(long, value_name = "HTML")]
     sheet: Option<PathBuf>,
     /// Images on the contact sheet, evenly from all
-    #[arg(long, default_value_t = 24, value_name = "IMAGES", requires = "sheet")]
+    #[arg(long, default_value_t = sheet::IMAGES, value_name = "IMAGES", requires = "sheet")]
     sheet_images: usize,
     /// Write the contact sheet and leave the dataset as it is
     #[arg(long, requires = "sheet")]
@@ -339,14 +335,6 @@ fn class(dataset: &Dataset, asked: Option<&str>) -> Result<usize> {
     }
 }
 
-/// About so many of them, at equal distances.
-fn evenly<T: Copy>(all: &[T], wanted: usize) -> Vec<T> {
-    let number = wanted.min(all.len());
-    (0..number)
-        .map(|index| all[index * all.len() / number])
-        .collect()
-}
-
 /// Runs the generator on images; those that cannot be read are told of and left out.
 fn find<'a>(
     context: &Context,
@@ -509,56 +497,32 @@ fn write_sheet(
         count(findings.len(), "image"),
         count(tiles.len(), "image"),
     );
-    let page = Page {
+    Sheet {
         title: format!("What {source} finds"),
-        lead: note(&lead),
-        sections: vec![Section {
-            anchor: "images",
-            heading: "Images".into(),
-            body: contact_sheet(&[(Ink::Sky, format!("found by {source}"))], &tiles),
-        }],
-        provenance: Provenance {
-            label_version: None,
-            seed: Some(context.seed),
-            config_hash: None,
-            command: Some(command_line()),
-            build: Some(program()),
-        },
-    };
-    Ok(write_file(path, page.render().as_bytes())?)
+        lead,
+        legend: &[(Ink::Sky, format!("found by {source}"))],
+    }
+    .write(context, &tiles, path)
 }
 
 fn tile(dataset: &Dataset, on: &OnImage) -> Result<Tile> {
-    let pixels = read_image(&dataset.image_path(on.image), MAX_PIXELS)?.pixels;
-    let picture = Picture::from_image(&DynamicImage::ImageRgb8(pixels))?;
     let (polygons, noun) = match &on.found {
-        Found::Boxes(boxes) => (
-            boxes.iter().map(|found| polygon(found.rectangle)).collect(),
-            "box",
-        ),
-        Found::Instances(labels) => {
-            let outlines = contour::outlines(labels.view())?;
-            let polygons = outlines.into_iter().map(|outline| outline.polygon);
-            (polygons.collect(), "object")
+        Found::Boxes(boxes) => {
+            let boxes = boxes.iter().map(|found| sheet::of_box(found.rectangle));
+            (boxes.collect(), "box")
         }
+        Found::Instances(labels) => (sheet::of_mask(labels.view(), |_| true)?, "object"),
     };
-    Ok(Tile {
-        picture,
-        image: on.image.id.clone(),
-        words: count(on.found.len(), noun),
-        outlines: vec![Outlines {
-            ink: Ink::Sky,
-            polygons,
-        }],
-        microns_per_pixel: on.image.microns_per_pixel,
-    })
-}
-
-fn polygon(rectangle: Rectangle) -> Polygon {
-    Polygon {
-        outline: rectangle.corners().to_vec(),
-        holes: Vec::new(),
-    }
+    let outlines = Outlines {
+        ink: Ink::Sky,
+        polygons,
+    };
+    sheet::tile(
+        dataset,
+        on.image,
+        count(on.found.len(), noun),
+        vec![outlines],
+    )
 }
 
 impl Show for Summary {

@@ -73,7 +73,7 @@ impl TrainSettings {
     pub(crate) fn start_rate(&self) -> f64 {
         self.learning_rate.unwrap_or(match self.head {
             HeadKind::Linear => 0.01,
-            HeadKind::Mlp => 0.001,
+            HeadKind::OneHidden | HeadKind::Mlp => 0.001,
         })
     }
 

@@ -12,6 +12,9 @@ use super::HeadError;
 /// Widths of the hidden layers of [`HeadKind::Mlp`], those of Dedieu et al. (arXiv 2404.07605).
 pub const MLP_WIDTHS: [usize; 3] = [512, 128, 64];
 
+/// Width of the hidden layer of [`HeadKind::OneHidden`].
+pub const ONE_HIDDEN_WIDTH: usize = 64;
+
 /// The shape of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +22,9 @@ pub enum HeadKind {
     /// One layer: features to classes. With the cross-entropy this is logistic regression.
     #[default]
     Linear,
+    /// Features to 64 to classes, with ReLU between: for a few features of very many items, such as
+    /// pixels.
+    OneHidden,
     /// Features to 512 to 128 to 64 to classes, with ReLU between.
     Mlp,
 }
@@ -50,6 +56,7 @@ impl Head {
     ) -> Self {
         let hidden: &[usize] = match kind {
             HeadKind::Linear => &[],
+            HeadKind::OneHidden => &[ONE_HIDDEN_WIDTH],
             HeadKind::Mlp => &MLP_WIDTHS,
         };
         let widths: Vec<usize> = [features]
@@ -159,10 +166,10 @@ impl Head {
 
     /// Its shape.
     pub fn kind(&self) -> HeadKind {
-        if self.layers.len() == 1 {
-            HeadKind::Linear
-        } else {
-            HeadKind::Mlp
+        match self.layers.len() {
+            1 => HeadKind::Linear,
+            2 => HeadKind::OneHidden,
+            _ => HeadKind::Mlp,
         }
     }
 

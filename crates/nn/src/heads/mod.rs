@@ -3,5 +3,5 @@
 mod head;
 mod trained;
 
-pub use head::{Head, HeadKind, MLP_WIDTHS};
+pub use head::{Head, HeadKind, MLP_WIDTHS, ONE_HIDDEN_WIDTH};
 pub use trained::{HeadError, Standardisation, TrainedHeads};

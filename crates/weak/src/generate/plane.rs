@@ -35,7 +35,7 @@ impl Plane {
     ///
     /// # Errors
     /// The image has not three channels.
-    pub(super) fn of(self, image: ArrayView3<'_, u8>) -> Result<Array2<u8>, GenerateError> {
+    pub fn of(self, image: ArrayView3<'_, u8>) -> Result<Array2<u8>, GenerateError> {
         let channels = image.len_of(Axis(2));
         super::check("channels", channels as f64, channels == 3, "3")?;
         let channel = |number| image.index_axis(Axis(2), number).to_owned();
