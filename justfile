@@ -72,11 +72,9 @@ bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0
     {{python}} benches/peers/weighted_boxes_fusion.py --json results/weighted-boxes-fusion.json
 
 # Image operators against OpenCV, scikit-image and torchstain, on a quiet machine.
-bench-operators python="python3":
-    cargo build --release --workspace --examples
-    {{python}} benches/peers/image_filters.py
-    {{python}} benches/peers/image_regions.py
-    {{python}} benches/peers/image_cloning.py
+bench-operators python="python3" images="../shared/data/bccd/images":
+    cargo build --release -p cleanslide-image --examples
+    {{python}} benches/peers/operators.py {{images}}
 
 # Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
 # against the corrected boxes (a minute). Needs the data.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cleanslide_data::{MAX_PIXELS, read_image};
-use cleanslide_eval::agreement::{AgreementError, FleissMap};
+use cleanslide_eval::Error as EvalError;
+use cleanslide_eval::agreement::FleissMap;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -87,7 +88,7 @@ fn picture(study: &Study, labelled: &Labelled, radius: usize) -> Result<(RgbImag
             .local
             .mapv(|kappa| (1.0 - f64::from(kappa)) * (1.0 - map.chance)),
         // All agree on one class, or no pixel was labelled twice: nobody differs.
-        Err(AgreementError::Undefined(_)) => Array2::zeros(size),
+        Err(EvalError::Undefined(_)) => Array2::zeros(size),
         Err(error) => return Err(Failure::input(error.to_string())),
     };
     let path = study.dataset.image_path(labelled.image);

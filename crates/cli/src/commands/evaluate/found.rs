@@ -1,9 +1,14 @@
 //! How well an audit of boxes or instances found the labels that are wrong.
 //!
 //! A label is right if it is the best one, of an IoU from a limit on, for a true object of its class;
-//! else it is wrong. A true object is missing if less than half of it is labelled. An audit finds a
-//! wrong label by a row that names it, and a missing object by a row without a label whose box shares
-//! at least half of the smaller of both boxes with it; other rows without a label find nothing.
+//! else it is wrong, and the mistake of all true objects without a right label that it overlaps most, if
+//! their IoU is at least 0.1 (below, TIDE calls it background: Bolya et al. 2020,
+//! [arXiv:2008.08115](https://arxiv.org/abs/2008.08115)) or they are at least half labelled. Other true
+//! objects without a right label are missing.
+//!
+//! A row that names a label finds it if it is wrong. A row without a label finds the missing object or
+//! the wrong label's object whose box shares at least half of the smaller of both boxes with it; if there
+//! is none, or the object has a right label, it finds nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +27,9 @@ use crate::failure::{Failure, Result};
 use crate::measures::Measure;
 use crate::output::{Show, count};
 use crate::text_table::TextTable;
+
+/// From this IoU on, a label is for an object, however badly.
+const BACKGROUND: f64 = 0.1;
 
 /// What `audit.json` says of the labels that were audited.
 #[derive(Deserialize)]
@@ -42,7 +50,7 @@ struct Summary {
     /// Given objects, and those of them that are wrong.
     given: usize,
     wrong: usize,
-    /// True objects, and those of them that no label covers.
+    /// True objects, and those of them that no label is for.
     objects: usize,
     missing: usize,
     measures: Vec<Measure>,
@@ -56,12 +64,19 @@ struct Row {
     bounds: Rectangle,
 }
 
+/// A given label.
+struct Label {
+    number: usize,
+    wrong: bool,
+    /// The boxes of the true objects that it is for and gets wrong.
+    mistaken: Vec<Rectangle>,
+}
+
 /// What is true of the labels of one image.
 struct OnImage {
     case: usize,
-    /// The numbers of the labels, and whether each is wrong.
-    labels: Vec<(usize, bool)>,
-    /// The boxes of the true objects that no label covers.
+    labels: Vec<Label>,
+    /// The boxes of the true objects that no label is for.
     missing: Vec<Rectangle>,
     objects: usize,
     rows: Vec<Row>,
@@ -136,7 +151,7 @@ pub fn run(
         images: images.len(),
         cases: groups.count(),
         given: sum(&|image| image.labels.len()),
-        wrong: sum(&|image| image.labels.iter().filter(|(_, wrong)| *wrong).count()),
+        wrong: sum(&|image| image.labels.iter().filter(|label| label.wrong).count()),
         objects: sum(&|image| image.objects),
         missing: sum(&|image| image.missing.len()),
         measures,
@@ -311,23 +326,44 @@ impl Compared {
             .collect();
         // Stable: of equal pairs the first.
         pairs.sort_by(|a, b| b.iou.total_cmp(&a.iou));
-        let mut taken = vec![false; self.truth.len()];
-        let mut wrong = vec![true; self.given.len()];
+        let mut found = vec![false; self.truth.len()];
+        let mut labels: Vec<Label> = self
+            .given
+            .iter()
+            .map(|&(number, _)| Label {
+                number,
+                wrong: true,
+                mistaken: Vec::new(),
+            })
+            .collect();
         for pair in pairs {
-            if !taken[pair.truth] && wrong[pair.predicted] {
-                taken[pair.truth] = true;
-                wrong[pair.predicted] = false;
+            if !found[pair.truth] && labels[pair.predicted].wrong {
+                found[pair.truth] = true;
+                labels[pair.predicted].wrong = false;
             }
         }
-        let missing = self.truth.iter().zip(&self.covered);
-        let numbers = self.given.iter().map(|(number, _)| *number);
+        let mut missing = Vec::new();
+        for (object, &(_, bounds)) in self.truth.iter().enumerate() {
+            if found[object] {
+                continue;
+            }
+            let wrong = self
+                .pairs
+                .iter()
+                .filter(|pair| pair.truth == object && labels[pair.predicted].wrong);
+            let closest = wrong.max_by(|a, b| a.iou.total_cmp(&b.iou));
+            match closest {
+                Some(pair) if pair.iou >= BACKGROUND || self.covered[object] >= 0.5 => {
+                    labels[pair.predicted].mistaken.push(bounds);
+                }
+                _ if self.covered[object] >= 0.5 => {}
+                _ => missing.push(bounds),
+            }
+        }
         OnImage {
             case,
-            labels: numbers.zip(wrong).collect(),
-            missing: missing
-                .filter(|(_, covered)| **covered < 0.5)
-                .map(|((_, bounds), _)| *bounds)
-                .collect(),
+            labels,
+            missing,
             objects: self.truth.len(),
             rows: Vec::new(),
         }
@@ -417,17 +453,23 @@ impl OnImage {
             row.object.is_none()
                 && row.bounds.overlap(object) >= 0.5 * row.bounds.area().min(object.area())
         };
-        let labels = self.labels.iter().map(|&(number, wrong)| {
-            let mut named = self.rows.iter().filter(|row| row.object == Some(number));
-            candidate(wrong, &mut named)
+        let labels = self.labels.iter().map(|label| {
+            let mut about = self.rows.iter().filter(|row| {
+                row.object == Some(label.number)
+                    || label.mistaken.iter().any(|object| hits(row, object))
+            });
+            candidate(label.wrong, &mut about)
         });
         let missing = self.missing.iter().map(|object| {
             let mut found = self.rows.iter().filter(|row| hits(row, object));
             candidate(true, &mut found)
         });
-        let nothing = self.rows.iter().filter(|row| {
-            row.object.is_none() && !self.missing.iter().any(|object| hits(row, object))
-        });
+        let mistaken = self.labels.iter().flat_map(|label| &label.mistaken);
+        let errors: Vec<&Rectangle> = self.missing.iter().chain(mistaken).collect();
+        let nothing = self
+            .rows
+            .iter()
+            .filter(|row| row.object.is_none() && !errors.iter().any(|object| hits(row, object)));
         let nothing = nothing.map(|row| candidate(false, &mut std::iter::once(row)));
         labels.chain(missing).chain(nothing).collect()
     }
