@@ -61,8 +61,8 @@ pub struct Audit {
     /// labels
     #[arg(long, value_name = "SOURCE")]
     against: Option<String>,
-    /// Masks: judge by the probabilities in this folder, one <image id>.safetensors each with the
-    /// tensor `probabilities` [classes, height, width]; the first class is the background of instances
+    /// Masks: judge by the probabilities in this folder, for the image ID in ID.safetensors, the tensor
+    /// `probabilities` [classes, height, width]; the first class is the background of instances
     #[arg(long, value_name = "FOLDER")]
     probabilities: Option<PathBuf>,
     /// Folds of the out-of-sample prediction
