@@ -90,10 +90,10 @@ weak-bccd data="../shared/data/bccd" python="python3":
     $bin import voc {{data}}/annotations_original $run/data --images {{data}}/images $classes --source original
     $bin import voc {{data}}/annotations_corrected $run/data --images {{data}}/images $classes \
         --as-reference corrected
-    $bin weak hough $run/data --class RBC --plane green --diameter 70..120px --edge 60 \
-        --sheet $run/hough.html
-    $bin weak blobs $run/data --class RBC --name watershed --plane green --diameter 60..130px --boxes \
-        --sheet $run/watershed.html
+    $bin weak hough $run/data --class RBC --plane green --diameter 70..120px --edge 25 \
+        --support 0.28 --distance 0.7 --sheet $run/hough.html
+    $bin weak blobs $run/data --class RBC --name watershed --plane green --diameter 50..130px --boxes \
+        --level fixed:185 --sheet $run/watershed.html
     $bin evaluate $run/data v3 --reference corrected --class-agnostic --json > $run/evaluation.json
     $bin evaluate $run/data v3 --reference corrected --class-agnostic
     {{python}} benches/shapes.py weak-bccd $run/evaluation.json --data "bccd, class-agnostic" \
@@ -134,7 +134,7 @@ noise-nuclei data="../shared/data/he-nuclei" python="python3":
     mkdir -p $run
     # A second class that nobody gave lets `swap` name another.
     $bin import instances {{data}}/instances_corrected $run/data --images {{data}}/images \
-        --classes nucleus,other --source corrected
+        --classes nucleus,other --class nucleus --source corrected
     noise() { # KIND RATE OPTIONS…
         local name=$1-$2
         $bin inject $1 $run/data --labels v1 --rate 0.$2 --name $name --sheet $run/$name.html --json \

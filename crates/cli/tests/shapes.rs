@@ -128,6 +128,15 @@ fn weak_boxes_are_measured_against_a_reference() {
         );
         assert!(value(&measured, source, "AP50") > 0.99, "{source}");
     }
+    let all = json(&lab.ok(&["evaluate", "smears", "v2", "--all", "--json"]));
+    for (measure, same) in [("AP of cell", "AP"), ("AR of 100 per image", "AR")] {
+        let same = value(&measured, "hough", same);
+        assert_eq!(value(&all, "hough", measure), same, "{measure}");
+    }
+    let best = "FROC: mean sensitivity at 1/8 to 8 false alarms";
+    assert_eq!(value(&all, "hough", best), 1.0);
+    let table = lab.ok(&["evaluate", "smears", "v2", "--all"]);
+    assert!(table.contains("AP, large"), "{table}");
     // A smaller range finds nothing, and says so.
     let none = ["weak", "blobs", "smears", "--diameter", "4..9px", "--boxes"];
     assert!(lab.ok(&none).contains("nothing found on 6 images"));
@@ -195,6 +204,42 @@ fn masks_of_experts_are_fused_and_measured() {
     for rule in ["staple", "smooth"] {
         assert!(value(&measured, rule, "Dice of cell") > 0.98, "{rule}");
     }
+    // The word of `three` against two others: false pixels on the left.
+    let weighted = ["fuse", "cells", "--annotators", "one,two,three"];
+    let majority = ["--rule", "majority", "--name", "weighted"];
+    lab.ok(&[&weighted[..], &majority, &["--weights", "1,1,3"]].concat());
+    let measured = json(&lab.ok(&["evaluate", "cells", "v7", "--all", "--json"]));
+    let of = |source: &str, measure: &str| value(&measured, source, measure);
+    for measure in ["Dice of cell", "boundary F1 of cell, within 2 px"] {
+        assert_eq!(of("weighted", measure), of("three", measure), "{measure}");
+        assert!(
+            of("weighted", measure) < of("majority", measure),
+            "{measure}"
+        );
+    }
+    assert_eq!(of("majority", "boundary F1 of cell, within 2 px"), 1.0);
+    assert_eq!(
+        of("majority", "surface distance of cell, px, mean over images"),
+        0.0
+    );
+    // What `three` paints is at most a quarter of the picture away from the disks.
+    let far = of("three", "Hausdorff 95 % of cell, px, mean over images");
+    assert!((5.0..f64::from(SIZE)).contains(&far), "{far}");
+    let said = lab.fails(&[
+        "fuse",
+        "cells",
+        "--rule",
+        "staple",
+        "--annotators",
+        "one,two",
+        "--weights",
+        "1,1",
+    ]);
+    assert!(
+        said.contains("`--weights` is not an option of the rule `staple`"),
+        "{said}"
+    );
+
     let said = lab.fails(&["fuse", "cells", "--rule", "glad"]);
     assert!(
         said.contains("For class masks there are dawid-skene, majority"),

@@ -11,17 +11,19 @@ pub(super) struct Band {
 }
 
 impl Band {
-    /// The mean difference between what is labelled (1 in the object, 0 outside) and a value from 0 to
-    /// 1; pixels without a value are left out. `None` if none is left.
+    /// The mean difference between what is labelled (1 in the object, 0 outside) and the probability of
+    /// the object, less the difference that this probability expects of a right label; pixels without
+    /// one are left out. `None` if none is left.
     pub(super) fn disagreement(
         &self,
-        value: impl Fn((usize, usize)) -> Option<f64>,
+        probability: impl Fn((usize, usize)) -> Option<f64>,
     ) -> Option<f64> {
         let mut sum = 0.0;
         let mut count = 0u64;
         for &(place, is_inside) in &self.pixels {
-            if let Some(value) = value(place) {
-                sum += if is_inside { 1.0 - value } else { value };
+            if let Some(p) = probability(place) {
+                sum += if is_inside { 1.0 - p } else { p };
+                sum -= 2.0 * p * (1.0 - p);
                 count += 1;
             }
         }

@@ -1,6 +1,7 @@
 //! `cleanslide evaluate`: predictions or labels against a reference.
 
 mod found;
+mod shape_measures;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,10 @@ pub struct Evaluate {
     /// Boxes: any class matches any other
     #[arg(long)]
     class_agnostic: bool,
+    /// Every measure. Boxes: COCO's twelve, each class, FROC; class masks: means over images and distances
+    /// of borders; instances: average precision, SQ, RQ, AJI+
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,6 +163,7 @@ impl Evaluate {
             source: self.source.as_deref(),
             reference: &reference,
             class_agnostic: self.class_agnostic,
+            all: self.all,
         };
         shapes::run(context, dataset, &request)
     }

@@ -46,6 +46,7 @@ use crate::text_table::TextTable;
 #[command(
     after_help = "Examples:\n  cleanslide fuse mitoses --rule dawid-skene\n  \
 cleanslide fuse cfos --rule staple --per-image\n  \
+cleanslide fuse cfos --rule majority --annotators anna,ben,cem --weights 2,1,1\n  \
 cleanslide fuse smears --rule consensus --minimum-experts 3\n  \
 cleanslide fuse smears --rule wbf --annotators hough,watershed --weights 2,1"
 )]
@@ -71,6 +72,14 @@ pub struct Fuse {
     /// Class masks: learn what annotators are like from each image by itself, instead of from all
     #[arg(long)]
     per_image: bool,
+    /// Majority of class masks, wbf and nmw: how much each annotator counts, in the order of `--annotators`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "WEIGHTS",
+        requires = "annotators"
+    )]
+    weights: Option<Vec<f64>>,
     /// Classes: keep the probability of every class as a soft label, instead of one class with a
     /// trust
     #[arg(long)]
@@ -104,14 +113,6 @@ struct ObjectOptions {
     /// wbf: several boxes of one annotator may raise the average
     #[arg(long)]
     allow_overflow: bool,
-    /// wbf and nmw: how much each annotator counts, in the order of `--annotators`
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "WEIGHTS",
-        requires = "annotators"
-    )]
-    weights: Option<Vec<f64>>,
     /// wbf, nmw and soft-nms: leave out boxes of a lower trust
     #[arg(long, value_name = "TRUST")]
     lowest_score: Option<f64>,
@@ -450,7 +451,6 @@ impl Fuse {
             corners,
             confidence,
             allow_overflow,
-            weights,
             lowest_score,
             decay,
             sigma,
@@ -463,13 +463,14 @@ impl Fuse {
         let overlaps = for_objects && (!soft_nms || linear);
         let joins = for_objects && !soft_nms;
         let of_boxes = family == Family::Boxes && rule == Rule::Consensus;
+        let weighs = averages || (family == Family::Mask && rule == Rule::Majority);
         let given = [
             ("--overlap", overlap.is_some(), overlaps),
             ("--minimum-experts", minimum_experts.is_some(), joins),
             ("--corners", corners.is_some(), of_boxes),
             ("--confidence", confidence.is_some(), rule == Rule::Wbf),
             ("--allow-overflow", *allow_overflow, rule == Rule::Wbf),
-            ("--weights", weights.is_some(), averages),
+            ("--weights", self.weights.is_some(), weighs),
             (
                 "--lowest-score",
                 lowest_score.is_some(),
@@ -488,7 +489,7 @@ impl Fuse {
             ))
             .help("`cleanslide fuse --help` says what each option is for."));
         }
-        let Some(weights) = weights else {
+        let Some(weights) = &self.weights else {
             return Ok(());
         };
         if weights.len() != experts.names.len() {
@@ -520,7 +521,7 @@ impl Fuse {
             Rule::Wbf => {
                 let default = WeightedBoxesFusion::default();
                 boxes::Rule::Weighted(WeightedBoxesFusion {
-                    weights: options.weights.clone(),
+                    weights: self.weights.clone(),
                     overlap: overlap(default.overlap),
                     lowest_score: lowest_score(default.lowest_score),
                     confidence: match options.confidence.unwrap_or(ConfidenceName::Average) {
@@ -537,7 +538,7 @@ impl Fuse {
             Rule::Nmw => {
                 let default = NonMaximumWeighted::default();
                 boxes::Rule::NonMaximumWeighted(NonMaximumWeighted {
-                    weights: options.weights.clone(),
+                    weights: self.weights.clone(),
                     overlap: overlap(default.overlap),
                     lowest_score: lowest_score(default.lowest_score),
                 })
@@ -597,7 +598,7 @@ impl Fuse {
             }
         };
         Ok(match rule {
-            Rule::Majority => masks::Rule::Majority(tie),
+            Rule::Majority => masks::Rule::Majority(tie, self.weights.clone()),
             Rule::Staple => masks::Rule::Staple(tie),
             Rule::Smooth => masks::Rule::Smooth(tie),
             _ => masks::Rule::DawidSkene(tie),

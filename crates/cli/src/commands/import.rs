@@ -131,6 +131,9 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         /// The object number that means that a pixel is not labelled; `export` writes 65535
         #[arg(long, value_name = "NUMBER")]
         unlabelled: Option<u32>,
+        /// The class of the objects, where there are several
+        #[arg(long, value_name = "CLASS")]
+        class: Option<String>,
     },
     /// ImageJ: a folder of zip files of regions (RoiSet.zip), or of single regions, one per image
     Imagej {
@@ -348,7 +351,11 @@ impl Import {
                 input,
                 shared,
                 unlabelled,
-            } => import_shapes(context, &Format::Instances(unlabelled), &input, &shared)?,
+                class,
+            } => {
+                let format = Format::Instances { unlabelled, class };
+                import_shapes(context, &format, &input, &shared)?
+            }
             What::Imagej { input, shared } => {
                 import_shapes(context, &Format::Imagej, &input, &shared)?
             }

@@ -265,6 +265,7 @@ fn instances(context: &Context, dataset: &Dataset, request: &Request) -> Result<
             (classifier_name(request.folds), Some(folder))
         }
     };
+    let common = common_area(&labels.pieces)?;
     let mut issues = Vec::new();
     let (mut checked, mut overlap) = (0, ClassOverlap::default());
     let bar = progress::bar("judging objects", labels.images.len());
@@ -300,7 +301,10 @@ fn instances(context: &Context, dataset: &Dataset, request: &Request) -> Result<
                 prediction: judgement.prediction(),
             })
             .collect();
-        let audits = audit_instances(&images).map_err(|error| named(records, error))?;
+        let mut audits = audit_instances(&images).map_err(|error| named(records, error))?;
+        for audit in &mut audits {
+            audit.doubt_small_objects(common);
+        }
         let found = instance_issues(&audits, &images).map_err(|error| named(records, error))?;
         issues.extend(found.into_iter().map(|issue| SpatialIssue {
             image: first + issue.image,
@@ -385,6 +389,24 @@ fn objects(piece: Option<&&Evidence>, size: (usize, usize)) -> Result<Judgement>
         mask,
         scores: vec![f64::from(piece.trust.value()); classes.len()],
     })
+}
+
+/// The area, in pixels, that 19 of 20 labelled objects have at least; 1 if there are none.
+fn common_area(pieces: &[Evidence]) -> Result<u64> {
+    let of_image = |piece: &Evidence| -> Result<Vec<u64>> {
+        let (mask, classes) = instance_mask(piece)?;
+        let mut areas = vec![0; classes.len() + 1];
+        for &object in &mask {
+            if let Some(area) = areas.get_mut(object as usize) {
+                *area += 1;
+            }
+        }
+        Ok(areas.split_off(1))
+    };
+    let areas = pieces.par_iter().map(of_image);
+    let mut areas = areas.collect::<Result<Vec<_>>>()?.concat();
+    areas.sort_unstable();
+    Ok(areas.get(areas.len() / 20).copied().unwrap_or(1))
 }
 
 fn instance_mask(piece: &Evidence) -> Result<(Array2<u32>, Vec<usize>)> {

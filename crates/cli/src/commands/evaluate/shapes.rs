@@ -2,19 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cleanslide_data::{
-    Dataset, Detection, Evidence, Family, Labels, Scope, Target, VersionId, independent_units, mask,
-};
-use cleanslide_eval::detection::{Coco, CocoSubset, TrueBox};
-use cleanslide_eval::matching::{MatchCounts, Overlaps};
-use cleanslide_eval::segmentation::{
-    AggregatedJaccard, ClassOverlap, EmptyCase, Reuse, class_overlaps, instance_counts,
-    panoptic_counts, pixel_confusion,
-};
-use cleanslide_eval::{Bootstrap, Groups, Weights};
-use rayon::prelude::*;
+use cleanslide_data::{Dataset, Evidence, Family, Labels, Scope, VersionId, independent_units};
+use cleanslide_eval::{Bootstrap, Groups};
 use serde::Serialize;
 
+use super::shape_measures::{Judge, Pair, cannot};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::Measure;
@@ -31,6 +23,8 @@ pub struct Request<'a> {
     pub reference: &'a str,
     /// Whether any class matches any other.
     pub class_agnostic: bool,
+    /// Whether every measure is asked for, or the best known.
+    pub all: bool,
 }
 
 /// The figures of one source.
@@ -49,15 +43,10 @@ struct Summary {
     labels: String,
     family: &'static str,
     sources: Vec<OfSource>,
+    #[serde(skip)]
+    all: bool,
     /// Sources that labelled no image of the reference.
     without_images: Vec<String>,
-}
-
-/// Pieces of evidence about one image: the truth and what is judged, with the image's case.
-struct Pair<'a> {
-    truth: &'a Evidence,
-    judged: &'a Evidence,
-    case: usize,
 }
 
 /// Measures the shapes of a version, and shows the result.
@@ -87,6 +76,7 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         labels: version.to_string(),
         family: family.name(),
         sources: Vec::new(),
+        all: request.all,
         without_images: Vec::new(),
     };
     for source in sources {
@@ -113,12 +103,14 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         };
         let judge = Judge {
             pairs: &pairs,
+            classes: dataset.classes(),
             groups: &groups,
             bootstrap: &bootstrap,
+            all: request.all,
         };
         let measures = match family {
-            Family::Boxes => judge.boxes(dataset, request.class_agnostic)?,
-            Family::Mask => judge.masks(dataset)?,
+            Family::Boxes => judge.boxes(request.class_agnostic)?,
+            Family::Mask => judge.masks()?,
             Family::Instances => judge.instances()?,
             _ => return Err(cannot(family)),
         };
@@ -137,11 +129,6 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         )));
     }
     context.output.show(&summary)
-}
-
-fn cannot(family: Family) -> Failure {
-    Failure::usage(format!("{} cannot be measured yet", family.name()))
-        .help("Boxes, class masks and instance masks can.")
 }
 
 /// The kind of labels that both sides have.
@@ -191,169 +178,41 @@ fn of_images(labels: &Labels, family: Family) -> BTreeMap<&str, &Evidence> {
     about.collect()
 }
 
-struct Judge<'a> {
-    pairs: &'a [Pair<'a>],
-    groups: &'a Groups,
-    bootstrap: &'a Bootstrap,
-}
-
-/// Findings that count per image and class, as in COCO; more where an image has more.
-const DETECTIONS: usize = 100;
-
-impl Judge<'_> {
-    fn measure(
-        &self,
-        name: impl Into<String>,
-        statistic: impl Fn(Weights<'_>) -> std::result::Result<f64, cleanslide_eval::Error> + Sync,
-    ) -> Measure {
-        Measure::new(name, self.bootstrap.estimate(self.groups, statistic))
-    }
-
-    fn boxes(&self, dataset: &Dataset, class_agnostic: bool) -> Result<Vec<Measure>> {
-        let mut images: Vec<(Vec<TrueBox>, Vec<Detection>)> = Vec::new();
-        for pair in self.pairs {
-            let (Target::Boxes(truth), Target::Boxes(judged)) =
-                (&pair.truth.target, &pair.judged.target)
-            else {
-                return Err(cannot(Family::Boxes));
-            };
-            let truth = truth.objects.iter();
-            let judged = judged.objects.iter();
-            images.push((
-                truth
-                    .map(|object| TrueBox::new(object.shape, object.class))
-                    .collect(),
-                judged
-                    .map(|object| Detection {
-                        rectangle: object.shape,
-                        class: object.class,
-                        score: f64::from(object.trust.value()),
-                    })
-                    .collect(),
-            ));
+impl Summary {
+    fn sources_in_rows(&self) -> String {
+        let mut columns = vec!["source".to_owned(), "images".to_owned()];
+        if let Some(first) = self.sources.first() {
+            columns.extend(first.measures.iter().map(|measure| measure.name.clone()));
         }
-        let most = images
-            .iter()
-            .map(|(_, found)| found.len())
-            .max()
-            .unwrap_or(0);
-        let coco = Coco {
-            class_agnostic,
-            maximum_detections: vec![1, 10, most.max(DETECTIONS)],
-            ..Coco::new(dataset.classes().len())
-        };
-        let views: Vec<_> = images
-            .iter()
-            .map(|(t, f)| (t.as_slice(), f.as_slice()))
-            .collect();
-        let matches = coco.match_images(&views)?;
-        let whole = CocoSubset::default();
-        let at = |iou| CocoSubset {
-            iou: Some(iou),
-            ..whole
-        };
-        let counts = matches.counts(&at(0.5), f64::NEG_INFINITY)?;
-        let pooled = |weights: Weights<'_>| MatchCounts::pool(&counts, weights);
-        Ok(vec![
-            self.measure("AP", |w| matches.average_precision(&whole, w)),
-            self.measure("AP50", |w| matches.average_precision(&at(0.5), w)),
-            self.measure("AP75", |w| matches.average_precision(&at(0.75), w)),
-            self.measure("AR", |w| matches.average_recall(&whole, w)),
-            self.measure("recall at IoU 0.5", |w| pooled(w)?.recall()),
-            self.measure("precision at IoU 0.5", |w| pooled(w)?.precision()),
-        ])
-    }
-
-    fn masks(&self, dataset: &Dataset) -> Result<Vec<Measure>> {
-        let classes = dataset.classes();
-        let of_image = |pair: &Pair| -> Result<Vec<ClassOverlap>> {
-            let truth = class_mask(&pair.truth.target)?;
-            let judged = class_mask(&pair.judged.target)?;
-            let confusion = pixel_confusion(truth.view(), judged.view(), classes.len())
-                .map_err(|error| about(pair, &error))?;
-            Ok(class_overlaps(&confusion))
-        };
-        let images: Vec<Vec<ClassOverlap>> =
-            self.pairs.par_iter().map(of_image).collect::<Result<_>>()?;
-        // Of two classes the first is the background of the second.
-        let shown = if classes.len() == 2 {
-            1..2
-        } else {
-            0..classes.len()
-        };
-        let mut measures = Vec::new();
-        for class in shown {
-            let overlaps: Vec<ClassOverlap> = images.iter().map(|image| image[class]).collect();
-            let name = classes.name(class);
-            measures.push(self.measure(format!("Dice of {name}"), |w| {
-                ClassOverlap::pool(&overlaps, w)?.dice(EmptyCase::Undefined)
-            }));
-            measures.push(self.measure(format!("IoU of {name}"), |w| {
-                ClassOverlap::pool(&overlaps, w)?.iou(EmptyCase::Undefined)
-            }));
+        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let mut table = TextTable::new(&names);
+        for source in &self.sources {
+            let start = [source.source.clone(), source.images.to_string()];
+            table.row(start.into_iter().chain(source.measures.iter().map(figure)));
         }
-        Ok(measures)
+        table.text()
     }
 
-    fn instances(&self) -> Result<Vec<Measure>> {
-        const THRESHOLDS: [f64; 2] = [0.5, 0.75];
-        let of_image = |pair: &Pair| -> Result<(Vec<MatchCounts>, MatchCounts, AggregatedJaccard)> {
-            let truth = instance_mask(&pair.truth.target)?;
-            // What a source left unlabelled it did not mark: it counts as nothing found.
-            let judged = instance_mask(&pair.judged.target)?.mapv(|object| match object {
-                mask::UNLABELLED_OBJECT => 0,
-                object => object,
-            });
-            let overlaps =
-                Overlaps::new(truth.view(), judged.view()).map_err(|error| about(pair, &error))?;
-            Ok((
-                instance_counts(&overlaps, &THRESHOLDS)?,
-                panoptic_counts(&overlaps),
-                AggregatedJaccard::new(&overlaps, Reuse::Allowed),
-            ))
-        };
-        let images: Vec<_> = self.pairs.par_iter().map(of_image).collect::<Result<_>>()?;
-        let at = |threshold: usize| -> Vec<MatchCounts> {
-            images
-                .iter()
-                .map(|(counts, ..)| counts[threshold])
-                .collect()
-        };
-        let (half, strict) = (at(0), at(1));
-        let panoptic: Vec<MatchCounts> = images.iter().map(|image| image.1).collect();
-        let jaccard: Vec<AggregatedJaccard> = images.iter().map(|image| image.2).collect();
-        Ok(vec![
-            self.measure("F1 at IoU 0.5", |w| MatchCounts::pool(&half, w)?.f1()),
-            self.measure("recall at IoU 0.5", |w| {
-                MatchCounts::pool(&half, w)?.recall()
-            }),
-            self.measure("precision at IoU 0.5", |w| {
-                MatchCounts::pool(&half, w)?.precision()
-            }),
-            self.measure("F1 at IoU 0.75", |w| MatchCounts::pool(&strict, w)?.f1()),
-            self.measure("PQ", |w| {
-                MatchCounts::pool(&panoptic, w)?.panoptic_quality()
-            }),
-            self.measure("AJI", |w| AggregatedJaccard::pool(&jaccard, w)?.index()),
-        ])
+    fn measures_in_rows(&self) -> String {
+        let names = self.sources.iter().map(|source| source.source.as_str());
+        let columns: Vec<&str> = std::iter::once("measure").chain(names).collect();
+        let mut table = TextTable::new(&columns);
+        let images = self.sources.iter().map(|source| source.images.to_string());
+        table.row(std::iter::once("images".to_owned()).chain(images));
+        let measures = self.sources.first().map_or(0, |first| first.measures.len());
+        for index in 0..measures {
+            let name = self.sources[0].measures[index].name.clone();
+            let of_source = self.sources.iter().map(|source| &source.measures[index]);
+            table.row(std::iter::once(name).chain(of_source.map(figure)));
+        }
+        table.text()
     }
 }
 
-fn about(pair: &Pair, error: &cleanslide_eval::Error) -> Failure {
-    Failure::input(format!("{}: {error}", pair.judged.key()))
-}
-
-fn class_mask(target: &Target) -> Result<ndarray::Array2<u8>> {
-    match target {
-        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
-        _ => Err(cannot(target.family())),
-    }
-}
-
-fn instance_mask(target: &Target) -> Result<ndarray::Array2<u32>> {
-    match target {
-        Target::Instances { mask: file, .. } => Ok(mask::read_instance_mask(&file.path)?),
-        _ => Err(cannot(target.family())),
+fn figure(measure: &Measure) -> String {
+    match &measure.estimate {
+        Some(estimate) => format!("{estimate:.3}"),
+        None => "undefined".to_owned(),
     }
 }
 
@@ -363,24 +222,11 @@ impl Show for Summary {
             "{} in {} against the {}, 95 % intervals over cases",
             self.family, self.labels, self.truth
         )];
-        let mut columns = vec!["source".to_owned(), "images".to_owned()];
-        if let Some(first) = self.sources.first() {
-            columns.extend(first.measures.iter().map(|measure| measure.name.clone()));
-        }
-        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let mut table = TextTable::new(&names);
-        for source in &self.sources {
-            let figures = source
-                .measures
-                .iter()
-                .map(|measure| match &measure.estimate {
-                    Some(estimate) => format!("{estimate:.3}"),
-                    None => "undefined".to_owned(),
-                });
-            let start = [source.source.clone(), source.images.to_string()];
-            table.row(start.into_iter().chain(figures));
-        }
-        lines.push(table.text());
+        lines.push(if self.all {
+            self.measures_in_rows()
+        } else {
+            self.sources_in_rows()
+        });
         if !self.without_images.is_empty() {
             lines.push(format!(
                 "without an image of the {}: {}",

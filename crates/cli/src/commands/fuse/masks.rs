@@ -8,7 +8,8 @@ use cleanslide_data::{
 };
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_weak::fusion::masks::{
-    MaskDawidSkene, MaskMajority, MaskTie, MultiLabelStaple, SmoothDawidSkene, Staple, VotePatterns,
+    MaskDawidSkene, MaskMajority, MaskTie, MultiLabelStaple, SmoothDawidSkene, Staple,
+    VotePatterns, WeightedMaskMajority,
 };
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
@@ -19,10 +20,10 @@ use crate::progress;
 use crate::text_table::TextTable;
 
 /// Rules for masks.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
-    /// Most votes.
-    Majority(MaskTie),
+    /// Most votes, or most weight if each expert has one.
+    Majority(MaskTie, Option<Vec<f64>>),
     /// Sensitivity and specificity per expert, or a confusion matrix with several classes.
     Staple(MaskTie),
     /// A confusion matrix per expert, and how common classes are.
@@ -108,7 +109,7 @@ pub fn fuse(
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Some(Model::of(rule, &patterns)?)
+        Some(Model::of(&rule, &patterns)?)
     };
 
     let mut agreement = vec![vec![ClassOverlap::default(); classes]; experts.len()];
@@ -121,7 +122,7 @@ pub fn fuse(
         let masks = read(image)?;
         let consensus = match &model {
             Some(model) => model.mask(add(&mut again, image, &masks)?.view()),
-            None => fuse_one(rule, image, &masks, classes)?,
+            None => fuse_one(&rule, image, &masks, classes)?,
         };
         for (expert, mask) in masks.iter().enumerate() {
             let Some(mask) = mask else { continue };
@@ -205,9 +206,16 @@ enum Model {
 }
 
 impl Model {
-    fn of(rule: Rule, patterns: &VotePatterns) -> Result<Self> {
-        Ok(match rule {
-            Rule::Majority(tie) => Self::Any(MaskMajority { tie }.fuse(patterns)?),
+    fn of(rule: &Rule, patterns: &VotePatterns) -> Result<Self> {
+        Ok(match *rule {
+            Rule::Majority(tie, None) => Self::Any(MaskMajority { tie }.fuse(patterns)?),
+            Rule::Majority(tie, Some(ref weights)) => Self::Any(
+                WeightedMaskMajority {
+                    tie,
+                    ..WeightedMaskMajority::per_expert(weights, patterns.classes())
+                }
+                .fuse(patterns)?,
+            ),
             Rule::Staple(_) if patterns.classes() == 2 => {
                 Self::Binary(Staple::default().fuse(patterns)?)
             }
@@ -240,14 +248,14 @@ fn dawid_skene(tie: MaskTie) -> MaskDawidSkene {
 }
 
 fn fuse_one(
-    rule: Rule,
+    rule: &Rule,
     image: &ImageRecord,
     masks: &[Option<Array2<u8>>],
     classes: usize,
 ) -> Result<Array2<u8>> {
     let mut patterns = VotePatterns::new(masks.len(), classes)?;
     let map = add(&mut patterns, image, masks)?;
-    if let Rule::Smooth(tie) = rule {
+    if let &Rule::Smooth(tie) = rule {
         let smooth = SmoothDawidSkene {
             model: dawid_skene(tie),
             ..SmoothDawidSkene::default()

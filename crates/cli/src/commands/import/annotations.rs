@@ -63,9 +63,13 @@ pub enum Format {
     Geojson,
     /// A folder of PNG files of class numbers, one per image.
     Masks,
-    /// A folder of PNG or TIFF files of object numbers, one per image, and the number that means
-    /// unlabelled.
-    Instances(Option<u32>),
+    /// A folder of PNG or TIFF files of object numbers, one per image.
+    Instances {
+        /// The number that means unlabelled.
+        unlabelled: Option<u32>,
+        /// The class of all objects; the only one if `None`.
+        class: Option<String>,
+    },
     /// A folder of zip or roi files, one per image.
     Imagej,
     /// A folder of XML files, one per image.
@@ -178,7 +182,10 @@ fn with_ending<'a>(endings: &'a [&str]) -> impl Fn(&Path) -> bool + 'a {
 enum Said {
     Shapes(Vec<Annotation>),
     Classes(ndarray::Array2<u8>),
-    Instances(ndarray::Array2<u32>),
+    Instances {
+        mask: ndarray::Array2<u32>,
+        class: Option<String>,
+    },
 }
 
 /// The images of a folder, about which nobody has said anything.
@@ -217,7 +224,7 @@ pub fn read(
     }
     let task = match format {
         Format::Voc(_) | Format::Yolo(_) => Task::Detection,
-        Format::Masks | Format::Instances(_) => Task::Segmentation,
+        Format::Masks | Format::Instances { .. } => Task::Segmentation,
         _ if said.values().any(|said| matches!(said, Said::Shapes(all) if all.iter().any(|a| !matches!(a.shape, Shape::Rectangle(_) | Shape::Point(_))))) => {
             Task::Segmentation
         }
@@ -269,7 +276,7 @@ fn read_folder(
         Format::Labelme | Format::Coco => &["json"],
         Format::Geojson => &["geojson", "json"],
         Format::Masks => &["png"],
-        Format::Instances(_) => &["png", "tif", "tiff"],
+        Format::Instances { .. } => &["png", "tif", "tiff"],
         Format::Imagej => &["zip", "roi"],
     };
     let names = match format {
@@ -306,9 +313,10 @@ fn read_folder(
             Format::Imagej => imagej::read(&path, &bytes)?,
             Format::Asap => asap::read(&path, &bytes)?,
             Format::Aperio => aperio::read(&path, &bytes)?,
-            Format::Instances(unlabelled) => {
+            Format::Instances { unlabelled, class } => {
                 let mask = mask_file::read_instances(&path, &bytes, *unlabelled, MAX_PIXELS)?;
-                said.insert(id.clone(), Said::Instances(mask));
+                let class = class.clone();
+                said.insert(id.clone(), Said::Instances { mask, class });
                 continue;
             }
             Format::Coco => unreachable!("COCO is one file"),
@@ -365,8 +373,8 @@ fn classes(shared: &Shared, said: &BTreeMap<String, Said>) -> Result<Classes> {
                     .filter(|&&c| c != cleanslide_data::UNLABELLED_CLASS);
                 greatest = greatest.max(labelled.max().copied());
             }
-            Said::Instances(_) => {
-                names.insert(OBJECT.to_owned());
+            Said::Instances { class, .. } => {
+                names.insert(class.clone().unwrap_or_else(|| OBJECT.to_owned()));
             }
         }
     }
@@ -390,7 +398,9 @@ fn classes(shared: &Shared, said: &BTreeMap<String, Said>) -> Result<Classes> {
 fn targets(said: Said, classes: &Classes, complete: bool, file: &Path) -> Result<Vec<Target>> {
     let annotations = match said {
         Said::Classes(mask) => return class_mask(&mask, classes, file),
-        Said::Instances(mask) => return instance_mask(mask, classes, file),
+        Said::Instances { mask, class } => {
+            return instance_mask(mask, class.as_deref(), classes, file);
+        }
         Said::Shapes(annotations) => annotations,
     };
     let (mut boxes, mut points, mut polygons) = (Vec::new(), Vec::new(), Vec::new());
@@ -485,19 +495,24 @@ fn class_mask(mask: &ndarray::Array2<u8>, classes: &Classes, file: &Path) -> Res
 
 fn instance_mask(
     mut mask: ndarray::Array2<u32>,
+    class: Option<&str>,
     classes: &Classes,
     file: &Path,
 ) -> Result<Vec<Target>> {
-    if classes.len() > 1 {
-        return Err(
-            Failure::usage("instance masks say nothing of classes, and there are several")
-                .help("Give one class with `--classes NAME`."),
-        );
-    }
+    let class = match class {
+        Some(name) => classes.index(name)?,
+        None if classes.len() == 1 => 0,
+        None => {
+            return Err(Failure::usage(
+                "instance masks say nothing of classes, and there are several",
+            )
+            .help("Name that of these objects with `--class NAME`."));
+        }
+    };
     let objects = mask_file::renumber(&mut mask)?;
     Ok(vec![Target::Instances {
         mask: MaskFile::write_instances(file, mask.view())?,
-        classes: vec![0; objects.len()],
+        classes: vec![class; objects.len()],
     }])
 }
 
