@@ -117,8 +117,9 @@ experts-cfos data="../shared/data/cfos-experts" python="python3":
     for rule in majority staple dawid-skene smooth; do
         $bin fuse $run/data --rule $rule --per-image
     done
-    $bin evaluate $run/data v9 --reference consensus --json > $run/evaluation.json
-    $bin evaluate $run/data v9 --reference consensus
+    $bin agreement $run/data --map $run/disagreement
+    $bin evaluate $run/data v9 --reference consensus --all --json > $run/evaluation.json
+    $bin evaluate $run/data v9 --reference consensus --all
     {{python}} benches/shapes.py experts-cfos $run/evaluation.json --data "cfos" \
         --command "just experts-cfos" < benches/experts-cfos-meaning.md
 

@@ -37,7 +37,7 @@ for source in evaluation["sources"]:
                 "value": estimate["value"],
                 "low": estimate["low"],
                 "high": estimate["high"],
-                "unit": "share",
+                "unit": "px" if ", px" in measure["name"] else "share",
                 "n": source["images"],
                 "command": arguments.command,
             }
