@@ -59,6 +59,10 @@ impl Softmin {
 /// Scores that are added up side by side, in the order of their places.
 const LANES: usize = 8;
 
+/// Scores whose weights are computed before any is added: a loop that does nothing else is one of
+/// vectors.
+const BLOCK: usize = 64;
+
 struct Scores<'a> {
     scores: &'a [f32],
     rate: f64,
@@ -69,25 +73,32 @@ impl WithSimd for Scores<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Softmin {
-        let (blocks, rest) = self.scores.as_chunks::<LANES>();
-        let mut last = [f32::INFINITY; LANES];
+        let (blocks, rest) = self.scores.as_chunks::<BLOCK>();
+        let mut last = [f32::INFINITY; BLOCK];
         last[..rest.len()].copy_from_slice(rest);
-        let mut lowest = last;
-        for block in blocks {
+        let blocks = || blocks.iter().chain((!rest.is_empty()).then_some(&last));
+        let mut lowest = [f32::INFINITY; BLOCK];
+        for block in blocks() {
             for (lowest, &score) in lowest.iter_mut().zip(block) {
                 *lowest = if score < *lowest { score } else { *lowest };
             }
         }
         let lowest = f64::from(lowest.into_iter().fold(f32::INFINITY, f32::min));
         let (mut weights, mut weighted) = ([0.0; LANES], [0.0; LANES]);
-        for block in blocks.iter().chain([&last]) {
-            for lane in 0..LANES {
-                let exists = block[lane] < f32::INFINITY;
-                let score = if exists { f64::from(block[lane]) } else { 0.0 };
-                let weight = exponential((lowest - score) * self.rate);
-                let weight = if exists { weight } else { 0.0 };
-                weights[lane] += weight;
-                weighted[lane] += weight * score;
+        for block in blocks() {
+            let (mut values, mut shares) = ([0.0; BLOCK], [0.0; BLOCK]);
+            for ((value, share), &score) in values.iter_mut().zip(&mut shares).zip(block) {
+                let exists = score < f32::INFINITY;
+                *value = if exists { f64::from(score) } else { 0.0 };
+                let weight = exponential((lowest - *value) * self.rate);
+                *share = if exists { weight } else { 0.0 };
+            }
+            let values = values.as_chunks::<LANES>().0.iter();
+            for (values, shares) in values.zip(shares.as_chunks::<LANES>().0) {
+                for lane in 0..LANES {
+                    weights[lane] += shares[lane];
+                    weighted[lane] += shares[lane] * values[lane];
+                }
             }
         }
         Softmin {

@@ -281,7 +281,8 @@ impl<'a> Planes<'a> {
     }
 }
 
-/// What is found in a row in one look at all classes; kept from row to row.
+/// What is found in a row in one look at all classes; kept from row to row. Whole vectors, so that
+/// there may be a few more numbers than pixels.
 #[derive(Default)]
 pub(super) struct RowScan {
     /// The most probable class; the first of equals.
@@ -291,26 +292,13 @@ pub(super) struct RowScan {
     /// The probability of the given class; infinite where there is none.
     pub(super) own: Vec<f32>,
     given: Vec<u32>,
-    lowest: Vec<f32>,
-    sum: Vec<f32>,
 }
 
 impl RowScan {
     /// Finds the most probable class of every pixel of a row.
     pub(super) fn predict(&mut self, planes: &Planes<'_>, row: usize) {
-        self.given.clear();
-        let labels = planes.labels(row).iter();
-        self.given.extend(labels.map(|&label| u32::from(label)));
-        renew(&mut self.predicted, planes.width, 0);
-        renew(&mut self.highest, planes.width, f32::NEG_INFINITY);
-        renew(&mut self.own, planes.width, f32::INFINITY);
-        for (class, values) in (0..).zip(planes.classes(row)) {
-            Arch::new().dispatch(Predict {
-                scan: self,
-                class,
-                values,
-            });
-        }
+        let scan = self;
+        Arch::new().dispatch(Look::<false> { scan, planes, row });
     }
 
     /// As [`Self::predict`]; refuses labels and probabilities that are none.
@@ -320,97 +308,94 @@ impl RowScan {
         row: usize,
         classes: usize,
     ) -> Result<(), AuditError> {
-        self.predict(planes, row);
-        renew(&mut self.lowest, planes.width, f32::INFINITY);
-        renew(&mut self.sum, planes.width, 0.0);
-        for values in planes.classes(row) {
-            Arch::new().dispatch(Extend { scan: self, values });
-        }
-        if Arch::new().dispatch(Fits {
-            scan: self,
-            classes: classes as u32,
-        }) {
+        let scan = self;
+        if Arch::new().dispatch(Look::<true> { scan, planes, row }) {
             return Ok(());
         }
         planes.problem(row, classes).map_or(Ok(()), Err)
     }
 }
 
-fn renew<T: Copy>(values: &mut Vec<T>, count: usize, value: T) {
-    values.clear();
-    values.resize(count, value);
-}
-
-/// Compares one class with those before it. Here and below there are selects rather than branches, so
-/// that many pixels are done at a time.
-struct Predict<'a> {
+/// Looks at all classes of a row, some pixels at a time; says whether all labels are classes and all
+/// probabilities of labelled pixels distributions, if it is to CHECK.
+struct Look<'a, const CHECK: bool> {
     scan: &'a mut RowScan,
-    class: u32,
-    values: &'a [f32],
+    planes: &'a Planes<'a>,
+    row: usize,
 }
 
-impl WithSimd for Predict<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self {
-            scan,
-            class,
-            values,
-        } = self;
-        let highest = scan.predicted.iter_mut().zip(&mut scan.highest);
-        for ((predicted, highest), &value) in highest.zip(values) {
-            let higher = value > *highest;
-            *predicted = if higher { class } else { *predicted };
-            *highest = if higher { value } else { *highest };
-        }
-        for ((own, &given), &value) in scan.own.iter_mut().zip(&scan.given).zip(values) {
-            *own = if given == class { value } else { *own };
-        }
-    }
-}
-
-/// Adds one class to the sums and the lowest probabilities.
-struct Extend<'a> {
-    scan: &'a mut RowScan,
-    values: &'a [f32],
-}
-
-impl WithSimd for Extend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let lowest = self.scan.lowest.iter_mut().zip(&mut self.scan.sum);
-        for ((lowest, sum), &value) in lowest.zip(self.values) {
-            *lowest = if value < *lowest { value } else { *lowest };
-            *sum += value;
-        }
-    }
-}
-
-/// Whether all labels are classes and all probabilities of labelled pixels are distributions.
-struct Fits<'a> {
-    scan: &'a RowScan,
-    classes: u32,
-}
-
-impl WithSimd for Fits<'_> {
+impl<const CHECK: bool> WithSimd for Look<'_, CHECK> {
     type Output = bool;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> bool {
-        let Self { scan, classes } = self;
-        let mut all = true;
-        let ends = scan.highest.iter().zip(&scan.lowest);
-        for ((&given, &sum), (&highest, &lowest)) in scan.given.iter().zip(&scan.sum).zip(ends) {
-            // A sum with a NaN is NaN and fails too. 255 sums of 32 bits err by far less.
-            let distribution = ((sum - 1.0).abs() <= SUM_TOLERANCE as f32)
-                & (lowest >= -VALUE_TOLERANCE)
-                & (highest <= 1.0 + VALUE_TOLERANCE);
-            all &= (given < classes) & distribution | (given == u32::from(UNLABELLED_CLASS));
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
+        let Self { scan, planes, row } = self;
+        let count = planes.width.next_multiple_of(S::F32_LANES);
+        scan.given.clear();
+        let labels = planes.labels(row).iter();
+        scan.given.extend(labels.map(|&label| u32::from(label)));
+        scan.given.resize(count, UNLABELLED_CLASS.into());
+        scan.predicted.resize(count, 0);
+        scan.highest.resize(count, 0.0);
+        scan.own.resize(count, 0.0);
+        let predictions = S::as_mut_simd_u32s(&mut scan.predicted).0.iter_mut();
+        let found = predictions
+            .zip(S::as_mut_simd_f32s(&mut scan.highest).0)
+            .zip(S::as_mut_simd_f32s(&mut scan.own).0);
+        let classes: Vec<(&[S::f32s], &[f32])> = planes.classes(row).map(S::as_simd_f32s).collect();
+
+        let zero = simd.splat_f32s(0.0);
+        let infinite = simd.splat_f32s(f32::INFINITY);
+        let unlabelled = simd.splat_u32s(UNLABELLED_CLASS.into());
+        let class_count = simd.splat_u32s(classes.len() as u32);
+        let mut refused = zero;
+        let given = S::as_simd_u32s(&scan.given).0.iter().enumerate();
+        for ((place, &given), ((predicted_class, probability), own_probability)) in given.zip(found)
+        {
+            let mut predicted = simd.splat_u32s(0);
+            let mut highest = simd.neg_f32s(infinite);
+            let mut own = infinite;
+            let mut lowest = infinite;
+            let mut sum = zero;
+            for (class, (whole, rest)) in (0..).zip(&classes) {
+                let value = match whole.get(place) {
+                    Some(&value) => value,
+                    None => simd.partial_load_f32s(rest),
+                };
+                let class = simd.splat_u32s(class);
+                let higher = simd.less_than_f32s(highest, value);
+                predicted = simd.select_u32s(higher, class, predicted);
+                highest = simd.select_f32s(higher, value, highest);
+                own = simd.select_f32s(simd.equal_u32s(given, class), value, own);
+                if CHECK {
+                    let lower = simd.less_than_f32s(value, lowest);
+                    lowest = simd.select_f32s(lower, value, lowest);
+                    sum = simd.add_f32s(sum, value);
+                }
+            }
+            if CHECK {
+                // A sum with a NaN is NaN and refused too. 255 sums of 32 bits err by far less.
+                let error = simd.abs_f32s(simd.sub_f32s(sum, simd.splat_f32s(1.0)));
+                let tolerance = simd.splat_f32s(SUM_TOLERANCE as f32);
+                let is_distribution = simd.and_m32s(
+                    simd.less_than_or_equal_f32s(error, tolerance),
+                    simd.and_m32s(
+                        simd.less_than_or_equal_f32s(simd.splat_f32s(-VALUE_TOLERANCE), lowest),
+                        simd.less_than_or_equal_f32s(
+                            highest,
+                            simd.splat_f32s(1.0 + VALUE_TOLERANCE),
+                        ),
+                    ),
+                );
+                let is_class = simd.less_than_u32s(given, class_count);
+                let fits = simd.or_m32s(
+                    simd.and_m32s(is_class, is_distribution),
+                    simd.equal_u32s(given, unlabelled),
+                );
+                refused = simd.select_f32s(fits, refused, simd.splat_f32s(1.0));
+            }
+            (*predicted_class, *probability, *own_probability) = (predicted, highest, own);
         }
-        all
+        simd.reduce_max_f32s(refused) == 0.0
     }
 }

@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Sub};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{band_rows, picture, raster};
+use super::{picture, raster};
 use crate::error::{Result, check};
 
 /// The distance from each pixel of the mask to the nearest pixel outside it, centre to centre in
@@ -16,7 +16,7 @@ use crate::error::{Result, check};
 /// `scipy.ndimage.distance_transform_edt`, except that SciPy's answer to a mask that covers the whole
 /// image is without meaning; OpenCV's `DIST_L2` with `DIST_MASK_PRECISE` is the same but for rounding.
 ///
-/// Two passes: along columns, then along rows by the lower envelope of parabolas (C. Maurer, R. Qi,
+/// Along columns first, then along rows by the lower envelope of parabolas (C. Maurer, R. Qi,
 /// V. Raghavan, IEEE Transactions on Pattern Analysis and Machine Intelligence 25, 2003,
 /// doi:10.1109/TPAMI.2003.1177156).
 pub fn distance(mask: ArrayView2<'_, bool>) -> Array2<f32> {
@@ -127,8 +127,11 @@ impl Length for f64 {
     }
 }
 
-/// No pixel outside the mask in this column.
-const NONE: u32 = u32::MAX;
+/// Steps from here on mean that no pixel of the column is outside the mask; images have fewer rows.
+const NONE: u32 = 1 << 31;
+
+/// Rows that are worked on together: few enough that their steps stay in the cache.
+const BAND: usize = 32;
 
 fn transform<L: Length, T: Copy + Default + Send + Sync>(
     mask: ArrayView2<'_, bool>,
@@ -141,53 +144,86 @@ fn transform<L: Length, T: Copy + Default + Send + Sync>(
     if mask.is_empty() {
         return Array2::default(size);
     }
-    let along_columns = along_columns(mask);
+    let pixels = raster(mask);
+    let (above, below) = around_bands(&pixels, width);
     let mut distances = vec![T::default(); height * width];
     distances
-        .par_chunks_mut(band_rows(height) * width)
-        .zip(along_columns.par_chunks(band_rows(height) * width))
-        .for_each(|(distances, steps)| {
-            let mut row = Row::default();
-            for (distances, steps) in distances
-                .chunks_exact_mut(width)
-                .zip(steps.chunks_exact(width))
-            {
-                row.transform(steps, step_x, step_y, unreached, &finish, distances);
-            }
-        });
+        .par_chunks_mut(BAND * width)
+        .zip(pixels.par_chunks(BAND * width))
+        .zip(above.into_par_iter().zip(below))
+        .for_each_init(
+            || (Vec::new(), Row::default()),
+            |(steps, row), ((distances, pixels), (above, below))| {
+                along_columns(pixels, above, below, steps);
+                for (distances, steps) in distances
+                    .chunks_exact_mut(width)
+                    .zip(steps.chunks_exact(width))
+                {
+                    row.transform(steps, step_x, step_y, unreached, &finish, distances);
+                }
+            },
+        );
     picture(size, distances)
 }
 
-/// For each pixel the steps along its column to the nearest pixel outside the mask.
-fn along_columns(mask: ArrayView2<'_, bool>) -> Vec<u32> {
-    let (height, width) = mask.dim();
-    let pixels = raster(mask);
-    let mut steps = picture((height, width), vec![0; height * width]);
-    // Wide enough for whole cache lines, narrow enough that the way back up finds the strip in cache.
-    let strip = 128;
-    steps
-        .axis_chunks_iter_mut(Axis(1), strip)
-        .into_par_iter()
-        .enumerate()
-        .for_each(|(index, mut steps)| {
-            let columns = index * strip..index * strip + steps.ncols();
-            let mut above = vec![NONE; steps.ncols()];
-            for (mut row, pixels) in steps.rows_mut().into_iter().zip(pixels.chunks_exact(width)) {
-                let pixels = &pixels[columns.clone()];
-                for ((step, above), &inside) in row.iter_mut().zip(&mut above).zip(pixels) {
-                    *above = if inside { above.saturating_add(1) } else { 0 };
-                    *step = *above;
-                }
-            }
-            let mut below = vec![NONE; steps.ncols()];
-            for mut row in steps.rows_mut().into_iter().rev() {
-                for (step, below) in row.iter_mut().zip(&mut below) {
-                    *below = below.saturating_add(1).min(*step);
-                    *step = *below;
-                }
-            }
-        });
-    steps.into_raw_vec_and_offset().0
+/// For each band of rows, the steps along each column to the nearest pixel outside the mask that is
+/// above the band, from the row before it, and to the nearest below, from the row after it.
+fn around_bands(pixels: &[bool], width: usize) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
+    let bands: Vec<(usize, Vec<u32>, Vec<u32>)> = pixels
+        .par_chunks(BAND * width)
+        .map(|band| {
+            let rows = band.chunks_exact(width);
+            let mut down = vec![NONE; width];
+            let mut up = down.clone();
+            rows.clone().for_each(|row| advance(&mut down, row));
+            rows.clone().rev().for_each(|row| advance(&mut up, row));
+            (rows.len(), down, up)
+        })
+        .collect();
+    let down = bands.iter().map(|(rows, down, _)| (*rows, down));
+    let up = bands.iter().rev().map(|(rows, _, up)| (*rows, up));
+    let above = carry(down, width);
+    let mut below = carry(up, width);
+    below.reverse();
+    (above, below)
+}
+
+/// The steps with which each band is entered, given how many rows it has and what it says alone.
+fn carry<'a>(bands: impl Iterator<Item = (usize, &'a Vec<u32>)>, width: usize) -> Vec<Vec<u32>> {
+    let mut entering = vec![NONE; width];
+    bands
+        .map(|(rows, alone)| {
+            let leaving = std::iter::zip(alone, &entering)
+                .map(|(&alone, &entering)| alone.min(entering + rows as u32))
+                .collect();
+            std::mem::replace(&mut entering, leaving)
+        })
+        .collect()
+}
+
+/// Goes on by a row.
+fn advance(steps: &mut [u32], row: &[bool]) {
+    for (steps, &inside) in steps.iter_mut().zip(row) {
+        *steps = (*steps + 1) * u32::from(inside);
+    }
+}
+
+/// For each pixel of a band the steps along its column to the nearest pixel outside the mask.
+fn along_columns(pixels: &[bool], mut above: Vec<u32>, mut below: Vec<u32>, steps: &mut Vec<u32>) {
+    let width = above.len();
+    steps.clear();
+    for row in pixels.chunks_exact(width) {
+        advance(&mut above, row);
+        steps.extend_from_slice(&above);
+    }
+    for (steps, row) in
+        std::iter::zip(steps.chunks_exact_mut(width), pixels.chunks_exact(width)).rev()
+    {
+        advance(&mut below, row);
+        for (steps, below) in steps.iter_mut().zip(&below) {
+            *steps = (*steps).min(*below);
+        }
+    }
 }
 
 /// One parabola of the envelope: at `at`, with this squared height.
@@ -247,7 +283,7 @@ impl<L: Length> Row<L> {
                 let until = (end + 1).min(steps.len());
                 self.envelope.clear();
                 for (x, &steps) in (from as u32..).zip(&steps[from..until]) {
-                    if steps != NONE {
+                    if steps < NONE {
                         self.push(L::of(x) * step_x, L::of(steps) * step_y);
                     }
                 }

@@ -25,27 +25,42 @@ pub(super) fn medians<T: Sample>(padded: &Padded<T>, shape: Ix2, size: usize) ->
         shape,
         || (),
         |(), y, row| {
+            // A function given as it is would be called through another that is not always inlined.
             vectorised(
                 #[inline(always)]
                 || match size {
-                    3 => medians_of_row(padded, y, row, sort_three, median_of_nine),
-                    _ => medians_of_row(padded, y, row, sort_five, median_of_25),
+                    3 => medians_of_row(
+                        padded,
+                        y,
+                        row,
+                        #[inline(always)]
+                        |ranks| sort_three(ranks),
+                        #[inline(always)]
+                        |ranks| median_of_nine(ranks),
+                    ),
+                    _ => medians_of_row(
+                        padded,
+                        y,
+                        row,
+                        #[inline(always)]
+                        |ranks| sort_five(ranks),
+                        #[inline(always)]
+                        |ranks| median_of_25(ranks),
+                    ),
                 },
             );
         },
     )
 }
 
-/// `median` gets the columns of a window, sorted by `sort`, by rank.
+/// `sort` orders columns, and `median` gets them so, by rank.
 #[inline(always)]
-// `array::map` and its like, which clippy prefers, are not always inlined.
-#[allow(clippy::needless_range_loop)]
 fn medians_of_row<T: Sample, const SIZE: usize>(
     padded: &Padded<T>,
     y: usize,
     row: &mut [T],
-    sort: impl Fn([T; SIZE]) -> [T; SIZE],
-    median: impl Fn([[T; SIZE]; SIZE]) -> T,
+    sort: impl Fn(&mut [[T; COLUMNS]; SIZE]),
+    median: impl Fn(&[[T; COLUMNS]; SIZE]) -> [T; LANES],
 ) {
     for (number, row) in row.chunks_mut(LANES).enumerate() {
         let start = number * LANES;
@@ -55,92 +70,107 @@ fn medians_of_row<T: Sample, const SIZE: usize>(
             let count = from.len().min(COLUMNS);
             samples[..count].copy_from_slice(&from[..count]);
         }
-        for x in 0..COLUMNS {
-            let mut column = [T::default(); SIZE];
-            for rank in 0..SIZE {
-                column[rank] = ranks[rank][x];
-            }
-            let column = sort(column);
-            for rank in 0..SIZE {
-                ranks[rank][x] = column[rank];
-            }
-        }
-        let mut medians = [T::default(); LANES];
-        for x in 0..LANES {
-            let mut window = [[T::default(); SIZE]; SIZE];
-            for rank in 0..SIZE {
-                for right in 0..SIZE {
-                    window[rank][right] = ranks[rank][x + right];
-                }
-            }
-            medians[x] = median(window);
-        }
-        row.copy_from_slice(&medians[..row.len()]);
+        sort(&mut ranks);
+        row.copy_from_slice(&median(&ranks)[..row.len()]);
     }
 }
 
+// From here on an array of samples is one of vectors: each step is done to all of them before the next.
+
 #[inline(always)]
-fn median_of_nine<T: Sample>([low, middle, high]: [[T; 3]; 3]) -> T {
-    median_of_three([
-        sort_three(low)[2],
-        sort_three(middle)[1],
-        sort_three(high)[0],
-    ])
+fn median_of_nine<T: Sample, const FROM: usize, const TO: usize>(
+    ranks: &[[T; FROM]; 3],
+) -> [T; TO] {
+    let (mut low, mut middle, mut high) =
+        (windows(&ranks[0]), windows(&ranks[1]), windows(&ranks[2]));
+    sort_three(&mut low);
+    sort_three(&mut middle);
+    sort_three(&mut high);
+    median_of_three([low[2], middle[1], high[0]])
 }
 
 #[inline(always)]
-fn median_of_25<T: Sample>([a, b, c, d, e]: [[T; 5]; 5]) -> T {
-    let (a, b, c) = (sort_five(a), sort_five(b), sort_five(c));
-    let (d, e) = (sort_five(d), sort_five(e));
-    let above = greater(greater(a[3], b[2]), greater(c[1], d[0]));
-    let middle = sort_five([a[4], b[3], c[2], d[1], e[0]])[2];
-    let below = lesser(lesser(b[4], c[3]), lesser(d[2], e[1]));
-    median_of_three([above, middle, below])
+fn median_of_25<T: Sample, const FROM: usize, const TO: usize>(ranks: &[[T; FROM]; 5]) -> [T; TO] {
+    let (mut a, mut b, mut c) = (windows(&ranks[0]), windows(&ranks[1]), windows(&ranks[2]));
+    let (mut d, mut e) = (windows(&ranks[3]), windows(&ranks[4]));
+    for rank in [&mut a, &mut b, &mut c, &mut d, &mut e] {
+        sort_five(rank);
+    }
+    let above = greater(&greater(&a[3], &b[2]), &greater(&c[1], &d[0]));
+    let mut middle = [a[4], b[3], c[2], d[1], e[0]];
+    sort_five(&mut middle);
+    let below = lesser(&lesser(&b[4], &c[3]), &lesser(&d[2], &e[1]));
+    median_of_three([above, middle[2], below])
+}
+
+/// The samples of a row at each place of the windows that start at each sample.
+#[inline(always)]
+fn windows<T: Sample, const FROM: usize, const TO: usize, const SIZE: usize>(
+    row: &[T; FROM],
+) -> [[T; TO]; SIZE] {
+    let mut windows = [[T::default(); TO]; SIZE];
+    for (right, samples) in windows.iter_mut().enumerate() {
+        samples.copy_from_slice(&row[right..right + TO]);
+    }
+    windows
 }
 
 #[inline(always)]
-fn lesser<T: Sample>(one: T, other: T) -> T {
-    if other < one { other } else { one }
-}
-
-#[inline(always)]
-fn greater<T: Sample>(one: T, other: T) -> T {
-    if other < one { one } else { other }
-}
-
-#[inline(always)]
-fn median_of_three<T: Sample>(values: [T; 3]) -> T {
-    sort_three(values)[1]
-}
-
-#[inline(always)]
-fn sort_three<T: Sample>(mut values: [T; 3]) -> [T; 3] {
-    exchange(&mut values, 0, 1);
-    exchange(&mut values, 1, 2);
-    exchange(&mut values, 0, 1);
+fn lesser<T: Sample, const N: usize>(one: &[T; N], other: &[T; N]) -> [T; N] {
+    let mut values = *one;
+    for (value, &other) in values.iter_mut().zip(other) {
+        *value = if other < *value { other } else { *value };
+    }
     values
+}
+
+#[inline(always)]
+fn greater<T: Sample, const N: usize>(one: &[T; N], other: &[T; N]) -> [T; N] {
+    let mut values = *one;
+    for (value, &other) in values.iter_mut().zip(other) {
+        *value = if other < *value { *value } else { other };
+    }
+    values
+}
+
+#[inline(always)]
+fn median_of_three<T: Sample, const N: usize>(mut values: [[T; N]; 3]) -> [T; N] {
+    sort_three(&mut values);
+    values[1]
+}
+
+#[inline(always)]
+fn sort_three<T: Sample, const N: usize>(values: &mut [[T; N]; 3]) {
+    exchange(values, 0, 1);
+    exchange(values, 1, 2);
+    exchange(values, 0, 1);
 }
 
 /// The shortest network: nine comparisons (Knuth, vol. 3, 5.3.4).
 #[inline(always)]
-fn sort_five<T: Sample>(mut values: [T; 5]) -> [T; 5] {
-    exchange(&mut values, 0, 3);
-    exchange(&mut values, 1, 4);
-    exchange(&mut values, 0, 2);
-    exchange(&mut values, 1, 3);
-    exchange(&mut values, 0, 1);
-    exchange(&mut values, 2, 4);
-    exchange(&mut values, 1, 2);
-    exchange(&mut values, 3, 4);
-    exchange(&mut values, 2, 3);
-    values
+fn sort_five<T: Sample, const N: usize>(values: &mut [[T; N]; 5]) {
+    exchange(values, 0, 3);
+    exchange(values, 1, 4);
+    exchange(values, 0, 2);
+    exchange(values, 1, 3);
+    exchange(values, 0, 1);
+    exchange(values, 2, 4);
+    exchange(values, 1, 2);
+    exchange(values, 3, 4);
+    exchange(values, 2, 3);
 }
 
 #[inline(always)]
-fn exchange<T: Sample, const N: usize>(values: &mut [T; N], first: usize, second: usize) {
-    let (one, other) = (values[first], values[second]);
-    values[first] = lesser(one, other);
-    values[second] = greater(one, other);
+fn exchange<T: Sample, const N: usize, const SIZE: usize>(
+    values: &mut [[T; N]; SIZE],
+    first: usize,
+    second: usize,
+) {
+    for lane in 0..N {
+        let (one, other) = (values[first][lane], values[second][lane]);
+        values[first][lane] = if other < one { other } else { one };
+        values[second][lane] = if other < one { one } else { other };
+    }
 }
 
 #[cfg(test)]
@@ -152,11 +182,12 @@ mod tests {
     #[test]
     fn networks_are_right_for_all_zeros_and_ones() {
         for ones in 0..32u8 {
-            let values = std::array::from_fn(|place| ones >> place & 1);
-            let sorted = sort_five(values);
+            let values: [[u8; 1]; 5] = std::array::from_fn(|place| [ones >> place & 1]);
+            let mut sorted = values;
+            sort_five(&mut sorted);
             assert!(sorted.is_sorted());
             assert_eq!(
-                sorted.iter().sum::<u8>(),
+                sorted.concat().iter().sum::<u8>(),
                 ones.count_ones() as u8,
                 "{values:?}"
             );
@@ -166,14 +197,14 @@ mod tests {
             let ranks =
                 std::array::from_fn(|rank| columns.map(|ones| u8::from(rank as u32 + ones >= 5)));
             let most = u8::from(columns.iter().sum::<u32>() >= 13);
-            assert_eq!(median_of_25(ranks), most, "{columns:?}");
+            assert_eq!(median_of_25(&ranks), [most], "{columns:?}");
         }
         for counts in 0..4u32.pow(3) {
             let columns: [u32; 3] = std::array::from_fn(|x| counts / 4u32.pow(x as u32) % 4);
             let ranks =
                 std::array::from_fn(|rank| columns.map(|ones| u8::from(rank as u32 + ones >= 3)));
             let most = u8::from(columns.iter().sum::<u32>() >= 5);
-            assert_eq!(median_of_nine(ranks), most, "{columns:?}");
+            assert_eq!(median_of_nine(&ranks), [most], "{columns:?}");
         }
     }
 }
