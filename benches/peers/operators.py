@@ -19,6 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE.parent.parent / "results"
+MEANING = HERE.parent / "operators-meaning.md"
 COMMAND = "just bench-operators"
 HEAD = """# Image operators against OpenCV, scikit-image, SciPy and torchstain
 
@@ -99,7 +100,7 @@ def main():
         lines, ratios = run(script, arguments)
         text += f"## {title}\n\n{table(lines)}\n"
         claims += ratios
-    (RESULTS / "operators.md").write_text(text)
+    (RESULTS / "operators.md").write_text(text + MEANING.read_text())
     (RESULTS / "operators.json").write_text(json.dumps(claims, indent=1) + "\n")
 
 
