@@ -67,18 +67,20 @@ def main():
     parser.add_argument("--binary", default=f"{target}/release/examples/bench_geojson")
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=("read", "write"), help="one of the two: writing takes longest")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--peer", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peer:
         return peer(*options.peer)
 
-    claims, lines = [], []
+    claims = []
+    print("what, ours, peer, ratio")
     with tempfile.TemporaryDirectory() as folder:
         source = f"{folder}/source.geojson"
         subprocess.run([options.binary, "make", str(options.count), source], check=True)
         size = os.path.getsize(source) / 1e6
-        for what in ("read", "write"):
+        for what in [options.only] if options.only else ["read", "write"]:
             arguments = [source] if what == "read" else [source, f"{folder}/ours.geojson"]
             ours, theirs, memories = [], [], []
             for _ in range(options.runs):
@@ -96,20 +98,20 @@ def main():
             name = f"{what} {options.count} polygons of GeoJSON vs geopandas"
             line = paired.claim(name, "time ratio", ours, theirs, COMMAND)
             claims.append(line)
-            lines.append(
+            print(
                 f"{what} ({size:.0f} MB), {statistics.median(ours):.2f} s, "
-                f"{statistics.median(theirs):.2f} s, {paired.show(line)}"
+                f"{statistics.median(theirs):.2f} s, {paired.show(line)}",
+                flush=True,
             )
             if what == "read":
                 mine, other = zip(*memories, strict=True)
                 line = paired.claim(name, "memory ratio", mine, other, COMMAND)
                 claims.append(line)
-                lines.append(
+                print(
                     f"memory of reading, {statistics.median(mine):.0f} MB, "
-                    f"{statistics.median(other):.0f} MB, {paired.show(line)}"
+                    f"{statistics.median(other):.0f} MB, {paired.show(line)}",
+                    flush=True,
                 )
-    print("what, ours, peer, ratio")
-    print("\n".join(lines))
     paired.write(options.json, claims)
 
 
