@@ -72,9 +72,20 @@ impl PixelAudit {
             }
             let mut marks = Array2::from_elem((planes.rows, planes.width), false);
             for part in mark_rows(&planes, self.cut, classes, &mut marks) {
-                current.add(part, &mut ties, &mut marks, block.first_row);
+                current.labelled += part.labelled;
+                current.found.join(&part.found, block.first_row);
+                for tie in part.ties {
+                    if ties == 0 {
+                        break;
+                    }
+                    ties -= 1;
+                    if tie.predicted != tie.given {
+                        marks[(tie.row, tie.column)] = true;
+                        current.found.add(tie, block.first_row);
+                    }
+                }
             }
-            current.grow(block.first_row + planes.rows, planes.width);
+            current.size = (block.first_row + planes.rows, planes.width);
             visit(block, marks.view())
         })?;
         current.finish(&mut found);
@@ -82,24 +93,65 @@ impl PixelAudit {
     }
 }
 
-/// What one thread finds in its rows of a block.
-struct Part {
-    labelled: u64,
-    found: Vec<Mark>,
-}
-
 /// A pixel that is an issue, or may be one if it is among the first ties.
 #[derive(Clone, Copy)]
 struct Mark {
-    /// Counted through the rows of the block.
-    place: usize,
+    row: usize,
+    column: usize,
     given: u8,
     predicted: u8,
-    is_tie: bool,
 }
 
-/// Marks the pixels below the cut; pixels at the cut are listed with them, also those that are
-/// predicted as labelled, which are no issues but count among the n lowest.
+/// How many issues there are, and from where to where.
+struct Found {
+    /// `[given class, predicted class]`.
+    confusion: Array2<u64>,
+    /// First and last row and column.
+    rows: Option<(usize, usize)>,
+    columns: Option<(usize, usize)>,
+}
+
+impl Found {
+    fn new(classes: usize) -> Self {
+        Self {
+            confusion: Array2::zeros((classes, classes)),
+            rows: None,
+            columns: None,
+        }
+    }
+
+    /// Adds an issue `above` rows below the row that it says.
+    fn add(&mut self, mark: Mark, above: usize) {
+        self.confusion[(usize::from(mark.given), usize::from(mark.predicted))] += 1;
+        extend(&mut self.rows, above + mark.row);
+        extend(&mut self.columns, mark.column);
+    }
+
+    fn join(&mut self, other: &Self, above: usize) {
+        self.confusion += &other.confusion;
+        for row in other.rows.iter().flat_map(|&(first, last)| [first, last]) {
+            extend(&mut self.rows, above + row);
+        }
+        for column in other
+            .columns
+            .iter()
+            .flat_map(|&(first, last)| [first, last])
+        {
+            extend(&mut self.columns, column);
+        }
+    }
+}
+
+/// What one thread finds in its rows of a block.
+struct Part {
+    labelled: u64,
+    found: Found,
+    /// Pixels at the cut, also those that are predicted as labelled: they are no issues, but count
+    /// among the n lowest.
+    ties: Vec<Mark>,
+}
+
+/// Marks the pixels below the cut, and lists those at the cut.
 fn mark_rows(
     planes: &Planes<'_>,
     cut: Option<Cut>,
@@ -118,98 +170,96 @@ fn mark_rows(
             let mut scan = RowScan::default();
             let mut part = Part {
                 labelled: 0,
-                found: Vec::new(),
+                found: Found::new(classes),
+                ties: Vec::new(),
             };
             for (row, marks) in (thread * rows..).zip(marks.chunks_exact_mut(planes.width)) {
                 scan.predict(planes, row);
-                let labels = planes.labels(row).iter().zip(marks).enumerate();
-                for (column, (&given, mark)) in labels {
-                    if usize::from(given) >= classes {
-                        continue;
-                    }
-                    part.labelled += 1;
-                    let Some(cut) = cut else { continue };
-                    let own = key(scan.own[column]);
-                    let predicted = scan.predicted[column] as u8;
-                    let is_tie = own == cut.key;
-                    *mark = own < cut.key && predicted != given;
-                    if *mark || is_tie {
-                        part.found.push(Mark {
-                            place: row * planes.width + column,
-                            given,
-                            predicted,
-                            is_tie,
-                        });
-                    }
-                }
+                part.mark_row(row, planes.labels(row), &scan, cut, marks);
             }
             part
         })
         .collect()
 }
 
+impl Part {
+    fn mark_row(
+        &mut self,
+        row: usize,
+        labels: &[u8],
+        scan: &RowScan,
+        cut: Option<Cut>,
+        marks: &mut [bool],
+    ) {
+        let classes = self.found.confusion.nrows();
+        let is_labelled = |&&label: &&u8| usize::from(label) < classes;
+        self.labelled += labels.iter().filter(is_labelled).count() as u64;
+        let Some(cut) = cut else { return };
+        let seen = scan.own.iter().zip(&scan.predicted);
+        let pixels = labels.iter().zip(marks).zip(seen).enumerate();
+        for (column, ((&given, is_issue), (&own, &predicted))) in pixels {
+            let own = key(own);
+            if own > cut.key || usize::from(given) >= classes {
+                continue;
+            }
+            let mark = Mark {
+                row,
+                column,
+                given,
+                predicted: predicted as u8,
+            };
+            if own == cut.key {
+                self.ties.push(mark);
+            } else if mark.predicted != given {
+                *is_issue = true;
+                self.found.add(mark, 0);
+            }
+        }
+    }
+}
+
 /// The image whose blocks are being read.
 struct CurrentImage {
     image: usize,
-    issues: ImageIssues,
-    confusion: Array2<u64>,
-    /// First and last row and column with an issue.
-    rows: Option<(usize, usize)>,
-    columns: Option<(usize, usize)>,
+    size: (usize, usize),
+    labelled: u64,
+    found: Found,
 }
 
 impl CurrentImage {
     fn new(image: usize, classes: usize) -> Self {
         Self {
             image,
-            issues: ImageIssues::default(),
-            confusion: Array2::zeros((classes, classes)),
-            rows: None,
-            columns: None,
+            size: (0, 0),
+            labelled: 0,
+            found: Found::new(classes),
         }
     }
 
-    fn add(&mut self, part: Part, ties: &mut u64, marks: &mut Array2<bool>, first_row: usize) {
-        self.issues.labelled += part.labelled;
-        let width = marks.ncols();
-        for mark in part.found {
-            let (row, column) = (mark.place / width, mark.place % width);
-            if mark.is_tie {
-                if *ties == 0 {
-                    continue;
-                }
-                *ties -= 1;
-                if mark.predicted == mark.given {
-                    continue;
-                }
-                marks[(row, column)] = true;
-            }
-            self.issues.issues += 1;
-            self.confusion[(usize::from(mark.given), usize::from(mark.predicted))] += 1;
-            extend(&mut self.rows, first_row + row);
-            extend(&mut self.columns, column);
-        }
-    }
-
-    fn grow(&mut self, height: usize, width: usize) {
-        self.issues.size = (height, width);
-    }
-
-    fn finish(&mut self, found: &mut PixelIssues) {
-        found.confusion += &self.confusion;
-        if let (Some((top, bottom)), Some((left, right))) = (self.rows, self.columns) {
-            self.issues.bounds = Some(Rectangle {
-                left: left as f64,
-                top: top as f64,
-                right: right as f64 + 1.0,
-                bottom: bottom as f64 + 1.0,
-            });
-        }
-        let pairs = self.confusion.indexed_iter();
+    fn finish(&self, all: &mut PixelIssues) {
+        let Found {
+            confusion,
+            rows,
+            columns,
+        } = &self.found;
+        all.confusion += confusion;
+        let pairs = confusion.indexed_iter();
         let most = pairs.reduce(|most, pair| if pair.1 > most.1 { pair } else { most });
-        self.issues.most_common = most.filter(|&(_, &count)| count > 0).map(|(pair, _)| pair);
-        if let Some(issues) = found.images.get_mut(self.image) {
-            *issues = self.issues;
+        if let Some(issues) = all.images.get_mut(self.image) {
+            *issues = ImageIssues {
+                size: self.size,
+                labelled: self.labelled,
+                issues: confusion.sum(),
+                bounds: rows
+                    .zip(*columns)
+                    .map(|((top, bottom), (left, right))| Rectangle {
+                        left: left as f64,
+                        top: top as f64,
+                        right: right as f64 + 1.0,
+                        bottom: bottom as f64 + 1.0,
+                    }),
+                most_common: most.filter(|&(_, &count)| count > 0).map(|(pair, _)| pair),
+            };
         }
     }
 }

@@ -14,15 +14,12 @@ pub(super) const COARSE_BINS: usize = (key(1.0) >> COARSE_SHIFT) as usize + 1;
 const FINE_BINS: u32 = 1 << 19;
 
 /// A number that orders probabilities as they are; what lies beyond 0 and 1 by rounding counts as 0
-/// and 1.
+/// and 1. Of integers alone, so that it is computed without branches: signs are hard to predict.
 pub(super) const fn key(probability: f32) -> u32 {
-    if probability >= 1.0 {
-        1.0f32.to_bits()
-    } else if probability > 0.0 {
-        probability.to_bits()
-    } else {
-        0
-    }
+    const ONE: i32 = 1.0f32.to_bits() as i32;
+    let bits = probability.to_bits() as i32;
+    let lowest = if bits > 0 { bits } else { 0 };
+    (if lowest < ONE { lowest } else { ONE }) as u32
 }
 
 /// Counts of keys within a range, in bins of 2^shift keys.

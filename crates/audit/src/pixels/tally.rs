@@ -51,14 +51,21 @@ impl Tally {
             if label == UNLABELLED_CLASS {
                 continue;
             }
-            let units = |&own: &f32| i128::from((f64::from(own) * UNITS) as i64);
+            let units = |&own: &f32| (f64::from(own) * UNITS) as i64;
             self.label_counts[usize::from(label)] += run.len() as u64;
-            self.sums[usize::from(label)] += own.iter().map(units).sum::<i128>();
+            // Four probabilities of at most 1 and rounding fit in 64 bits.
+            let (fours, rest) = own.as_chunks::<4>();
+            self.sums[usize::from(label)] += fours
+                .iter()
+                .map(|four| i128::from(four.iter().map(units).sum::<i64>()))
+                .sum::<i128>()
+                + i128::from(rest.iter().map(units).sum::<i64>());
             for (&own, (&predicted, &highest)) in own.iter().zip(seen) {
                 self.own.add(key(own));
-                let bin = (key(highest) >> COARSE_SHIFT) as usize;
-                self.others[predicted as usize * COARSE_BINS + bin] +=
-                    u64::from(predicted != u32::from(label));
+                if predicted != u32::from(label) {
+                    let bin = (key(highest) >> COARSE_SHIFT) as usize;
+                    self.others[predicted as usize * COARSE_BINS + bin] += 1;
+                }
             }
         }
         Ok(Softmin::of(&scan.own, temperature))
@@ -213,12 +220,11 @@ fn count_row(
     let seen = scan.predicted.iter().zip(&scan.highest).zip(&scan.own);
     for (&label, ((&predicted, &highest), &own)) in planes.labels(row).iter().zip(seen) {
         // Labels were checked at the first reading; a source that changes is not to cause a panic.
-        if usize::from(label) >= lowest.len() {
-            continue;
+        if usize::from(label) < lowest.len() {
+            counts.add(key(own));
+            let is_other = predicted != u32::from(label);
+            confident += u64::from(is_other && highest >= lowest[predicted as usize]);
         }
-        counts.add(key(own));
-        let is_other = predicted != u32::from(label);
-        confident += u64::from(is_other & (highest >= lowest[predicted as usize]));
     }
     confident
 }
