@@ -1,0 +1,20 @@
+//! The inner loops of networks, on plain slices: no tensors, no graph.
+//!
+//! Everything is **channels last**: images are `[images, height, width, channels]`, so that a vector
+//! register holds neighbouring channels of one pixel, whatever the width of the image, the stride or
+//! the dilation, and nothing has to be unfolded or transposed.
+//!
+//! Every operator takes the [`Instructions`] to use (AVX-512, AVX2 with FMA, NEON or plain code), so
+//! that tests run all that the machine has. Work is spread over rayon's current threads. Results
+//! are the same bytes for the same instructions and number of threads. Buffers are kept by each
+//! thread between calls; a training step that has run once allocates none.
+//!
+//! Sizes that do not fit are mistakes of the caller, not of the data: operators panic and say which.
+
+pub mod convolution;
+mod scratch;
+mod tiles;
+
+pub use convolution::{Algorithm, Convolution};
+/// A set of vector instructions; `Instructions::new()` is the best that this machine has.
+pub use pulp::Arch as Instructions;
