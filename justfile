@@ -76,6 +76,11 @@ bench-operators python="python3" images="../shared/data/bccd/images":
     cargo build --release -p cleanslide-image --examples
     {{python}} benches/peers/operators.py {{images}}
 
+# Convolutions against PyTorch, on a quiet machine.
+bench-engine python="python3":
+    cargo build --release -p cleanslide-kernels --examples
+    {{python}} benches/peers/convolution.py --json results/engine.json
+
 # Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
 # against the corrected boxes (a minute). Needs the data.
 weak-bccd data="../shared/data/bccd" python="python3":

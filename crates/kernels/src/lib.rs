@@ -11,10 +11,19 @@
 //!
 //! Sizes that do not fit are mistakes of the caller, not of the data: operators panic and say which.
 
+#[macro_use]
+mod vectors;
+
 pub mod convolution;
+pub mod normalization;
+pub mod pooling;
+pub mod resize;
 mod scratch;
 mod tiles;
 
 pub use convolution::{Algorithm, Convolution};
+pub use normalization::Activation;
+pub use pooling::Pooling;
 /// A set of vector instructions; `Instructions::new()` is the best that this machine has.
 pub use pulp::Arch as Instructions;
+pub use resize::Resize;

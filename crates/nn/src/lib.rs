@@ -4,5 +4,6 @@ pub mod encoders;
 pub mod error;
 pub mod heads;
 pub mod losses;
+pub mod operators;
 pub mod preprocess;
 pub mod weights;

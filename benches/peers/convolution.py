@@ -1,0 +1,131 @@
+"""Convolutions, forward and backward: ours against PyTorch 2.9.0 (CPU, numpy 2.3.4), same machine.
+
+    cargo build --release -p cleanslide-kernels --example bench_convolution
+    python benches/peers/convolution.py [--json PATH]
+
+The layers are those of a U-Net, a ResNet and EfficientNet-Lite0, four images each, f32, two threads. Ours
+runs in a process of its own that waits for sizes; it and PyTorch alternate, layer by layer. Both have run
+once before they are timed, and both return the result, the gradient of the images and that of the filters.
+PyTorch runs with its default memory format and with channels last; it is given the faster of the two.
+
+Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better) and the rate of ours in
+operations by definition beside that of a large product of matrices in PyTorch, which is about what the
+machine can do; Winograd's algorithm needs a quarter of the multiplications and may pass it.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import subprocess
+import time
+
+import paired
+import torch
+
+THREADS = 2
+PAIRS = 6
+COMMAND = "just bench-engine"
+
+# images, size, inputs, outputs, kernel, stride, depthwise
+LAYERS = {
+    "3x3, 64 channels, 128 px": (4, 128, 64, 64, 3, 1, 0),
+    "3x3, 256 channels, 32 px": (4, 32, 256, 256, 3, 1, 0),
+    "3x3, 32 channels, 256 px": (4, 256, 32, 32, 3, 1, 0),
+    "3x3, 512 channels, 16 px": (4, 16, 512, 512, 3, 1, 0),
+    "3x3, 3 to 32 channels, 256 px": (4, 256, 3, 32, 3, 1, 0),
+    "3x3 stride 2, 128 channels, 64 px": (4, 64, 128, 128, 3, 2, 0),
+    "7x7 stride 2, 3 to 64 channels, 224 px": (4, 224, 3, 64, 7, 2, 0),
+    "1x1, 64 to 256 channels, 64 px": (4, 64, 64, 256, 1, 1, 0),
+    "1x1, 256 to 64 channels, 64 px": (4, 64, 256, 64, 1, 1, 0),
+    "depthwise 3x3, 96 channels, 112 px": (4, 112, 96, 96, 3, 1, 1),
+    "depthwise 5x5 stride 2, 144 channels, 56 px": (4, 56, 144, 144, 5, 2, 1),
+}
+
+
+def ours(process, layer):
+    """Seconds of a forward pass, and of all three; operations by definition."""
+    process.stdin.write(" ".join(map(str, layer)) + "\n")
+    process.stdin.flush()
+    forward, images, filters, operations, _ = process.stdout.readline().split()
+    return float(forward), float(forward) + float(images) + float(filters), float(operations)
+
+
+def peer(layer, memory_format):
+    """Seconds of a forward pass, and of all three."""
+    n, size, inputs, outputs, kernel, stride, depthwise = layer
+    module = torch.nn.Conv2d(
+        inputs, outputs, kernel, stride, kernel // 2, groups=inputs if depthwise else 1, bias=False
+    ).to(memory_format=memory_format)
+    images = torch.rand(n, inputs, size, size).to(memory_format=memory_format)
+    images.requires_grad_()
+    gradient = torch.rand_like(module(images))
+    for _ in range(2):
+        start = time.perf_counter()
+        with torch.no_grad():
+            module(images)
+        forward = time.perf_counter() - start
+        module.weight.grad = images.grad = None
+        start = time.perf_counter()
+        module(images).backward(gradient)
+        everything = time.perf_counter() - start
+    return forward, everything
+
+
+def machine_rate():
+    """Operations per second of a large product of matrices."""
+    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * 2048**3 / statistics.median(seconds)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    process = subprocess.Popen(
+        [target / "release/examples/bench_convolution"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAYON_NUM_THREADS": str(THREADS)},
+    )
+    rate = machine_rate()
+    print(f"a product of matrices: {rate / 1e9:.0f} GFLOP/s")
+    formats = [torch.contiguous_format, torch.channels_last]
+    claims = []
+    for name, layer in LAYERS.items():
+        mine, theirs = [], {memory_format: [] for memory_format in formats}
+        for _ in range(PAIRS):
+            mine.append(ours(process, layer))
+            for memory_format in formats:
+                theirs[memory_format].append(peer(layer, memory_format))
+        for index, part in enumerate(["forward", "forward and backward"]):
+            own = [run[index] for run in mine]
+            best = min(
+                ([run[index] for run in theirs[memory_format]] for memory_format in formats),
+                key=statistics.median,
+            )
+            what = f"convolution {name}, {part}, vs PyTorch"
+            line = paired.claim(what, "time ratio", own, best, COMMAND)
+            claims.append(line)
+            operations = mine[0][2] * (1 if index == 0 else 3) / statistics.median(own)
+            print(
+                f"{name}, {part}: {statistics.median(own) * 1e3:.2f} ms, "
+                f"{statistics.median(best) * 1e3:.2f} ms, {paired.show(line)}, "
+                f"{operations / 1e9:.0f} GFLOP/s",
+                flush=True,
+            )
+    process.stdin.close()
+    process.wait()
+    paired.write(arguments.json, claims)
+
+
+if __name__ == "__main__":
+    main()

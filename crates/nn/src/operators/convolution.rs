@@ -1,0 +1,278 @@
+use burn::tensor::Tensor;
+use burn::tensor::module::{conv_transpose2d, conv2d};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use cleanslide_kernels::Convolution;
+
+use super::custom::{Operator, Values, binary, instructions, is_cpu, ternary};
+
+/// How filters are laid over an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvolutionOptions {
+    /// Pixels from one result to the next, down and to the right. Default 1.
+    pub stride: [usize; 2],
+    /// Pixels of zeros around the image: above and below, left and right. Default 0.
+    pub padding: [[usize; 2]; 2],
+    /// Pixels from one tap of the filter to the next, down and to the right. Default 1.
+    pub dilation: [usize; 2],
+    /// Every channel has a filter of its own. Default false.
+    pub depthwise: bool,
+}
+
+impl Default for ConvolutionOptions {
+    fn default() -> Self {
+        Self {
+            stride: [1; 2],
+            padding: [[0; 2]; 2],
+            dilation: [1; 2],
+            depthwise: false,
+        }
+    }
+}
+
+/// Images `[n, height, width, inputs]`, filters `[outputs, inputs, rows, columns]` (or `[channels, 1, rows,
+/// columns]`, depthwise) and one bias per output to `[n, height', width', outputs]`.
+///
+/// # Panics
+/// When sizes do not fit.
+pub fn convolution(
+    images: Tensor<4>,
+    filters: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvolutionOptions,
+) -> Tensor<4> {
+    let [n, height, width, inputs] = images.dims();
+    let [outputs, _, rows, columns] = filters.dims();
+    if !is_cpu(&images.device()) {
+        return composed_convolution(images, filters, bias, options);
+    }
+    let sizes = Convolution {
+        images: n,
+        size: [height, width],
+        inputs,
+        outputs,
+        kernel: [rows, columns],
+        stride: options.stride,
+        padding: options.padding,
+        dilation: options.dilation,
+        depthwise: options.depthwise,
+    };
+    match bias {
+        Some(bias) => ternary(Forward(sizes), images, filters, bias),
+        None => binary(Forward(sizes), images, filters),
+    }
+}
+
+/// The transpose of a convolution without padding or dilation, which makes images larger: images `[n, height,
+/// width, inputs]`, filters `[inputs, outputs, rows, columns]` and one bias per output to `[n, (height − 1) ·
+/// stride + rows, (width − 1) · stride + columns, outputs]`.
+///
+/// # Panics
+/// When sizes do not fit.
+pub fn transposed_convolution(
+    images: Tensor<4>,
+    filters: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: [usize; 2],
+) -> Tensor<4> {
+    let [n, height, width, inputs] = images.dims();
+    let [_, outputs, rows, columns] = filters.dims();
+    if !is_cpu(&images.device()) {
+        return composed_transposed_convolution(images, filters, bias, stride);
+    }
+    // The convolution whose images' gradient this is.
+    let sizes = Convolution {
+        images: n,
+        size: [
+            (height - 1) * stride[0] + rows,
+            (width - 1) * stride[1] + columns,
+        ],
+        inputs: outputs,
+        outputs: inputs,
+        kernel: [rows, columns],
+        stride,
+        padding: [[0; 2]; 2],
+        dilation: [1; 2],
+        depthwise: false,
+    };
+    match bias {
+        Some(bias) => ternary(Transposed(sizes), images, filters, bias),
+        None => binary(Transposed(sizes), images, filters),
+    }
+}
+
+/// [`convolution`] of Burn's operators.
+pub(super) fn composed_convolution(
+    images: Tensor<4>,
+    filters: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvolutionOptions,
+) -> Tensor<4> {
+    let [[above, below], [left, right]] = options.padding;
+    let groups = if options.depthwise {
+        filters.dims()[0]
+    } else {
+        1
+    };
+    let images = images
+        .permute([0, 3, 1, 2])
+        .pad((left, right, above, below), 0.0);
+    let burn = ConvOptions::new(options.stride, [0, 0], options.dilation, groups);
+    conv2d(images, filters, bias, burn).permute([0, 2, 3, 1])
+}
+
+/// [`transposed_convolution`] of Burn's operators.
+pub(super) fn composed_transposed_convolution(
+    images: Tensor<4>,
+    filters: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: [usize; 2],
+) -> Tensor<4> {
+    let burn = ConvTransposeOptions::new(stride, [0, 0], [0, 0], [1, 1], 1);
+    conv_transpose2d(images.permute([0, 3, 1, 2]), filters, bias, burn).permute([0, 2, 3, 1])
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Forward(Convolution);
+
+impl Forward {
+    fn apply(&self, images: &[f32], filters: &[f32], bias: Option<&[f32]>) -> Values {
+        let Self(sizes) = self;
+        let [height, width] = sizes.result_size();
+        let mut values = vec![0.0; sizes.result_length()];
+        sizes.forward(instructions(), images, filters, bias, &mut values);
+        Values {
+            values,
+            shape: vec![sizes.images, height, width, sizes.outputs],
+        }
+    }
+
+    fn gradients(
+        &self,
+        images: &[f32],
+        filters: &[f32],
+        gradient: &[f32],
+        needed: [bool; 2],
+    ) -> [Option<Vec<f32>>; 2] {
+        let Self(sizes) = self;
+        let images_gradient = needed[0].then(|| {
+            let mut values = vec![0.0; sizes.images_length()];
+            sizes.backward_images(instructions(), gradient, filters, None, &mut values);
+            values
+        });
+        let filters_gradient = needed[1].then(|| {
+            let mut values = vec![0.0; sizes.filters_length()];
+            sizes.backward_filters(instructions(), images, gradient, &mut values);
+            values
+        });
+        [images_gradient, filters_gradient]
+    }
+}
+
+impl Operator<2> for Forward {
+    fn forward(&self, [images, filters]: [&[f32]; 2]) -> Values {
+        self.apply(images, filters, None)
+    }
+
+    fn backward(
+        &self,
+        [images, filters]: [&[f32]; 2],
+        gradient: &[f32],
+        needed: [bool; 2],
+    ) -> [Option<Vec<f32>>; 2] {
+        self.gradients(images, filters, gradient, needed)
+    }
+}
+
+impl Operator<3> for Forward {
+    fn forward(&self, [images, filters, bias]: [&[f32]; 3]) -> Values {
+        self.apply(images, filters, Some(bias))
+    }
+
+    fn backward(
+        &self,
+        [images, filters, bias]: [&[f32]; 3],
+        gradient: &[f32],
+        [images_needed, filters_needed, bias_needed]: [bool; 3],
+    ) -> [Option<Vec<f32>>; 3] {
+        let needed = [images_needed, filters_needed];
+        let [images, filters] = self.gradients(images, filters, gradient, needed);
+        let bias = bias_needed.then(|| bias_gradient(gradient, bias.len()));
+        [images, filters, bias]
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Transposed(Convolution);
+
+impl Transposed {
+    fn apply(&self, images: &[f32], filters: &[f32], bias: Option<&[f32]>) -> Values {
+        let Self(sizes) = self;
+        let mut values = vec![0.0; sizes.images_length()];
+        sizes.backward_images(instructions(), images, filters, bias, &mut values);
+        let [height, width] = sizes.size;
+        Values {
+            values,
+            shape: vec![sizes.images, height, width, sizes.inputs],
+        }
+    }
+
+    fn gradients(
+        &self,
+        images: &[f32],
+        filters: &[f32],
+        gradient: &[f32],
+        needed: [bool; 2],
+    ) -> [Option<Vec<f32>>; 2] {
+        let Self(sizes) = self;
+        let images_gradient = needed[0].then(|| {
+            let mut values = vec![0.0; sizes.result_length()];
+            sizes.forward(instructions(), gradient, filters, None, &mut values);
+            values
+        });
+        let filters_gradient = needed[1].then(|| {
+            let mut values = vec![0.0; sizes.filters_length()];
+            sizes.backward_filters(instructions(), gradient, images, &mut values);
+            values
+        });
+        [images_gradient, filters_gradient]
+    }
+}
+
+impl Operator<2> for Transposed {
+    fn forward(&self, [images, filters]: [&[f32]; 2]) -> Values {
+        self.apply(images, filters, None)
+    }
+
+    fn backward(
+        &self,
+        [images, filters]: [&[f32]; 2],
+        gradient: &[f32],
+        needed: [bool; 2],
+    ) -> [Option<Vec<f32>>; 2] {
+        self.gradients(images, filters, gradient, needed)
+    }
+}
+
+impl Operator<3> for Transposed {
+    fn forward(&self, [images, filters, bias]: [&[f32]; 3]) -> Values {
+        self.apply(images, filters, Some(bias))
+    }
+
+    fn backward(
+        &self,
+        [images, filters, bias]: [&[f32]; 3],
+        gradient: &[f32],
+        [images_needed, filters_needed, bias_needed]: [bool; 3],
+    ) -> [Option<Vec<f32>>; 3] {
+        let needed = [images_needed, filters_needed];
+        let [images, filters] = self.gradients(images, filters, gradient, needed);
+        let bias = bias_needed.then(|| bias_gradient(gradient, bias.len()));
+        [images, filters, bias]
+    }
+}
+
+fn bias_gradient(gradient: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; channels];
+    cleanslide_kernels::normalization::sums(instructions(), gradient, &mut sums);
+    sums
+}

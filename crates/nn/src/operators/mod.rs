@@ -1,0 +1,18 @@
+//! Operators on images with **channels last**: `[images, height, width, channels]`.
+//!
+//! On the CPU device they run on our own kernels, forward and backward; on every other device they are
+//! composed of Burn's operators. Results agree within rounding.
+
+mod convolution;
+mod custom;
+mod normalization;
+mod pooling;
+mod resize;
+#[cfg(test)]
+mod tests;
+
+pub use cleanslide_kernels::Activation;
+pub use convolution::{ConvolutionOptions, convolution, transposed_convolution};
+pub use normalization::{Normalization, moments, normalize};
+pub use pooling::{PoolingOptions, max_pooling};
+pub use resize::resize;

@@ -1,0 +1,228 @@
+//! Our kernels against the same operators composed of Burn's: results and all gradients.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_kernels::{Activation, Resize};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::convolution::{composed_convolution, composed_transposed_convolution};
+use super::normalization::{composed_moments, composed_normalize};
+use super::{
+    ConvolutionOptions, Normalization, PoolingOptions, convolution, max_pooling, moments,
+    normalize, pooling, resize, transposed_convolution,
+};
+
+/// Sums of some hundred products of values below 1 in f32, and Winograd's transforms: see the tests of the
+/// kernels. Gradients of normalisations are differences of such sums.
+const TOLERANCE: f32 = 1e-4;
+
+fn random<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| rng.random_range(-1.0..1.0))
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let scale = theirs
+        .iter()
+        .fold(1.0, |most: f32, value| most.max(value.abs()));
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let close = (ours - theirs).abs() <= TOLERANCE * scale;
+        assert!(close, "{what} {index}: {ours} instead of {theirs}");
+    }
+}
+
+/// Compares results and gradients of a function of images, of filters or a scale, and of a bias or a shift.
+fn compare<const F: usize>(
+    images: [usize; 4],
+    second: [usize; F],
+    third: usize,
+    ours: impl Fn(Tensor<4>, Tensor<F>, Tensor<1>) -> Tensor<4>,
+    theirs: impl Fn(Tensor<4>, Tensor<F>, Tensor<1>) -> Tensor<4>,
+) {
+    type Function<'a, const F: usize> = &'a dyn Fn(Tensor<4>, Tensor<F>, Tensor<1>) -> Tensor<4>;
+    let run = |function: Function<F>| {
+        let images = random(1, images).require_grad();
+        let second = random(2, second).require_grad();
+        let third = random(3, [third]).require_grad();
+        let result = function(images.clone(), second.clone(), third.clone());
+        let weights = random(4, result.dims());
+        let gradients = (result.clone() * weights).sum().backward();
+        let gradient = |found: Option<Vec<f32>>| found.unwrap_or_default();
+        [
+            values(result),
+            gradient(images.grad(&gradients).map(values)),
+            gradient(second.grad(&gradients).map(values)),
+            gradient(third.grad(&gradients).map(values)),
+        ]
+    };
+    let names = [
+        "result",
+        "first gradient",
+        "second gradient",
+        "third gradient",
+    ];
+    for ((ours, theirs), name) in run(&ours).iter().zip(&run(&theirs)).zip(names) {
+        assert_close(name, ours, theirs);
+    }
+}
+
+#[test]
+fn convolutions() {
+    let strided = ConvolutionOptions {
+        stride: [2, 2],
+        padding: [[0, 1], [0, 1]],
+        ..Default::default()
+    };
+    let padded = ConvolutionOptions {
+        padding: [[1; 2]; 2],
+        ..Default::default()
+    };
+    let depthwise = ConvolutionOptions {
+        depthwise: true,
+        ..padded
+    };
+    for (inputs, filters, options) in [
+        (5, [7, 5, 3, 3], strided),
+        (16, [20, 16, 3, 3], padded),
+        (6, [6, 1, 3, 3], depthwise),
+        (9, [4, 9, 1, 1], ConvolutionOptions::default()),
+    ] {
+        compare(
+            [2, 11, 10, inputs],
+            filters,
+            filters[0],
+            |images, filters, bias| convolution(images, filters, Some(bias), options),
+            |images, filters, bias| composed_convolution(images, filters, Some(bias), options),
+        );
+        compare(
+            [2, 11, 10, inputs],
+            filters,
+            1,
+            |images, filters, _| convolution(images, filters, None, options),
+            |images, filters, _| composed_convolution(images, filters, None, options),
+        );
+    }
+}
+
+#[test]
+fn transposed_convolutions() {
+    for size in [2, 3] {
+        compare(
+            [2, 5, 6, 8],
+            [8, 5, size, size],
+            5,
+            |images, filters, bias| transposed_convolution(images, filters, Some(bias), [2, 2]),
+            |images, filters, bias| {
+                composed_transposed_convolution(images, filters, Some(bias), [2, 2])
+            },
+        );
+    }
+}
+
+#[test]
+fn normalisations() {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
+        for own_moments in [true, false] {
+            let by = |[mean, variance]: [Tensor<1>; 2]| Normalization {
+                mean,
+                variance,
+                own_moments,
+                epsilon: 1e-5,
+                activation,
+            };
+            let given = || [random(5, [21]), random(6, [21]).add_scalar(1.5)];
+            compare(
+                [3, 20, 11, 21],
+                [21],
+                21,
+                |images, scale, shift| {
+                    let found = if own_moments {
+                        moments(images.clone())
+                    } else {
+                        given()
+                    };
+                    normalize(images, scale, shift, by(found))
+                },
+                |images, scale, shift| {
+                    let found = if own_moments {
+                        composed_moments(images.clone())
+                    } else {
+                        given()
+                    };
+                    composed_normalize(images, scale, shift, by(found))
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn poolings() {
+    let overlapping = PoolingOptions {
+        kernel: [3, 3],
+        stride: [2, 2],
+        padding: [1, 1],
+    };
+    for options in [PoolingOptions::side_by_side(2), overlapping] {
+        compare(
+            [2, 9, 12, 19],
+            [1],
+            1,
+            |images, _, _| max_pooling(images, options),
+            |images, _, _| pooling::composed(images, options),
+        );
+    }
+}
+
+#[test]
+fn resizes() {
+    for (size, align_corners) in [
+        ([14, 23], false),
+        ([14, 23], true),
+        ([3, 4], false),
+        ([1, 1], true),
+    ] {
+        let sizes = Resize {
+            images: 2,
+            size: [7, 9],
+            result_size: size,
+            channels: 18,
+            align_corners,
+        };
+        compare(
+            [2, 7, 9, 18],
+            [1],
+            1,
+            |images, _, _| resize(images, size, align_corners),
+            |images, _, _| super::resize::composed(images, sizes),
+        );
+    }
+}
+
+#[test]
+fn what_is_no_number_is_not_hidden() {
+    let mut pixels = vec![0.5f32; 2 * 2 * 3];
+    pixels[4] = f32::NAN;
+    let device = Device::flex();
+    let images = || Tensor::<4>::from_data(TensorData::new(pixels.clone(), [1, 2, 2, 3]), &device);
+    let pooled = values(max_pooling(images(), PoolingOptions::side_by_side(2)));
+    assert!(pooled[1].is_nan() && pooled[0] == 0.5);
+    let ones = || Tensor::<1>::ones([3], &device);
+    let by = Normalization {
+        mean: ones(),
+        variance: ones(),
+        own_moments: false,
+        epsilon: 0.0,
+        activation: Activation::Relu,
+    };
+    let normalized = values(normalize(images(), ones(), ones(), by));
+    assert!(normalized[4].is_nan() && normalized[0] == 0.5);
+}
