@@ -9,8 +9,8 @@ once before they are timed, and both return the result, the gradient of the imag
 PyTorch runs with its default memory format and with channels last; it is given the faster of the two.
 
 Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better) and the rate of ours in
-operations by definition beside that of a large product of matrices in PyTorch, which is about what the
-machine can do; Winograd's algorithm needs a quarter of the multiplications and may pass it.
+operations by definition: Winograd's algorithm needs a quarter of the multiplications and may pass what the
+machine can do.
 """
 
 import argparse
@@ -72,17 +72,6 @@ def peer(layer, memory_format):
     return forward, everything
 
 
-def machine_rate():
-    """Operations per second of a large product of matrices."""
-    a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
-    seconds = []
-    for _ in range(7):
-        start = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - start)
-    return 2 * 2048**3 / statistics.median(seconds)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--json")
@@ -96,8 +85,6 @@ def main():
         text=True,
         env={**os.environ, "RAYON_NUM_THREADS": str(THREADS)},
     )
-    rate = machine_rate()
-    print(f"a product of matrices: {rate / 1e9:.0f} GFLOP/s")
     formats = [torch.contiguous_format, torch.channels_last]
     claims = []
     for name, layer in LAYERS.items():

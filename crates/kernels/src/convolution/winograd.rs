@@ -23,6 +23,9 @@ const PIXELS: usize = 6;
 /// Products per tile and pair of channels.
 const PLACES: usize = PIXELS * PIXELS;
 
+/// The longest vectors there are, AVX-512's.
+const MOST_LANES: usize = 16;
+
 /// Tiles in a block of results: with 64 channels, pixels and products stay in the second-level cache.
 const BLOCK_TILES: usize = 48;
 
@@ -81,10 +84,11 @@ struct Blocks {
 impl Blocks {
     fn new([height, width]: [usize; 2], images: usize, tiles: usize) -> Self {
         let (rows, columns) = (height.div_ceil(TILE), width.div_ceil(TILE));
-        let rows_per_block = (tiles / columns).clamp(1, rows);
-        let images_per_block = match tiles / (rows * columns) {
-            whole if rows_per_block == rows => whole.clamp(1, images),
-            _ => 1,
+        let rows_per_block = even_share(rows, tiles / columns);
+        let images_per_block = if rows_per_block == rows {
+            even_share(images, tiles / (rows * columns))
+        } else {
+            1
         };
         Self {
             rows,
@@ -93,6 +97,12 @@ impl Blocks {
             images_per_block,
         }
     }
+}
+
+/// At most `most` (but at least one) at a time, in shares as even as that allows.
+fn even_share(count: usize, most: usize) -> usize {
+    let shares = count.div_ceil(most.max(1)).max(1);
+    count.div_ceil(shares).max(1)
 }
 
 /// The results of a gather with 3×3 taps; `tap(source channel, result channel, place)`.
@@ -651,11 +661,24 @@ pub(super) fn backward_filters(
                     }
                 }
             });
-        instructions.dispatch(TransformFilterSums {
-            sums: total,
-            inputs,
-            outputs,
-            filters: filters_gradient,
+        // A panel at a time, so that threads can share the work.
+        let mut panels = Vec::new();
+        let (mut rest, mut first) = (filters_gradient, 0);
+        for width in instructions.dispatch(PanelWidths(outputs)) {
+            let here = width.min(outputs - first);
+            let (filters, next) = rest.split_at_mut(here * inputs * 9);
+            rest = next;
+            panels.push((first * inputs, filters));
+            first += width;
+        }
+        let total = &*total;
+        panels.into_par_iter().for_each(|(start, filters)| {
+            instructions.dispatch(TransformFilterSums {
+                sums: total,
+                start,
+                inputs,
+                filters,
+            });
         });
     });
 }
@@ -697,14 +720,24 @@ impl Block<'_> {
                         });
                     }
                 });
-                instructions.dispatch(MultiplyColumns {
-                    inputs: gather.source_channels,
-                    outputs,
-                    tiles,
-                    pixels,
-                    gradients,
-                    sums,
-                });
+                // Places are independent too, which matters where there are fewer blocks than threads.
+                let lanes = instructions.dispatch(Lanes);
+                let pixels_plane = tiles * gather.source_channels.next_multiple_of(lanes);
+                let gradients_plane = tiles * pixel;
+                let gradients = &*gradients;
+                let sums_plane = sums.len() / PLACES;
+                sums.par_chunks_mut(sums_plane)
+                    .enumerate()
+                    .for_each(|(place, sums)| {
+                        instructions.dispatch(MultiplyColumns {
+                            inputs: gather.source_channels,
+                            outputs,
+                            tiles,
+                            pixels: &pixels[place * pixels_plane..],
+                            gradients: &gradients[place * gradients_plane..][..gradients_plane],
+                            sums,
+                        });
+                    });
             });
         });
     }
@@ -757,7 +790,8 @@ impl WithSimd for TransformGradients<'_> {
     }
 }
 
-/// At each place, the transpose of pixels `[tile, input]` times gradients `[tile, output]`.
+/// At one place, the transpose of pixels `[tile, input]` times gradients `[tile, output]`. Registers may read
+/// behind the pixels of the last tile.
 struct MultiplyColumns<'a> {
     inputs: usize,
     outputs: usize,
@@ -772,23 +806,18 @@ impl WithSimd for MultiplyColumns<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let pixel = self.inputs.next_multiple_of(S::F32_LANES);
-        for place in 0..PLACES {
-            let pixels = place * self.tiles * pixel;
-            let mut gradients = place * packed_length::<S>(self.tiles, self.outputs);
-            let mut sums = place * packed_length::<S>(self.inputs, self.outputs);
-            for width in panel_widths::<S>(self.outputs) {
-                match (width, tile_rows::<S>(width)) {
-                    (4, _) => self.panel::<S, 6, 4>(simd, pixels, gradients, sums),
-                    (3, _) => self.panel::<S, 8, 3>(simd, pixels, gradients, sums),
-                    (2, 8) => self.panel::<S, 8, 2>(simd, pixels, gradients, sums),
-                    (2, _) => self.panel::<S, 6, 2>(simd, pixels, gradients, sums),
-                    (_, 8) => self.panel::<S, 8, 1>(simd, pixels, gradients, sums),
-                    _ => self.panel::<S, 6, 1>(simd, pixels, gradients, sums),
-                }
-                gradients += self.tiles * width * S::F32_LANES;
-                sums += self.inputs * width * S::F32_LANES;
+        let (mut gradients, mut sums) = (0, 0);
+        for width in panel_widths::<S>(self.outputs) {
+            match (width, tile_rows::<S>(width)) {
+                (4, _) => self.panel::<S, 6, 4>(simd, gradients, sums),
+                (3, _) => self.panel::<S, 8, 3>(simd, gradients, sums),
+                (2, 8) => self.panel::<S, 8, 2>(simd, gradients, sums),
+                (2, _) => self.panel::<S, 6, 2>(simd, gradients, sums),
+                (_, 8) => self.panel::<S, 8, 1>(simd, gradients, sums),
+                _ => self.panel::<S, 6, 1>(simd, gradients, sums),
             }
+            gradients += self.tiles * width * S::F32_LANES;
+            sums += self.inputs * width * S::F32_LANES;
         }
     }
 }
@@ -798,7 +827,6 @@ impl MultiplyColumns<'_> {
     fn panel<S: Simd, const ROWS: usize, const WIDTH: usize>(
         &mut self,
         simd: S,
-        pixels: usize,
         gradients: usize,
         sums: usize,
     ) {
@@ -813,7 +841,7 @@ impl MultiplyColumns<'_> {
             for (sum, place) in sums.iter_mut().zip(&*places) {
                 *sum = *place;
             }
-            let pixels = &self.pixels[pixels + tile * ROWS..];
+            let pixels = &self.pixels[tile * ROWS..];
             add_columns_by_panel(simd, pixels, pixel, gradients, &mut sums);
             for (place, sum) in places.iter_mut().zip(&sums) {
                 *place = *sum;
@@ -822,11 +850,12 @@ impl MultiplyColumns<'_> {
     }
 }
 
-/// Sums `[place, packed(input, output)]` to the gradient of the filters.
+/// A panel of sums `[place, packed(input, output)]` to the gradient of its filters.
 struct TransformFilterSums<'a> {
     sums: &'a [f32],
+    /// Where the panel starts at each place.
+    start: usize,
     inputs: usize,
-    outputs: usize,
     filters: &'a mut [f32],
 }
 
@@ -835,28 +864,26 @@ impl WithSimd for TransformFilterSums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let sums = S::as_simd_f32s(self.sums).0;
-        let plane = sums.len() / PLACES;
-        let mut first = 0;
-        for width in panel_widths::<S>(self.outputs) {
-            for input in 0..self.inputs {
-                for vector in 0..width {
-                    let start = first * self.inputs + input * width + vector;
-                    let values: [[S::f32s; 6]; 6] = std::array::from_fn(|y| {
-                        std::array::from_fn(|x| sums[(y * PIXELS + x) * plane + start])
-                    });
-                    let taps = along_both!(simd, transform_filter_gradient, values, 6 => 3);
-                    let output = (first + vector) * S::F32_LANES;
-                    for (tap, &value) in taps.as_flattened().iter().enumerate() {
-                        let mut lanes = [0.0; 16];
-                        simd.partial_store_f32s(&mut lanes[..S::F32_LANES], value);
-                        for (output, &value) in (output..self.outputs).zip(&lanes[..S::F32_LANES]) {
-                            self.filters[(output * self.inputs + input) * 9 + tap] = value;
-                        }
+        let plane = self.sums.len() / PLACES;
+        let outputs = self.filters.len() / (self.inputs * 9);
+        let width = outputs.next_multiple_of(S::F32_LANES);
+        for input in 0..self.inputs {
+            for first in (0..outputs).step_by(S::F32_LANES) {
+                let start = self.start + input * width + first;
+                let load = |place: usize| {
+                    simd.partial_load_f32s(&self.sums[place * plane + start..][..S::F32_LANES])
+                };
+                let values: [[S::f32s; 6]; 6] =
+                    std::array::from_fn(|y| std::array::from_fn(|x| load(y * PIXELS + x)));
+                let taps = along_both!(simd, transform_filter_gradient, values, 6 => 3);
+                for (tap, &value) in taps.as_flattened().iter().enumerate() {
+                    let mut lanes = [0.0; MOST_LANES];
+                    simd.partial_store_f32s(&mut lanes[..S::F32_LANES], value);
+                    for (output, &value) in (first..outputs).zip(&lanes[..S::F32_LANES]) {
+                        self.filters[(output * self.inputs + input) * 9 + tap] = value;
                     }
                 }
             }
-            first += width;
         }
     }
 }
