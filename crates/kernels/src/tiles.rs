@@ -4,7 +4,7 @@
 //! The right matrix is packed in *panels*: for each block of a few vectors of columns, all rows of
 //! the block one after the other, padded with zeros. The left matrix is read where it lies.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 /// The most rows in a tile. Callers who give fewer repeat the last.
 pub(crate) const MOST_ROWS: usize = 8;
@@ -39,6 +39,28 @@ pub(crate) const fn tile_rows<S: Simd>(width: usize) -> usize {
 /// The length of `rows` × `columns`, packed.
 pub(crate) fn packed_length<S: Simd>(rows: usize, columns: usize) -> usize {
     columns.next_multiple_of(S::F32_LANES) * rows
+}
+
+/// Asks the instructions for [`packed_length`] of rows and columns.
+pub(crate) struct PackedLength(pub(crate) usize, pub(crate) usize);
+
+impl WithSimd for PackedLength {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        packed_length::<S>(self.0, self.1)
+    }
+}
+
+/// Asks the instructions how many values a vector holds.
+pub(crate) struct Lanes;
+
+impl WithSimd for Lanes {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        S::F32_LANES
+    }
 }
 
 /// Packs a right matrix whose value at (row, column) is `value(row, column)`.

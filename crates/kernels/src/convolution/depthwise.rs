@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::Convolution;
 use super::gather::{Gather, Phase};
+use crate::tiles::Lanes;
 use crate::{Instructions, scratch};
 
 /// A block's window and results: half of the second-level cache of a small core.
@@ -110,16 +111,6 @@ fn gathered(
                     });
             });
     });
-}
-
-pub(super) struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = usize;
-
-    fn with_simd<S: Simd>(self, _simd: S) -> usize {
-        S::F32_LANES
-    }
 }
 
 /// Some rows of the result; pixels of `window`, filters and bias are padded to whole vectors.

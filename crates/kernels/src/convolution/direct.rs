@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Convolution;
 use super::gather::Gather;
 use crate::tiles::{
-    MOST_ROWS, Run, add_columns_by_panel, pack, packed_length, panel_widths, rows_by_panel, store,
+    MOST_ROWS, PackedLength, Run, add_columns_by_panel, pack, panel_widths, rows_by_panel, store,
     tile_rows,
 };
 use crate::{Instructions, scratch};
@@ -152,16 +152,6 @@ fn blocks(
                     }
                 });
         });
-}
-
-struct PackedLength(usize, usize);
-
-impl WithSimd for PackedLength {
-    type Output = usize;
-
-    fn with_simd<S: Simd>(self, _simd: S) -> usize {
-        packed_length::<S>(self.0, self.1)
-    }
 }
 
 struct Pack<'a, V> {
@@ -373,11 +363,11 @@ pub(super) fn backward_filters(
 }
 
 /// Calls `put(row, column, value)` for every value that [`pack`] has packed.
-pub(super) struct Unpack<'a, P> {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) packed: &'a [f32],
-    pub(super) put: P,
+struct Unpack<'a, P> {
+    rows: usize,
+    columns: usize,
+    packed: &'a [f32],
+    put: P,
 }
 
 impl<P: FnMut(usize, usize, f32)> WithSimd for Unpack<'_, P> {

@@ -8,10 +8,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Convolution;
-use super::depthwise::Lanes;
 use super::gather::{Gather, copy_window};
 use crate::tiles::{
-    MOST_ROWS, Run, add_columns_by_panel, packed_length, panel_widths, rows_by_panel, store,
+    Lanes, MOST_ROWS, PackedLength, Run, add_columns_by_panel, panel_widths, rows_by_panel, store,
     tile_rows,
 };
 use crate::{Instructions, scratch};
@@ -180,16 +179,6 @@ fn convolve(
                     });
             });
     });
-}
-
-struct PackedLength(usize, usize);
-
-impl WithSimd for PackedLength {
-    type Output = usize;
-
-    fn with_simd<S: Simd>(self, _simd: S) -> usize {
-        packed_length::<S>(self.0, self.1)
-    }
 }
 
 /// The widths of the panels of so many columns, in values.

@@ -56,9 +56,13 @@ pub fn convolution(
         dilation: options.dilation,
         depthwise: options.depthwise,
     };
+    let layer = Layer {
+        sizes,
+        transposed: false,
+    };
     match bias {
-        Some(bias) => ternary(Forward(sizes), images, filters, bias),
-        None => binary(Forward(sizes), images, filters),
+        Some(bias) => ternary(layer, images, filters, bias),
+        None => binary(layer, images, filters),
     }
 }
 
@@ -94,9 +98,13 @@ pub fn transposed_convolution(
         dilation: [1; 2],
         depthwise: false,
     };
+    let layer = Layer {
+        sizes,
+        transposed: true,
+    };
     match bias {
-        Some(bias) => ternary(Transposed(sizes), images, filters, bias),
-        None => binary(Transposed(sizes), images, filters),
+        Some(bias) => ternary(layer, images, filters, bias),
+        None => binary(layer, images, filters),
     }
 }
 
@@ -132,17 +140,29 @@ pub(super) fn composed_transposed_convolution(
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Forward(Convolution);
+struct Layer {
+    sizes: Convolution,
+    /// The layer makes images from results, as the gradient of the images does.
+    transposed: bool,
+}
 
-impl Forward {
+impl Layer {
     fn apply(&self, images: &[f32], filters: &[f32], bias: Option<&[f32]>) -> Values {
-        let Self(sizes) = self;
-        let [height, width] = sizes.result_size();
-        let mut values = vec![0.0; sizes.result_length()];
-        sizes.forward(instructions(), images, filters, bias, &mut values);
+        let sizes = &self.sizes;
+        let (length, [height, width], channels) = if self.transposed {
+            (sizes.images_length(), sizes.size, sizes.inputs)
+        } else {
+            (sizes.result_length(), sizes.result_size(), sizes.outputs)
+        };
+        let mut values = vec![0.0; length];
+        if self.transposed {
+            sizes.backward_images(instructions(), images, filters, bias, &mut values);
+        } else {
+            sizes.forward(instructions(), images, filters, bias, &mut values);
+        }
         Values {
             values,
-            shape: vec![sizes.images, height, width, sizes.outputs],
+            shape: vec![sizes.images, height, width, channels],
         }
     }
 
@@ -153,14 +173,23 @@ impl Forward {
         gradient: &[f32],
         needed: [bool; 2],
     ) -> [Option<Vec<f32>>; 2] {
-        let Self(sizes) = self;
+        let sizes = &self.sizes;
         let images_gradient = needed[0].then(|| {
-            let mut values = vec![0.0; sizes.images_length()];
-            sizes.backward_images(instructions(), gradient, filters, None, &mut values);
+            let mut values = vec![0.0; images.len()];
+            if self.transposed {
+                sizes.forward(instructions(), gradient, filters, None, &mut values);
+            } else {
+                sizes.backward_images(instructions(), gradient, filters, None, &mut values);
+            }
             values
         });
         let filters_gradient = needed[1].then(|| {
-            let mut values = vec![0.0; sizes.filters_length()];
+            let mut values = vec![0.0; filters.len()];
+            let (images, gradient) = if self.transposed {
+                (gradient, images)
+            } else {
+                (images, gradient)
+            };
             sizes.backward_filters(instructions(), images, gradient, &mut values);
             values
         });
@@ -168,7 +197,7 @@ impl Forward {
     }
 }
 
-impl Operator<2> for Forward {
+impl Operator<2> for Layer {
     fn forward(&self, [images, filters]: [&[f32]; 2]) -> Values {
         self.apply(images, filters, None)
     }
@@ -183,77 +212,7 @@ impl Operator<2> for Forward {
     }
 }
 
-impl Operator<3> for Forward {
-    fn forward(&self, [images, filters, bias]: [&[f32]; 3]) -> Values {
-        self.apply(images, filters, Some(bias))
-    }
-
-    fn backward(
-        &self,
-        [images, filters, bias]: [&[f32]; 3],
-        gradient: &[f32],
-        [images_needed, filters_needed, bias_needed]: [bool; 3],
-    ) -> [Option<Vec<f32>>; 3] {
-        let needed = [images_needed, filters_needed];
-        let [images, filters] = self.gradients(images, filters, gradient, needed);
-        let bias = bias_needed.then(|| bias_gradient(gradient, bias.len()));
-        [images, filters, bias]
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Transposed(Convolution);
-
-impl Transposed {
-    fn apply(&self, images: &[f32], filters: &[f32], bias: Option<&[f32]>) -> Values {
-        let Self(sizes) = self;
-        let mut values = vec![0.0; sizes.images_length()];
-        sizes.backward_images(instructions(), images, filters, bias, &mut values);
-        let [height, width] = sizes.size;
-        Values {
-            values,
-            shape: vec![sizes.images, height, width, sizes.inputs],
-        }
-    }
-
-    fn gradients(
-        &self,
-        images: &[f32],
-        filters: &[f32],
-        gradient: &[f32],
-        needed: [bool; 2],
-    ) -> [Option<Vec<f32>>; 2] {
-        let Self(sizes) = self;
-        let images_gradient = needed[0].then(|| {
-            let mut values = vec![0.0; sizes.result_length()];
-            sizes.forward(instructions(), gradient, filters, None, &mut values);
-            values
-        });
-        let filters_gradient = needed[1].then(|| {
-            let mut values = vec![0.0; sizes.filters_length()];
-            sizes.backward_filters(instructions(), gradient, images, &mut values);
-            values
-        });
-        [images_gradient, filters_gradient]
-    }
-}
-
-impl Operator<2> for Transposed {
-    fn forward(&self, [images, filters]: [&[f32]; 2]) -> Values {
-        self.apply(images, filters, None)
-    }
-
-    fn backward(
-        &self,
-        [images, filters]: [&[f32]; 2],
-        gradient: &[f32],
-        needed: [bool; 2],
-    ) -> [Option<Vec<f32>>; 2] {
-        self.gradients(images, filters, gradient, needed)
-    }
-}
-
-impl Operator<3> for Transposed {
+impl Operator<3> for Layer {
     fn forward(&self, [images, filters, bias]: [&[f32]; 3]) -> Values {
         self.apply(images, filters, Some(bias))
     }
