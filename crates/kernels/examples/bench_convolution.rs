@@ -1,5 +1,5 @@
-//! Times convolutions for `benches/peers/engine.py`: reads a line of sizes, `warm` or `time`, and prints the
-//! seconds of a forward pass and of the two gradients.
+//! Times convolutions for `benches/peers/convolution.py`: reads lines of sizes, and prints for each the seconds of
+//! a forward pass and of the two gradients, the operations by definition and the algorithm.
 //!
 //! A line is `images size inputs outputs kernel stride depthwise`.
 

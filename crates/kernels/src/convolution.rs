@@ -7,8 +7,8 @@
 //! Three algorithms, chosen by the sizes alone:
 //! - [`Algorithm::Winograd`] for 3×3 filters at stride 1 and many channels: F(4×4, 3×3), a quarter
 //!   of the multiplications (Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*,
-//!   arXiv 1509.09308). Its rounding error is some ten times that of direct sums: about 1e-6 of the
-//!   largest result.
+//!   arXiv 1509.09308). Its rounding error is larger than that of direct sums;
+//!   `tests/convolution.rs` argues by how much.
 //! - [`Algorithm::Direct`] for everything else: sums over the taps of the filter, register tile by
 //!   register tile, without an unfolded copy of the images.
 //! - [`Algorithm::Depthwise`] where each channel stays by itself.

@@ -6,8 +6,8 @@
 //!
 //! Every operator takes the [`Instructions`] to use (AVX-512, AVX2 with FMA, NEON or plain code), so
 //! that tests run all that the machine has. Work is spread over rayon's current threads. Results
-//! are the same bytes for the same instructions and number of threads. Buffers are kept by each
-//! thread between calls; a training step that has run once allocates none.
+//! are the same bytes for the same instructions and number of threads. Work buffers are kept
+//! by each thread between calls; results are written to the caller's memory.
 //!
 //! Sizes that do not fit are mistakes of the caller, not of the data: operators panic and say which.
 

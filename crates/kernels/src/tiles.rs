@@ -149,26 +149,20 @@ pub(crate) fn add_columns_by_panel<S: Simd, const ROWS: usize, const WIDTH: usiz
     *sums = now;
 }
 
-/// Writes (or adds) a row of sums to the columns that exist.
+/// Writes a row of sums to the columns that exist.
 #[inline(always)]
 pub(crate) fn store<S: Simd, const WIDTH: usize>(
     simd: S,
     sums: &[S::f32s; WIDTH],
     places: &mut [f32],
-    add: bool,
 ) {
     let (whole, rest) = S::as_mut_simd_f32s(places);
     for (place, &sum) in whole.iter_mut().zip(sums) {
-        *place = if add { simd.add_f32s(*place, sum) } else { sum };
+        *place = sum;
     }
     if let Some(&sum) = sums.get(whole.len())
         && !rest.is_empty()
     {
-        let sum = if add {
-            simd.add_f32s(simd.partial_load_f32s(rest), sum)
-        } else {
-            sum
-        };
         simd.partial_store_f32s(rest, sum);
     }
 }

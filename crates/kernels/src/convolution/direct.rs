@@ -278,7 +278,7 @@ impl Block<'_> {
                     *sum = simd.add_f32s(*sum, bias);
                 }
                 let places = &mut self.result[place..place + last - panel.channel];
-                store(simd, &sums, places, false);
+                store(simd, &sums, places);
             }
         }
     }

@@ -534,7 +534,7 @@ impl Multiply<'_> {
                     std::array::from_fn(|row| (group * ROWS + row).min(self.tiles - 1) * pixel);
                 let sums = rows_by_panel::<S, ROWS, WIDTH>(simd, pixels, &starts, &run, panel);
                 for (sums, places) in sums.iter().zip(products.chunks_exact_mut(width)) {
-                    store(simd, sums, places, false);
+                    store(simd, sums, places);
                 }
             }
         }
