@@ -36,6 +36,22 @@ pub(crate) const fn tile_rows<S: Simd>(width: usize) -> usize {
     }
 }
 
+/// Calls a method that is generic over the instructions, the rows and the width of a tile with those for a
+/// panel of so many vectors.
+macro_rules! with_tile {
+    ($S:ty, $width:expr, $self:ident.$method:ident($($argument:expr),*)) => {
+        match ($width, $crate::tiles::tile_rows::<$S>($width)) {
+            (4, _) => $self.$method::<$S, 6, 4>($($argument),*),
+            (3, _) => $self.$method::<$S, 8, 3>($($argument),*),
+            (2, 8) => $self.$method::<$S, 8, 2>($($argument),*),
+            (2, _) => $self.$method::<$S, 6, 2>($($argument),*),
+            (_, 8) => $self.$method::<$S, 8, 1>($($argument),*),
+            _ => $self.$method::<$S, 6, 1>($($argument),*),
+        }
+    };
+}
+pub(crate) use with_tile;
+
 /// The length of `rows` × `columns`, packed.
 pub(crate) fn packed_length<S: Simd>(rows: usize, columns: usize) -> usize {
     columns.next_multiple_of(S::F32_LANES) * rows

@@ -8,7 +8,7 @@ use super::Convolution;
 use super::gather::Gather;
 use crate::tiles::{
     MOST_ROWS, PackedLength, Run, add_columns_by_panel, pack, panel_widths, rows_by_panel, store,
-    tile_rows,
+    with_tile,
 };
 use crate::{Instructions, scratch};
 
@@ -203,14 +203,7 @@ impl WithSimd for Block<'_> {
             };
             for width in panel_widths::<S>(gather.result_channels) {
                 (panel.values, panels) = panels.split_at(depth * width * S::F32_LANES);
-                match (width, tile_rows::<S>(width)) {
-                    (4, _) => self.panel::<S, 6, 4>(simd, &panel),
-                    (3, _) => self.panel::<S, 8, 3>(simd, &panel),
-                    (2, 8) => self.panel::<S, 8, 2>(simd, &panel),
-                    (2, _) => self.panel::<S, 6, 2>(simd, &panel),
-                    (_, 8) => self.panel::<S, 8, 1>(simd, &panel),
-                    _ => self.panel::<S, 6, 1>(simd, &panel),
-                }
+                with_tile!(S, width, self.panel(simd, &panel));
                 panel.channel += width * S::F32_LANES;
             }
         }
@@ -416,14 +409,7 @@ impl WithSimd for FilterBlock<'_> {
             gradient = next;
             let sums = first..first + depth * lanes;
             first = sums.end;
-            match (width, tile_rows::<S>(width)) {
-                (4, _) => self.panel::<S, 6, 4>(simd, panel, sums),
-                (3, _) => self.panel::<S, 8, 3>(simd, panel, sums),
-                (2, 8) => self.panel::<S, 8, 2>(simd, panel, sums),
-                (2, _) => self.panel::<S, 6, 2>(simd, panel, sums),
-                (_, 8) => self.panel::<S, 8, 1>(simd, panel, sums),
-                _ => self.panel::<S, 6, 1>(simd, panel, sums),
-            }
+            with_tile!(S, width, self.panel(simd, panel, sums));
         }
     }
 }

@@ -157,6 +157,7 @@ impl Gather {
             && self.span[0] == 1
             && self.source_step[0] == 1
             && self.window(1)[1] == self.source_size[1]
+            && self.window(self.result_size[0])[0] <= self.source_size[0]
     }
 
     /// Copies the window of the results that start at `first_result_row`, pixels `pixel` values apart.

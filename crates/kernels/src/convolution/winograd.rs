@@ -11,7 +11,7 @@ use super::Convolution;
 use super::gather::{Gather, copy_window};
 use crate::tiles::{
     Lanes, MOST_ROWS, PackedLength, Run, add_columns_by_panel, panel_widths, rows_by_panel, store,
-    tile_rows,
+    with_tile,
 };
 use crate::{Instructions, scratch};
 
@@ -504,14 +504,7 @@ impl WithSimd for Multiply<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let width = self.panel.len() / (PLACES * self.depth * S::F32_LANES);
-        match (width, tile_rows::<S>(width)) {
-            (4, _) => self.panel::<S, 6, 4>(simd),
-            (3, _) => self.panel::<S, 8, 3>(simd),
-            (2, 8) => self.panel::<S, 8, 2>(simd),
-            (2, _) => self.panel::<S, 6, 2>(simd),
-            (_, 8) => self.panel::<S, 8, 1>(simd),
-            _ => self.panel::<S, 6, 1>(simd),
-        }
+        with_tile!(S, width, self.panel(simd));
     }
 }
 
@@ -797,14 +790,7 @@ impl WithSimd for MultiplyColumns<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let (mut gradients, mut sums) = (0, 0);
         for width in panel_widths::<S>(self.outputs) {
-            match (width, tile_rows::<S>(width)) {
-                (4, _) => self.panel::<S, 6, 4>(simd, gradients, sums),
-                (3, _) => self.panel::<S, 8, 3>(simd, gradients, sums),
-                (2, 8) => self.panel::<S, 8, 2>(simd, gradients, sums),
-                (2, _) => self.panel::<S, 6, 2>(simd, gradients, sums),
-                (_, 8) => self.panel::<S, 8, 1>(simd, gradients, sums),
-                _ => self.panel::<S, 6, 1>(simd, gradients, sums),
-            }
+            with_tile!(S, width, self.panel(simd, gradients, sums));
             gradients += self.tiles * width * S::F32_LANES;
             sums += self.inputs * width * S::F32_LANES;
         }
