@@ -14,6 +14,7 @@
 #[macro_use]
 mod vectors;
 
+pub mod channels;
 pub mod convolution;
 pub mod normalization;
 pub mod pooling;

@@ -3,7 +3,9 @@
 pub mod encoders;
 pub mod error;
 pub mod heads;
+pub mod layers;
 pub mod losses;
+pub mod networks;
 pub mod operators;
 pub mod preprocess;
 pub mod weights;

@@ -118,6 +118,24 @@ impl Weights {
         self.tensors.get(name)
     }
 
+    /// The names of all tensors, in order.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.tensors.keys()
+    }
+
+    /// The tensors whose names begin with `prefix`, under the rest of their names.
+    pub fn part(&self, prefix: &str) -> Self {
+        let tensors = self.tensors.iter();
+        Self {
+            tensors: tensors
+                .filter_map(|(name, tensor)| {
+                    Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+                })
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// What the file seems to be, by the names of its tensors: a clause for messages.
     pub fn looks_like(&self) -> String {
         let has = |part: &str| self.tensors.keys().any(|name| name.contains(part));

@@ -4,6 +4,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use cleanslide_kernels::Convolution;
 
 use super::custom::{Operator, Values, binary, instructions, is_cpu, ternary};
+use super::memory;
 
 /// How filters are laid over an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +155,7 @@ impl Layer {
         } else {
             (sizes.result_length(), sizes.result_size(), sizes.outputs)
         };
-        let mut values = vec![0.0; length];
+        let mut values = memory::take(length);
         if self.transposed {
             sizes.backward_images(instructions(), images, filters, bias, &mut values);
         } else {
@@ -175,7 +176,7 @@ impl Layer {
     ) -> [Option<Vec<f32>>; 2] {
         let sizes = &self.sizes;
         let images_gradient = needed[0].then(|| {
-            let mut values = vec![0.0; images.len()];
+            let mut values = memory::take(images.len());
             if self.transposed {
                 sizes.forward(instructions(), gradient, filters, None, &mut values);
             } else {
@@ -184,7 +185,7 @@ impl Layer {
             values
         });
         let filters_gradient = needed[1].then(|| {
-            let mut values = vec![0.0; filters.len()];
+            let mut values = memory::take(filters.len());
             let (images, gradient) = if self.transposed {
                 (gradient, images)
             } else {

@@ -14,6 +14,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_kernels::Instructions;
 
+use super::memory;
+
 /// A function of N tensors with a gradient, on the CPU device.
 pub(super) trait Operator<const N: usize>: Clone + Debug + Send + 'static {
     fn forward(&self, inputs: [&[f32]; N]) -> Values;
@@ -114,14 +116,14 @@ impl Operators for Flex {
     where
         O: Operator<1>,
     {
-        forward(&operator, [input]).0
+        infer(&operator, [input])
     }
 
     fn binary<O>(first: FlexTensor, second: FlexTensor, operator: O) -> FlexTensor
     where
         O: Operator<2>,
     {
-        forward(&operator, [first, second]).0
+        infer(&operator, [first, second])
     }
 
     fn ternary<O>(
@@ -133,7 +135,7 @@ impl Operators for Flex {
     where
         O: Operator<3>,
     {
-        forward(&operator, [first, second, third]).0
+        infer(&operator, [first, second, third])
     }
 }
 
@@ -182,6 +184,13 @@ fn forward<O: Operator<N>, const N: usize>(
     )
 }
 
+/// The result alone: the inputs have served.
+fn infer<O: Operator<N>, const N: usize>(operator: &O, inputs: [FlexTensor; N]) -> FlexTensor {
+    let (result, inputs) = forward(operator, inputs);
+    inputs.into_iter().for_each(memory::give);
+    result
+}
+
 /// The values of a contiguous tensor.
 fn values(tensor: &FlexTensor) -> &[f32] {
     // Only a tensor of another type has none, and networks are made of f32.
@@ -225,5 +234,7 @@ impl<O: Operator<N>, const N: usize> Backward<Flex, N> for Step<O> {
                 gradients.register::<Flex>(parent.id, FlexTensor::from_data(result));
             }
         }
+        memory::give(gradient);
+        inputs.into_iter().for_each(memory::give);
     }
 }

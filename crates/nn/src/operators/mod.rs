@@ -5,6 +5,8 @@
 
 mod convolution;
 mod custom;
+mod joining;
+mod memory;
 mod normalization;
 mod pooling;
 mod resize;
@@ -13,6 +15,8 @@ mod tests;
 
 pub use cleanslide_kernels::Activation;
 pub use convolution::{ConvolutionOptions, convolution, transposed_convolution};
+pub use joining::join;
+pub use memory::release_memory;
 pub use normalization::{Normalization, moments, normalize};
 pub use pooling::{PoolingOptions, max_pooling};
 pub use resize::resize;

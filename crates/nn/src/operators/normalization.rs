@@ -6,6 +6,7 @@ use cleanslide_kernels::Activation;
 use cleanslide_kernels::normalization::{self, Affine, GradientAffine};
 
 use super::custom::{Operator, Values, instructions, is_cpu, ternary, unary};
+use super::memory;
 
 /// How channels are normalised.
 #[derive(Debug, Clone)]
@@ -138,7 +139,7 @@ impl Normalize {
 impl Operator<3> for Normalize {
     fn forward(&self, [images, scale, shift]: [&[f32]; 3]) -> Values {
         let [factor, summand] = self.affine(scale, shift);
-        let mut values = vec![0.0; images.len()];
+        let mut values = memory::take(images.len());
         let affine = Affine {
             factor: &factor,
             summand: &summand,
@@ -199,7 +200,7 @@ impl Operator<3> for Normalize {
                 value_factor: &value_factor,
                 summand: &last,
             };
-            let mut values = vec![0.0; images.len()];
+            let mut values = memory::take(images.len());
             normalization::values_gradient(
                 instructions(),
                 images,

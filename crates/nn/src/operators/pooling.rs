@@ -4,6 +4,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use cleanslide_kernels::Pooling;
 
 use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::memory;
 
 /// How windows are laid over an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Operator<1> for Max {
     fn forward(&self, [images]: [&[f32]; 1]) -> Values {
         let Self(sizes) = self;
         let [height, width] = sizes.result_size();
-        let mut values = vec![0.0; sizes.result_length()];
+        let mut values = memory::take(sizes.result_length());
         sizes.max(instructions(), images, &mut values);
         Values {
             values,
@@ -80,7 +81,7 @@ impl Operator<1> for Max {
         gradient: &[f32],
         _: [bool; 1],
     ) -> [Option<Vec<f32>>; 1] {
-        let mut values = vec![0.0; images.len()];
+        let mut values = memory::take(images.len());
         self.0
             .max_backward(instructions(), images, gradient, &mut values);
         [Some(values)]

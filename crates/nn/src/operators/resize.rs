@@ -2,6 +2,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_kernels::Resize;
 
 use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::memory;
 
 /// Images `[n, height, width, channels]` in another size, bilinear. `align_corners` keeps the centres of the
 /// corner pixels where they are; otherwise the edges of the image stay, as with PyTorch's
@@ -58,7 +59,7 @@ impl Operator<1> for Bilinear {
     fn forward(&self, [images]: [&[f32]; 1]) -> Values {
         let Self(sizes) = self;
         let [height, width] = sizes.result_size;
-        let mut values = vec![0.0; sizes.images * height * width * sizes.channels];
+        let mut values = memory::take(sizes.images * height * width * sizes.channels);
         sizes.forward(instructions(), images, &mut values);
         Values {
             values,
@@ -72,7 +73,7 @@ impl Operator<1> for Bilinear {
         gradient: &[f32],
         _: [bool; 1],
     ) -> [Option<Vec<f32>>; 1] {
-        let mut values = vec![0.0; images.len()];
+        let mut values = memory::take(images.len());
         self.0.backward(instructions(), gradient, &mut values);
         [Some(values)]
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, Normalization, PoolingOptions, convolution, max_pooling, moments,
+    ConvolutionOptions, Normalization, PoolingOptions, convolution, join, max_pooling, moments,
     normalize, pooling, resize, transposed_convolution,
 };
 
@@ -180,6 +180,17 @@ fn poolings() {
             |images, _, _| pooling::composed(images, options),
         );
     }
+}
+
+#[test]
+fn joined_channels() {
+    compare(
+        [2, 31, 40, 5],
+        [2, 31, 40, 3],
+        1,
+        |first, second, _| join(first, second),
+        |first, second, _| Tensor::cat(vec![first, second], 3),
+    );
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! Times networks for `benches/peers/networks.py`: reads lines `network images size`, and prints for each the
+//! seconds of its second run and the most memory that the process has had, in MiB.
+
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_nn::layers::Start;
+use cleanslide_nn::networks::UNetConfig;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[network, images, size] = words.as_slice() else {
+            return Err("network, images and size".into());
+        };
+        let (images, size) = (images.parse()?, size.parse()?);
+        let seconds = match network {
+            "unet-step" => unet_step(images, size),
+            _ => return Err(format!("unknown network {network}").into()),
+        };
+        writeln!(out, "{seconds} {}", peak_memory()?)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Forward, cross-entropy, backward and a step of Adam.
+fn unet_step(images: usize, size: usize) -> f64 {
+    let device = Device::flex().autodiff();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut network = UNetConfig::default().init(&mut Start::new(&mut rng, &device));
+    let mut optimizer = AdamConfig::new().init();
+    let pixels = values(images * size * size * 3);
+    let classes: Vec<i64> = (0..images * size * size).map(|i| (i % 2) as i64).collect();
+    let mut seconds = 0.0;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let pixels = Tensor::<4>::from_data(
+            TensorData::new(pixels.clone(), [images, size, size, 3]),
+            &device,
+        );
+        let classes = Tensor::<2, burn::tensor::Int>::from_data(
+            TensorData::new(classes.clone(), [images * size * size, 1]),
+            &device,
+        );
+        let scores = network.forward(pixels);
+        let chances = log_softmax(scores.reshape([images * size * size, 2]), 1);
+        let loss = chances.gather(1, classes).mean().neg();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(1e-3, network, gradients);
+        seconds = start.elapsed().as_secs_f64();
+    }
+    seconds
+}
+
+fn values(length: usize) -> Vec<f32> {
+    (0..length)
+        .map(|index| (index * 7919 % 1000) as f32 / 500.0 - 1.0)
+        .collect()
+}
+
+/// The most memory that this process has had, in MiB.
+fn peak_memory() -> Result<u64, Box<dyn std::error::Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kilobytes: u64 = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .ok_or("no peak memory")?
+        .parse()?;
+    Ok(kilobytes / 1024)
+}

@@ -1,0 +1,85 @@
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::Start;
+use crate::operators::{ConvolutionOptions, convolution, transposed_convolution};
+
+/// Filters over images; PyTorch's `Conv2d`.
+#[derive(Module, Debug)]
+pub struct Convolution {
+    weight: Param<Tensor<4>>,
+    bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    options: ConvolutionOptions,
+}
+
+impl Convolution {
+    /// Square filters of `kernel` pixels, at stride 1 with zeros around the image so that its size stays
+    /// (odd kernels), without a bias.
+    pub fn new([inputs, outputs]: [usize; 2], kernel: usize, start: &mut Start) -> Self {
+        Self {
+            weight: start.uniform([outputs, inputs, kernel, kernel], inputs * kernel * kernel),
+            bias: None,
+            options: ConvolutionOptions {
+                padding: [[kernel / 2; 2]; 2],
+                ..Default::default()
+            },
+        }
+    }
+
+    /// The same with a bias.
+    pub fn with_bias(mut self, start: &mut Start) -> Self {
+        let [outputs, inputs, rows, columns] = self.weight.dims();
+        self.bias = Some(start.uniform([outputs], inputs * rows * columns));
+        self
+    }
+
+    /// The same with other options.
+    pub fn with(mut self, change: impl FnOnce(&mut ConvolutionOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// Images `[n, height, width, inputs]` to `[n, height', width', outputs]`.
+    ///
+    /// # Panics
+    /// When the images have other channels.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        convolution(images, self.weight.val(), bias, self.options)
+    }
+}
+
+/// The transpose of a convolution, which makes images larger; PyTorch's `ConvTranspose2d` without padding.
+#[derive(Module, Debug)]
+pub struct TransposedConvolution {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    stride: [usize; 2],
+}
+
+impl TransposedConvolution {
+    /// Makes images twice as high and wide, each pixel on its own.
+    pub fn doubling([inputs, outputs]: [usize; 2], start: &mut Start) -> Self {
+        Self {
+            // PyTorch counts a filter's results here, not its inputs.
+            weight: start.uniform([inputs, outputs, 2, 2], outputs * 4),
+            bias: start.uniform([outputs], outputs * 4),
+            stride: [2, 2],
+        }
+    }
+
+    /// Images `[n, height, width, inputs]` to `[n, 2 · height, 2 · width, outputs]`.
+    ///
+    /// # Panics
+    /// When the images have other channels.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        transposed_convolution(
+            images,
+            self.weight.val(),
+            Some(self.bias.val()),
+            self.stride,
+        )
+    }
+}

@@ -1,0 +1,68 @@
+use burn::module::{Param, ParamId, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// Where a network's parameters come from before it has learnt anything: a seeded generator, and numbers
+/// that name them in the order in which they are made, so that the same seed gives the same network and the
+/// state of an optimiser finds its parameters again.
+#[derive(Debug)]
+pub struct Start<'a> {
+    rng: &'a mut ChaCha8Rng,
+    device: &'a Device,
+    made: u64,
+}
+
+impl<'a> Start<'a> {
+    /// Parameters on `device`, with gradients where it can give them.
+    pub fn new(rng: &'a mut ChaCha8Rng, device: &'a Device) -> Self {
+        Self {
+            rng,
+            device,
+            made: 0,
+        }
+    }
+
+    /// Values that are uniform in plus and minus 1 / √`fan_in`, as PyTorch draws filters, matrices and their
+    /// biases.
+    pub(crate) fn uniform<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        fan_in: usize,
+    ) -> Param<Tensor<D>> {
+        let bound = 1.0 / (fan_in as f32).sqrt();
+        let values = (0..shape.iter().product())
+            .map(|_| self.rng.random_range(-bound..=bound))
+            .collect();
+        self.parameter(values, shape)
+    }
+
+    pub(crate) fn constant(&mut self, value: f32, length: usize) -> Param<Tensor<1>> {
+        self.parameter(vec![value; length], [length])
+    }
+
+    /// What a layer keeps without learning it.
+    pub(crate) fn running(&mut self, value: f32, length: usize) -> RunningState<Tensor<1>> {
+        let values = Tensor::from_data(TensorData::new(vec![value; length], [length]), self.device);
+        RunningState::with_id(self.next(), values)
+    }
+
+    fn parameter<const D: usize>(
+        &mut self,
+        values: Vec<f32>,
+        shape: [usize; D],
+    ) -> Param<Tensor<D>> {
+        let values = Tensor::from_data(TensorData::new(values, shape), self.device);
+        let values = if self.device.is_autodiff() {
+            values.require_grad()
+        } else {
+            values
+        };
+        Param::initialized(self.next(), values)
+    }
+
+    fn next(&mut self) -> ParamId {
+        self.made += 1;
+        ParamId::from(self.made)
+    }
+}

@@ -1,0 +1,209 @@
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::layers::{BatchNorm, Convolution, Start};
+use crate::operators::{Activation, PoolingOptions, max_pooling};
+
+/// The size of a [`ResNet`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResNetConfig {
+    /// Channels of the images. Default 3.
+    pub channels: usize,
+    /// Channels of the first convolution and of the first stage; each further stage has twice as many.
+    /// Default 64.
+    pub width: usize,
+    /// Blocks of each of the four stages.
+    pub blocks: [usize; 4],
+    /// Blocks are 1×1, 3×3 and 1×1 convolutions with four times the stage's channels, not two 3×3 ones.
+    pub bottleneck: bool,
+    /// How many of the last stages keep the size of their images and spread all their 3×3 filters instead, as
+    /// segmentation_models_pytorch does. Default 0.
+    pub dilated: usize,
+}
+
+/// Residual networks (He et al., arXiv 1512.03385) without their classifier, with torchvision's parameter
+/// names; as there, a bottleneck has its stride in the 3×3 convolution.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    conv1: Convolution,
+    bn1: BatchNorm,
+    layer1: Vec<Residual>,
+    layer2: Vec<Residual>,
+    layer3: Vec<Residual>,
+    layer4: Vec<Residual>,
+}
+
+impl ResNetConfig {
+    /// ResNet-18.
+    pub fn resnet18() -> Self {
+        Self::basic([2, 2, 2, 2])
+    }
+
+    /// ResNet-34.
+    pub fn resnet34() -> Self {
+        Self::basic([3, 4, 6, 3])
+    }
+
+    /// ResNet-50.
+    pub fn resnet50() -> Self {
+        Self {
+            bottleneck: true,
+            ..Self::resnet34()
+        }
+    }
+
+    fn basic(blocks: [usize; 4]) -> Self {
+        Self {
+            channels: 3,
+            width: 64,
+            blocks,
+            bottleneck: false,
+            dilated: 0,
+        }
+    }
+
+    /// Channels of the images at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, as [`ResNet::features`] gives them.
+    pub fn features(&self) -> Vec<usize> {
+        let stages = (0..4).map(|stage| self.outputs(stage));
+        [self.width].into_iter().chain(stages).collect()
+    }
+
+    fn outputs(&self, stage: usize) -> usize {
+        (self.width << stage) * if self.bottleneck { 4 } else { 1 }
+    }
+
+    /// The network with random parameters.
+    pub fn init(&self, start: &mut Start) -> ResNet {
+        ResNet {
+            conv1: Convolution::new([self.channels, self.width], 7, start)
+                .with(|options| options.stride = [2; 2]),
+            bn1: BatchNorm::new(self.width, start),
+            layer1: self.stage(0, start),
+            layer2: self.stage(1, start),
+            layer3: self.stage(2, start),
+            layer4: self.stage(3, start),
+        }
+    }
+
+    fn stage(&self, stage: usize, start: &mut Start) -> Vec<Residual> {
+        let outputs = self.outputs(stage);
+        let first_dilated = 4 - self.dilated;
+        // Each stage that keeps its size doubles the distance between the taps of its filters.
+        let dilation = 1 << (stage + 1).saturating_sub(first_dilated);
+        let halves = stage > 0 && stage < first_dilated;
+        (0..self.blocks[stage])
+            .map(|block| {
+                let inputs = match (block, stage) {
+                    (0, 0) => self.width,
+                    (0, _) => self.outputs(stage - 1),
+                    _ => outputs,
+                };
+                let stride = if halves && block == 0 { 2 } else { 1 };
+                let hidden = self.width << stage;
+                Residual::new([inputs, hidden, outputs], stride, dilation, start)
+            })
+            .collect()
+    }
+}
+
+impl ResNet {
+    /// Images `[n, height, width, channels]` to images of 1/2, 1/4, 1/8, 1/16 and 1/32 of their size
+    /// (rounded up; larger where stages are dilated).
+    pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let first = self
+            .bn1
+            .forward(self.conv1.forward(images), Activation::Relu);
+        let pooling = PoolingOptions {
+            kernel: [3; 2],
+            stride: [2; 2],
+            padding: [1; 2],
+        };
+        let mut hidden = max_pooling(first.clone(), pooling);
+        let mut features = vec![first];
+        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
+            for block in stage {
+                hidden = block.forward(hidden);
+            }
+            features.push(hidden.clone());
+        }
+        features
+    }
+}
+
+/// Convolutions whose result is added to their images.
+#[derive(Module, Debug)]
+struct Residual {
+    conv1: Convolution,
+    bn1: BatchNorm,
+    conv2: Convolution,
+    bn2: BatchNorm,
+    conv3: Option<Convolution>,
+    bn3: Option<BatchNorm>,
+    downsample: Option<(Convolution, BatchNorm)>,
+}
+
+impl Residual {
+    /// Two 3×3 convolutions, or a bottleneck where a block has more outputs than it has in between.
+    fn new(
+        [inputs, hidden, outputs]: [usize; 3],
+        stride: usize,
+        dilation: usize,
+        start: &mut Start,
+    ) -> Self {
+        let bottleneck = hidden != outputs;
+        let wide = |channels, stride, start: &mut Start| {
+            Convolution::new(channels, 3, start).with(|options| {
+                options.stride = [stride; 2];
+                options.dilation = [dilation; 2];
+                options.padding = [[dilation; 2]; 2];
+            })
+        };
+        let (conv1, conv2) = if bottleneck {
+            (
+                Convolution::new([inputs, hidden], 1, start),
+                wide([hidden, hidden], stride, start),
+            )
+        } else {
+            (
+                wide([inputs, hidden], stride, start),
+                wide([hidden, outputs], 1, start),
+            )
+        };
+        let changes = stride != 1 || inputs != outputs;
+        Self {
+            conv1,
+            bn1: BatchNorm::new(hidden, start),
+            conv2,
+            bn2: BatchNorm::new(hidden, start),
+            conv3: bottleneck.then(|| Convolution::new([hidden, outputs], 1, start)),
+            bn3: bottleneck.then(|| BatchNorm::new(outputs, start)),
+            downsample: changes.then(|| {
+                let convolution = Convolution::new([inputs, outputs], 1, start)
+                    .with(|options| options.stride = [stride; 2]);
+                (convolution, BatchNorm::new(outputs, start))
+            }),
+        }
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let hidden = self
+            .bn1
+            .forward(self.conv1.forward(images.clone()), Activation::Relu);
+        let hidden = self.conv2.forward(hidden);
+        let hidden = match (&self.conv3, &self.bn3) {
+            (Some(convolution), Some(norm)) => {
+                let hidden = self.bn2.forward(hidden, Activation::Relu);
+                norm.forward(convolution.forward(hidden), Activation::Identity)
+            }
+            _ => self.bn2.forward(hidden, Activation::Identity),
+        };
+        let images = match &self.downsample {
+            Some((convolution, norm)) => {
+                norm.forward(convolution.forward(images), Activation::Identity)
+            }
+            None => images,
+        };
+        relu(hidden + images)
+    }
+}

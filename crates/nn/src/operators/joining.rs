@@ -1,0 +1,52 @@
+use burn::tensor::Tensor;
+use cleanslide_kernels::channels;
+
+use super::custom::{Operator, Values, binary, is_cpu};
+use super::memory;
+
+/// Images of the same size, `[n, height, width, channels]` and `[n, height, width, channels']`, to
+/// `[n, height, width, channels + channels']`.
+///
+/// # Panics
+/// When sizes differ.
+pub fn join(first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
+    if !is_cpu(&first.device()) {
+        return Tensor::cat(vec![first, second], 3);
+    }
+    let ([n, height, width, left], [.., right]) = (first.dims(), second.dims());
+    let operator = Join {
+        size: [n, height, width],
+        channels: [left, right],
+    };
+    binary(operator, first, second)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Join {
+    size: [usize; 3],
+    channels: [usize; 2],
+}
+
+impl Operator<2> for Join {
+    fn forward(&self, [first, second]: [&[f32]; 2]) -> Values {
+        let mut values = memory::take(first.len() + second.len());
+        channels::join(first, second, self.channels, &mut values);
+        let [n, height, width] = self.size;
+        Values {
+            values,
+            shape: vec![n, height, width, self.channels.iter().sum()],
+        }
+    }
+
+    fn backward(
+        &self,
+        [first, second]: [&[f32]; 2],
+        gradient: &[f32],
+        _: [bool; 2],
+    ) -> [Option<Vec<f32>>; 2] {
+        let mut first = memory::take(first.len());
+        let mut second = memory::take(second.len());
+        channels::part(gradient, self.channels, &mut first, &mut second);
+        [Some(first), Some(second)]
+    }
+}

@@ -1,0 +1,197 @@
+//! Networks against PyTorch's: scores, gradients of all parameters, running statistics. The goldens are narrow
+//! networks with random weights (`oracles/networks.py`).
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_nn::layers::Start;
+use cleanslide_nn::networks::{ResNetConfig, UNetConfig};
+use cleanslide_nn::weights::Weights;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Sums of thousands of products in f32, by Winograd's algorithm where channels are many, through some ten
+/// normalised layers; gradients go through all of them twice and cancel in normalisations.
+const FORWARD_TOLERANCE: f32 = 1e-4;
+const GRADIENT_TOLERANCE: f32 = 1e-3;
+
+struct Golden(Weights);
+
+impl Golden {
+    fn read(network: &str) -> Self {
+        let path = Path::new("tests/goldens/networks").join(format!("{network}.safetensors"));
+        Self(Weights::read(&path).unwrap())
+    }
+
+    /// An image tensor, channels last.
+    fn images(&self, name: &str, device: &Device) -> Tensor<4> {
+        let tensor = self.0.tensor(name).unwrap();
+        let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
+        Tensor::<4>::from_data(data, device).permute([0, 2, 3, 1])
+    }
+}
+
+fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let scale = theirs
+        .iter()
+        .fold(0.0f32, |most, value| most.max(value.abs()));
+    let worst = ours
+        .iter()
+        .zip(theirs)
+        .fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(
+        worst <= tolerance * scale,
+        "{what}: {worst} of {scale} is {} and not below {tolerance}",
+        worst / scale
+    );
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+/// All tensors of a network by name, and of its gradients.
+struct Tensors<'a> {
+    path: Vec<String>,
+    gradients: Option<&'a GradientsParams>,
+    found: BTreeMap<String, Vec<f32>>,
+}
+
+impl ModuleVisitor for Tensors<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let tensor = match self.gradients {
+            Some(gradients) => gradients.get::<D>(parameter.id),
+            None => Some(parameter.val()),
+        };
+        if let Some(tensor) = tensor {
+            self.found.insert(self.path.join("."), values(tensor));
+        }
+    }
+}
+
+fn tensors<M: Module>(
+    module: &M,
+    gradients: Option<&GradientsParams>,
+) -> BTreeMap<String, Vec<f32>> {
+    let mut visitor = Tensors {
+        path: Vec::new(),
+        gradients,
+        found: BTreeMap::new(),
+    };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+fn compare<M: Module>(
+    name: &str,
+    init: impl Fn(&mut Start) -> M,
+    forward: impl Fn(&M, Tensor<4>) -> Tensor<4>,
+) {
+    let golden = Golden::read(name);
+    let weights = golden.0.part("weights.");
+    let build = |device: &Device| {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let network = init(&mut Start::new(&mut rng, device));
+        weights.load_into(network, name, str::to_owned).unwrap()
+    };
+
+    let device = Device::flex();
+    let predicted = forward(&build(&device), golden.images("input", &device));
+    let expected = golden.images("predicted", &device);
+    assert_eq!(predicted.dims(), expected.dims());
+    assert_close(
+        "scores by running statistics",
+        &values(predicted),
+        &values(expected),
+        FORWARD_TOLERANCE,
+    );
+
+    let device = Device::flex().autodiff();
+    let network = build(&device);
+    let trained = forward(&network, golden.images("input", &device));
+    assert_close(
+        "scores by the batch's statistics",
+        &values(trained.clone()),
+        &values(golden.images("trained", &device)),
+        FORWARD_TOLERANCE,
+    );
+    let gradients = (trained * golden.images("probe", &device)).sum().backward();
+    let gradients = GradientsParams::from_grads(gradients, &network);
+    let ours = tensors(&network, Some(&gradients));
+    let theirs = golden.0.part("gradient.");
+    assert_eq!(
+        ours.keys().collect::<Vec<_>>(),
+        theirs.names().collect::<Vec<_>>()
+    );
+    for (name, ours) in &ours {
+        let theirs = theirs.tensor(name).unwrap();
+        let what = format!("gradient of {name}");
+        assert_close(&what, ours, &theirs.values, GRADIENT_TOLERANCE);
+    }
+
+    let kept = tensors(&network.valid(), None);
+    let running = golden.0.part("running.");
+    for name in running.names() {
+        let theirs = &running.tensor(name).unwrap().values;
+        assert_close(name, &kept[name], theirs, FORWARD_TOLERANCE);
+    }
+}
+
+#[test]
+fn unet() {
+    let config = UNetConfig {
+        channels: 3,
+        widths: vec![4, 8, 16],
+        classes: 3,
+    };
+    compare(
+        "unet",
+        |start| config.init(start),
+        |network, images| network.forward(images),
+    );
+}
+
+fn narrow(config: ResNetConfig) -> ResNetConfig {
+    ResNetConfig { width: 4, ..config }
+}
+
+#[test]
+fn resnet_of_basic_blocks() {
+    let config = ResNetConfig {
+        blocks: [1, 2, 1, 1],
+        ..narrow(ResNetConfig::resnet18())
+    };
+    compare(
+        "resnet_basic",
+        |start| config.init(start),
+        |network, images| network.features(images).remove(4),
+    );
+}
+
+#[test]
+fn resnet_of_dilated_bottlenecks() {
+    let config = ResNetConfig {
+        blocks: [1, 1, 1, 2],
+        dilated: 2,
+        ..narrow(ResNetConfig::resnet50())
+    };
+    compare(
+        "resnet_bottleneck",
+        |start| config.init(start),
+        |network, images| network.features(images).remove(4),
+    );
+}

@@ -1,0 +1,138 @@
+"""Goldens of narrow networks with random weights: scores, gradients and running statistics.
+
+torch==2.9.0, torchvision==0.24.0, segmentation-models-pytorch==0.5.0, timm==1.0.31, safetensors, numpy
+Run: python oracles/networks.py [NAME…]
+Writes crates/nn/tests/goldens/networks/NAME.safetensors
+
+Each file holds
+  weights.*    the parameters, rounded to f16 before anything is worked out, so that the file holds them exactly
+  input, probe f16
+  predicted    the scores with running statistics
+  trained      the scores with the batch's own
+  gradient.*   of the sum of trained · probe, by every parameter
+  running.*    the running statistics after that
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from segmentation_models_pytorch.encoders._utils import replace_strides_with_dilation
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+FOLDER = Path("crates/nn/tests/goldens/networks")
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, images):
+        hidden = torch.relu(self.bn1(self.conv1(images)))
+        return torch.relu(self.bn2(self.conv2(hidden)))
+
+
+class UNet(nn.Module):
+    def __init__(self, widths, classes):
+        super().__init__()
+        self.encoder = nn.ModuleList(map(Block, [3, *widths[:-1]], widths))
+        down = list(zip(widths[:0:-1], widths[-2::-1]))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 2, 2) for i, o in down)
+        self.decoder = nn.ModuleList(Block(2 * o, o) for _, o in down)
+        self.head = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, images):
+        levels = []
+        for block in self.encoder:
+            if levels:
+                images = nn.functional.max_pool2d(images, 2)
+            images = block(images)
+            levels.append(images)
+        levels.pop()
+        for up, block in zip(self.up, self.decoder):
+            images = block(torch.cat([levels.pop(), up(images)], 1))
+        return self.head(images)
+
+
+class NarrowResNet(ResNet):
+    """torchvision's, a sixteenth as wide, without the classifier."""
+
+    def _make_layer(self, block, planes, blocks, stride=1, dilate=False):
+        if planes == 64:
+            self.inplanes = 4
+            self.conv1 = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
+            self.bn1 = nn.BatchNorm2d(4)
+        return super()._make_layer(block, planes // 16, blocks, stride, dilate)
+
+    def forward(self, images):
+        hidden = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(hidden))))
+
+
+def resnet(*arguments, dilated=0):
+    model = NarrowResNet(*arguments)
+    del model.fc
+    for stage in [model.layer3, model.layer4][2 - dilated :]:
+        replace_strides_with_dilation(stage, 2 if stage is model.layer3 or dilated == 1 else 4)
+    return model
+
+
+NETWORKS = {
+    "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),
+    "resnet_bottleneck": (
+        lambda: resnet(Bottleneck, [1, 1, 1, 2], dilated=2),
+        (2, 3, 64, 90),
+    ),
+    "unet": (lambda: UNet([4, 8, 16], 3), (2, 3, 24, 36)),
+}
+
+
+def randomise(model):
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if not tensor.is_floating_point():
+                continue
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 2.0)
+            elif tensor.dim() > 1:
+                tensor.normal_(0.0, (2.0 / tensor[0].numel()) ** 0.5)
+            elif name.endswith("weight"):
+                tensor.uniform_(0.5, 1.5)
+            else:
+                tensor.uniform_(-0.5, 0.5)
+            tensor.copy_(tensor.half().float())
+
+
+def main():
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or NETWORKS:
+        build, size = NETWORKS[name]
+        torch.manual_seed(20)
+        model = build()
+        randomise(model)
+        content = {
+            f"weights.{n}": t.half() for n, t in model.state_dict().items() if t.is_floating_point()
+        }
+        images = torch.randn(size).half()
+        with torch.no_grad():
+            content["predicted"] = model.eval()(images.float())
+        # f64 where sums cancel: the golden is to be nearer the truth than either of us.
+        model = model.double().train()
+        scores = model(images.double())
+        probe = torch.randn(scores.shape).half()
+        (scores * probe.double()).sum().backward()
+        content |= {"input": images, "probe": probe, "trained": scores.detach().float()}
+        content |= {f"gradient.{n}": p.grad.float() for n, p in model.named_parameters()}
+        content |= {f"running.{n}": b.float() for n, b in model.named_buffers() if "running" in n}
+        save_file({n: t.contiguous() for n, t in content.items()}, FOLDER / f"{name}.safetensors")
+        print(name, tuple(scores.shape), sum(p.numel() for p in model.parameters()), "parameters")
+
+
+if __name__ == "__main__":
+    main()
