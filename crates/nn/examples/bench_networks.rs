@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn unet_step(images: usize, size: usize) -> f64 {
     let device = Device::flex().autodiff();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut network = UNetConfig::default().init(&mut Start::new(&mut rng, &device));
+    let mut network = UNetConfig::default().init(3, 2, &mut Start::new(&mut rng, &device));
     let mut optimizer = AdamConfig::new().init();
     let pixels = values(images * size * size * 3);
     let classes: Vec<i64> = (0..images * size * size).map(|i| (i % 2) as i64).collect();

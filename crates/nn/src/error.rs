@@ -16,6 +16,9 @@ pub enum WeightsError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// The device cannot give parameters back, or they make no file.
+    #[error("cannot read the parameters of a network: {0}")]
+    Device(String),
     /// The content is something else.
     #[error("{file} is not a safetensors file: {reason}")]
     NotSafetensors {

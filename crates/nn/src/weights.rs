@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
+use burn::tensor::{Tensor, TensorData, TensorReadError};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 
 use crate::error::{Mismatch, WeightsError};
 
@@ -121,6 +121,31 @@ impl Weights {
     /// The names of all tensors, in order.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.tensors.keys()
+    }
+
+    /// The parameters of a network, as a safetensors file; names and layouts as
+    /// [`load_into`](Self::load_into) reads them.
+    ///
+    /// # Errors
+    /// When the device cannot give the parameters back.
+    pub fn to_bytes<M: Module>(
+        module: &M,
+        metadata: BTreeMap<String, String>,
+        rename: impl Fn(&str) -> String,
+    ) -> Result<Vec<u8>, WeightsError> {
+        let mut saver = Saver::default();
+        module.visit(&mut saver);
+        let tensors = saver
+            .tensors
+            .map_err(|error| WeightsError::Device(error.to_string()))?;
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes)?;
+            Ok((rename(name), view))
+        });
+        let unusable = |error: SafeTensorError| WeightsError::Device(error.to_string());
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+        let metadata = (!metadata.is_empty()).then(|| metadata.into_iter().collect());
+        safetensors::serialize(views, metadata).map_err(unusable)
     }
 
     /// The tensors whose names begin with `prefix`, under the rest of their names.
@@ -323,6 +348,9 @@ fn to_f32(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     }
 }
 
+/// The container of which network a module holds: its name is no part of a parameter's.
+const VARIANT: &str = "Enum:";
+
 /// The position of a traversal in a module, in PyTorch's terms.
 #[derive(Default)]
 struct ParameterPath {
@@ -337,7 +365,15 @@ impl ParameterPath {
             ("Struct:BatchNorm", "beta") => "bias",
             _ => name,
         };
-        self.parts.push((name.to_owned(), container.to_owned()));
+        if !container.starts_with(VARIANT) {
+            self.parts.push((name.to_owned(), container.to_owned()));
+        }
+    }
+
+    fn leave(&mut self, container: &str) {
+        if !container.starts_with(VARIANT) {
+            self.parts.pop();
+        }
     }
 
     fn name(&self) -> String {
@@ -364,8 +400,8 @@ impl ModuleVisitor for Expected {
         self.path.enter(name, container_type);
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.parts.pop();
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.leave(container_type);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -374,6 +410,53 @@ impl ModuleVisitor for Expected {
             shape.reverse();
         }
         self.parameters.push((self.path.name(), shape));
+    }
+}
+
+/// Name, shape and bytes.
+type Saved = (String, Vec<usize>, Vec<u8>);
+
+struct Saver {
+    path: ParameterPath,
+    tensors: Result<Vec<Saved>, TensorReadError>,
+}
+
+impl Default for Saver {
+    fn default() -> Self {
+        Self {
+            path: ParameterPath::default(),
+            tensors: Ok(Vec::new()),
+        }
+    }
+}
+
+impl ModuleVisitor for Saver {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.leave(container_type);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Ok(tensors) = &mut self.tensors else {
+            return;
+        };
+        let value = param.val();
+        let value = if self.path.is_linear_weight() {
+            value.transpose()
+        } else {
+            value
+        };
+        let shape = value.dims().to_vec();
+        match value.try_into_data_as::<f32>() {
+            Ok(data) => {
+                let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+                tensors.push((self.path.name(), shape, bytes));
+            }
+            Err(error) => self.tensors = Err(error),
+        }
     }
 }
 
@@ -388,8 +471,8 @@ impl<F: Fn(&str) -> String> ModuleMapper for Loader<'_, F> {
         self.path.enter(name, container_type);
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.parts.pop();
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.leave(container_type);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -410,7 +493,6 @@ mod tests {
     use super::*;
     use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
     use burn::tensor::Device;
-    use safetensors::tensor::TensorView;
 
     #[derive(Module, Debug)]
     struct Small {

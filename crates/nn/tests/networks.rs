@@ -154,13 +154,11 @@ fn compare<M: Module>(
 #[test]
 fn unet() {
     let config = UNetConfig {
-        channels: 3,
         widths: vec![4, 8, 16],
-        classes: 3,
     };
     compare(
         "unet",
-        |start| config.init(start),
+        |start| config.init(3, 3, start),
         |network, images| network.forward(images),
     );
 }

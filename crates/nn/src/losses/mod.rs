@@ -19,6 +19,7 @@ mod mean_absolute_error;
 mod normalized_cross_entropy;
 mod reverse_cross_entropy;
 mod symmetric_cross_entropy;
+mod tversky;
 mod weighted_mean;
 
 pub use cross_entropy::CrossEntropy;
@@ -30,6 +31,7 @@ pub use mean_absolute_error::MeanAbsoluteError;
 pub use normalized_cross_entropy::{NceRce, NormalizedCrossEntropy};
 pub use reverse_cross_entropy::ReverseCrossEntropy;
 pub use symmetric_cross_entropy::SymmetricCrossEntropy;
+pub use tversky::Tversky;
 pub use weighted_mean::weighted_mean;
 
 use burn::tensor::Tensor;

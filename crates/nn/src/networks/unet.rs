@@ -1,26 +1,22 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::layers::{BatchNorm, Convolution, Start, TransposedConvolution};
 use crate::operators::{Activation, PoolingOptions, join, max_pooling};
 
 /// The widths of a [`UNet`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UNetConfig {
-    /// Channels of the images. Default 3.
-    pub channels: usize,
     /// Channels of each level, the finest first; every level halves height and width. Default 32, 64, 128, 256.
     pub widths: Vec<usize>,
-    /// Scores per pixel. Default 2.
-    pub classes: usize,
 }
 
 impl Default for UNetConfig {
     fn default() -> Self {
         Self {
-            channels: 3,
             widths: vec![32, 64, 128, 256],
-            classes: 2,
         }
     }
 }
@@ -48,9 +44,9 @@ impl UNetConfig {
         1 << self.widths.len().saturating_sub(1)
     }
 
-    /// The network with random parameters.
-    pub fn init(&self, start: &mut Start) -> UNet {
-        let mut inputs = self.channels;
+    /// The network with random parameters, for images of so many channels.
+    pub fn init(&self, channels: usize, classes: usize, start: &mut Start) -> UNet {
+        let mut inputs = channels;
         let mut encoder = Vec::new();
         for &width in &self.widths {
             encoder.push(Block::new([inputs, width], start));
@@ -66,7 +62,7 @@ impl UNetConfig {
             encoder,
             up,
             decoder,
-            head: Convolution::new([inputs, self.classes], 1, start).with_bias(start),
+            head: Convolution::new([inputs, classes], 1, start).with_bias(start),
         }
     }
 }
