@@ -1,0 +1,14 @@
+//! Images that might have been: other places, turns, shapes and colours of the ones that there are.
+//!
+//! What moves pixels moves masks, boxes and points with them ([`Placement`]); what changes colours leaves
+//! labels as they are ([`Colours`]); [`mix`] lays images over each other together with what is said of them.
+
+mod colours;
+mod mix;
+mod placement;
+mod settings;
+
+pub use colours::Colours;
+pub use mix::{Mixture, mix};
+pub use placement::Placement;
+pub use settings::AugmentSettings;
