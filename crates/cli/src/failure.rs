@@ -146,6 +146,17 @@ impl From<cleanslide_learn::embed::EmbedError> for Failure {
     }
 }
 
+impl From<cleanslide_learn::Error> for Failure {
+    fn from(error: cleanslide_learn::Error) -> Self {
+        use cleanslide_learn::Error;
+        match error {
+            Error::Data(error) => error.into(),
+            Error::Setting { .. } | Error::Checkpoint { .. } => Self::usage(error.to_string()),
+            other => Self::input(other.to_string()),
+        }
+    }
+}
+
 /// Failures whose message says it all, caused by the input.
 macro_rules! caused_by_input {
     ($($error:ty),* $(,)?) => {
@@ -162,7 +173,6 @@ caused_by_input!(
     cleanslide_data::VotesError,
     cleanslide_eval::Error,
     cleanslide_image::Error,
-    cleanslide_learn::Error,
     cleanslide_nn::error::EncoderError,
     cleanslide_report::picture::PictureError,
     cleanslide_weak::fusion::FusionError,

@@ -10,6 +10,7 @@ mod new_folder;
 mod output;
 mod page;
 mod pipeline;
+mod pixel_run;
 mod progress;
 mod run_folder;
 mod shape_labels;

@@ -8,6 +8,7 @@ use cleanslide_learn::classify::{Epoch, History, TrainSettings};
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::study::OutOfSample;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::EncoderArguments;
@@ -58,15 +59,7 @@ impl Default for Recipe {
 impl Recipe {
     /// Reads a recipe; an unknown key is an error with a suggestion.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| cleanslide_data::Error::io("read", path, error))?;
-        toml::from_str(&text).map_err(|error| {
-            let failure = Failure::usage(format!("{}: {error}", path.display()));
-            match suggestion(error.message()) {
-                Some(close) => failure.help(format!("Did you mean `{close}`?")),
-                None => failure,
-            }
-        })
+        read_recipe(path)
     }
 
     /// The encoder as the flags of other commands name it.
@@ -77,6 +70,19 @@ impl Recipe {
             strict,
         }
     }
+}
+
+/// Reads a TOML file; an unknown key is an error with a suggestion.
+pub fn read_recipe<Recipe: DeserializeOwned>(path: &Path) -> Result<Recipe> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+    toml::from_str(&text).map_err(|error| {
+        let failure = Failure::usage(format!("{}: {error}", path.display()));
+        match suggestion(error.message()) {
+            Some(close) => failure.help(format!("Did you mean `{close}`?")),
+            None => failure,
+        }
+    })
 }
 
 /// The nearest of the names that serde lists after an unknown one.

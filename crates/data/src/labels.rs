@@ -105,13 +105,19 @@ impl Labels {
             .map_err(|error| Error::labels(error.to_string()))
     }
 
-    /// Writes the tables, and copies the masks, into a version's folder.
-    pub(crate) fn write(&self, folder: &Path, classes: &Classes) -> Result<()> {
+    /// Writes the tables, and copies the masks, into a folder: that of a version, or of what a run predicts.
+    ///
+    /// # Errors
+    /// A mask is not what its hash says, or the file system refuses.
+    pub fn write(&self, folder: &Path, classes: &Classes) -> Result<()> {
         tables::write(&self.0, folder, classes)
     }
 
-    /// Reads the tables of a version's folder.
-    pub(crate) fn read(folder: &Path, classes: &Classes) -> Result<Self> {
+    /// Reads the tables of such a folder.
+    ///
+    /// # Errors
+    /// A table is damaged, or says what these classes cannot.
+    pub fn read(folder: &Path, classes: &Classes) -> Result<Self> {
         Self::new(tables::read(folder, classes)?, classes)
     }
 }

@@ -4,7 +4,7 @@ use cleanslide_audit::AuditError;
 use cleanslide_nn::heads::HeadError;
 
 /// A result of this crate's classification.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong in learning. Every message fits "failed to …: {error}".
 #[derive(Debug, thiserror::Error)]
@@ -142,9 +142,34 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// An image whose labels cannot be learned from.
+    #[error("image {image}: {problem}")]
+    PixelLabels {
+        /// Its name.
+        image: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// An operator on images refused its input.
     #[error(transparent)]
     Operator(#[from] cleanslide_image::Error),
+    /// Parameters of a network could not be read or written.
+    #[error(transparent)]
+    Weights(#[from] cleanslide_nn::error::WeightsError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Data(#[from] cleanslide_data::Error),
+    /// A checkpoint that this training cannot go on from.
+    #[error("{} {problem}", folder.display())]
+    Checkpoint {
+        /// Its folder.
+        folder: std::path::PathBuf,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// A file that is no trained network for the pixels of images.
+    #[error("this is no network that `train` has written for the pixels of images: {0}")]
+    Segmenter(String),
     /// The device could not give back what it computed.
     #[error("the device failed: {0}")]
     Device(String),

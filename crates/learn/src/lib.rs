@@ -13,6 +13,10 @@ pub mod methods;
 pub mod penalty;
 pub mod pixels;
 pub mod predictions;
+pub mod segment;
 pub mod study;
+pub mod training;
 
+/// Where networks run.
+pub use burn::tensor::Device;
 pub use error::Error;

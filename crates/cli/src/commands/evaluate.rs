@@ -2,13 +2,13 @@
 
 mod found;
 mod shape_measures;
-mod shapes;
+pub mod shapes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::{Dataset, Table, Task, VersionId};
+use cleanslide_data::{Dataset, Labels, Table, Task, VersionId};
 use cleanslide_eval::{
     Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights,
 };
@@ -34,7 +34,8 @@ cleanslide evaluate mitoses v3 --reference majority\n  \
 cleanslide evaluate mitoses runs/robust --against runs/plain\n  \
 cleanslide evaluate mitoses mitoses/audits/v1-expert1/issues.csv --reference majority\n  \
 cleanslide evaluate truth.csv predictions.csv\n  \
-cleanslide evaluate smears v2 --source hough --reference corrected --class-agnostic"
+cleanslide evaluate smears v2 --source hough --reference corrected --class-agnostic\n  \
+cleanslide evaluate nuclei runs/unet --reference corrected"
 )]
 pub struct Evaluate {
     /// What is true: a dataset with a reference, or a csv table with the columns image and class
@@ -148,24 +149,46 @@ impl Evaluate {
             let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
             return found::run(context, dataset, table, &reference, self.same_from);
         }
-        let version = self.prediction.parse::<VersionId>().map_err(|_| {
-            Failure::usage(format!("`{}` is not a label version", self.prediction))
-                .help("Give one such as v2; `cleanslide log` lists them.")
-        })?;
         if self.given.is_some() || self.against.is_some() {
             return Err(Failure::usage(
                 "`--given` and `--against` are for classes, not for boxes and masks",
             ));
         }
         let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
+        let labels = self.labels_of_shapes(dataset)?;
         let request = shapes::Request {
-            version: Some(version),
+            labels: &labels,
+            name: self.prediction.clone(),
             source: self.source.as_deref(),
             reference: &reference,
             class_agnostic: self.class_agnostic,
             all: self.all,
         };
         shapes::run(context, dataset, &request)
+    }
+
+    /// What a run predicted, or the labels of a version.
+    fn labels_of_shapes(&self, dataset: &Dataset) -> Result<Labels> {
+        let run = Path::new(&self.prediction);
+        if run.is_dir() {
+            let folder = run.join("predictions");
+            if !folder.is_dir() {
+                return Err(Failure::input(format!(
+                    "{} has predicted no image out of sample",
+                    run.display()
+                ))
+                .help("Train with folds, such as `--folds 5`; an unfinished run goes on."));
+            }
+            return Ok(Labels::read(&folder, dataset.classes())?);
+        }
+        let version = self.prediction.parse::<VersionId>().map_err(|_| {
+            Failure::usage(format!(
+                "`{}` is neither a run nor a label version",
+                self.prediction
+            ))
+            .help("Give a run folder, or a version such as v2; `cleanslide log` lists them.")
+        })?;
+        Ok(dataset.labels(version)?)
     }
 
     fn judge(

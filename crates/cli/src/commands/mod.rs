@@ -76,11 +76,11 @@ pub enum Command {
     Embed(embed::Embed),
     /// Find the labels that are probably wrong, and say how much noise there is
     Audit(audit::Audit),
-    /// Train a classifier in spite of wrong labels
+    /// Train a model in spite of wrong labels
     Train(train::Train),
     /// Correct suspicious labels, as a new label version
     Correct(correct::Correct),
-    /// Classify images with a trained classifier
+    /// Predict classes, masks or objects of images with a trained model
     Predict(predict::Predict),
     /// Measure predictions or labels against a reference, with 95 % intervals
     Evaluate(evaluate::Evaluate),

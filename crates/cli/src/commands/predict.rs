@@ -1,11 +1,14 @@
-//! `cleanslide predict`: classes of new images.
+//! `cleanslide predict`: classes, masks or objects of new images.
+
+mod pixels;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use cleanslide_data::{Classes, MAX_PIXELS, looks_like_image, read_image};
 use cleanslide_learn::classify::Model;
 use cleanslide_learn::predictions::Predictions;
+use cleanslide_learn::segment::TestAugmentation;
 use cleanslide_nn::encoders::open;
 use ndarray::{Axis, concatenate};
 use serde::Serialize;
@@ -13,14 +16,19 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, thousands};
+use crate::pixel_run::is_pixel_run;
 use crate::progress;
 use crate::run_folder::read_run;
 use crate::text_table::TextTable;
 
-/// Classify images with a trained classifier
+/// Predict classes, masks or objects of images with a trained model
+///
+/// Classes of images go into a table. Classes of pixels go into a folder, as a mask NAME.png for each image;
+/// objects as an instance mask NAME.png and their outlines NAME.geojson, which QuPath reads.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv"
+    after_help = "Examples:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv\n  \
+cleanslide predict runs/unet new-images/ --turns all --out masks/"
 )]
 pub struct Predict {
     /// Folder of the run
@@ -28,9 +36,12 @@ pub struct Predict {
     /// Images, or folders of images
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Table to write: image, predicted class, probability of each class
-    #[arg(long, value_name = "CSV")]
+    /// Table to write (image, predicted class, probability of each class), or folder of masks
+    #[arg(long, value_name = "CSV|FOLDER")]
     out: PathBuf,
+    /// Masks and objects: predict each image in these turns, and take the mean; by default as the recipe says
+    #[arg(long, value_name = "TURNS")]
+    turns: Option<Turns>,
     /// Stop at the first image that cannot be used, instead of leaving it out
     #[arg(long)]
     strict: bool,
@@ -47,8 +58,44 @@ struct Summary {
 /// Images that are decoded and encoded together; bounds the memory.
 const BATCH: usize = 32;
 
+/// In which turns an image is predicted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Turns {
+    /// As it is
+    None,
+    /// Also mirrored left to right, top to bottom, and both
+    Flips,
+    /// All eight flips and quarter turns
+    All,
+}
+
+impl From<Turns> for TestAugmentation {
+    fn from(turns: Turns) -> Self {
+        match turns {
+            Turns::None => Self::None,
+            Turns::Flips => Self::Flips,
+            Turns::All => Self::All,
+        }
+    }
+}
+
 impl Predict {
     pub fn run(self, context: &Context) -> Result<()> {
+        if is_pixel_run(&self.run) {
+            let request = pixels::Request {
+                run: &self.run,
+                files: &image_files(&self.inputs)?,
+                out: &self.out,
+                turns: self.turns.map(TestAugmentation::from),
+                strict: self.strict,
+            };
+            return pixels::run(context, &request);
+        }
+        if self.turns.is_some() {
+            return Err(Failure::usage(
+                "`--turns` is for masks and objects, and this run predicts classes of images",
+            ));
+        }
         let (manifest, recipe) = read_run(&self.run)?;
         let path = self.run.join("model.safetensors");
         let bytes = std::fs::read(&path)

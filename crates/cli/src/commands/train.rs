@@ -1,11 +1,13 @@
-//! `cleanslide train`: a classifier in spite of wrong labels.
+//! `cleanslide train`: a model in spite of wrong labels.
+
+mod pixels;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use cleanslide_data::store::publish_folder;
-use cleanslide_data::{Dataset, ImageRecord, Split, VersionId};
+use cleanslide_data::{Dataset, ImageRecord, Split, Task, VersionId};
 use cleanslide_learn::classify::{Classifier, EarlyStopping, Labels, TrainSettings};
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::image_labels::ImageLabels;
@@ -24,17 +26,24 @@ use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, ref
 use crate::progress;
 use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 
-/// Train a classifier in spite of wrong labels
+/// Train a model in spite of wrong labels
 ///
-/// Every labelled image is predicted once by a model that did not see its case (out of sample);
-/// then a final model learns from all of them. Images for test or validation take no part. The run
-/// folder appears when all is done.
+/// Classes of images: every labelled image is predicted once by a model that did not see its case (out of
+/// sample); then a final model learns from all of them. The run folder appears when all is done.
+///
+/// Classes of pixels, and objects: a network learns from all labelled images, and one for each fold predicts
+/// what it did not see. The run folder exists from the beginning: the same command goes on after an
+/// interruption, here or on another machine.
+///
+/// Images for test take no part.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide train mitoses --method elr --out runs/robust\n  \
-cleanslide train mitoses --recipe recipe.toml --out runs/robust\n\n\
-A recipe is a TOML file with the keys encoder, crop, labels, source, folds, [method] and [train]; \
-config.toml of any run is one."
+cleanslide train mitoses --recipe recipe.toml --out runs/robust\n  \
+cleanslide train nuclei --folds 5 --out runs/unet\n\n\
+A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
+[method] and [train]; of pixels and objects labels, source, folds, whole, [network], [loss], [train], \
+[augment], [predict] and [objects]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
     #[command(flatten)]
@@ -54,7 +63,7 @@ pub struct Train {
     /// Folds of the out-of-sample prediction
     #[arg(long)]
     folds: Option<usize>,
-    /// Folder of the run, which must not exist
+    /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
     /// `classical` or a safetensors file of EfficientNet-Lite0
@@ -82,8 +91,17 @@ struct Summary {
 
 impl Train {
     pub fn run(self, context: &Context) -> Result<()> {
-        let recipe = self.recipe()?;
         let dataset = context.open(&self.dataset.dataset)?;
+        match dataset.manifest().task {
+            Task::Classification => {}
+            Task::Segmentation => return self.pixels(context, &dataset),
+            Task::Detection => {
+                return Err(Failure::usage(
+                    "the labels are boxes, and this version trains no detector",
+                ));
+            }
+        }
+        let recipe = self.recipe()?;
         let (manifest, measures, seconds) =
             train(context, &dataset, &recipe, &self.out, self.strict)?;
         context.output.show(&Summary {
@@ -96,6 +114,29 @@ impl Train {
             seconds,
             against_given_labels: measures,
         })
+    }
+
+    fn pixels(&self, context: &Context, dataset: &Dataset) -> Result<()> {
+        let of_classes = [
+            ("--method", self.method.is_some()),
+            ("--encoder", self.encoder.is_some()),
+            ("--crop", self.crop.is_some()),
+            ("--strict", self.strict),
+        ];
+        if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "`{flag}` is for classes of images, and these labels are masks"
+            ))
+            .help("What decides the training of a network is in its recipe."));
+        }
+        let request = pixels::Request {
+            recipe: self.recipe.as_deref(),
+            labels: self.labels,
+            source: self.source.as_deref(),
+            folds: self.folds,
+            out: &self.out,
+        };
+        pixels::run(context, dataset, &request)
     }
 
     fn recipe(&self) -> Result<Recipe> {

@@ -17,8 +17,9 @@ pub struct CrossEntropySettings {
     pub label_smoothing: f64,
 }
 
-impl Build for CrossEntropySettings {
-    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+impl CrossEntropySettings {
+    /// The loss, if its settings are in range.
+    pub(crate) fn loss(&self) -> Result<CrossEntropy> {
         let smoothing = self.label_smoothing;
         let valid = (0.0..1.0).contains(&smoothing);
         check(
@@ -27,10 +28,15 @@ impl Build for CrossEntropySettings {
             valid,
             "expected at least 0 and less than 1",
         )?;
-        Ok(ByLoss(CrossEntropy {
+        Ok(CrossEntropy {
             label_smoothing: smoothing,
         })
-        .into())
+    }
+}
+
+impl Build for CrossEntropySettings {
+    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+        Ok(ByLoss(self.loss()?).into())
     }
 }
 

@@ -24,14 +24,21 @@ impl Default for FocalSettings {
     }
 }
 
-impl Build for FocalSettings {
-    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+impl FocalSettings {
+    /// The loss, if its settings are in range.
+    pub(crate) fn loss(&self) -> Result<Focal> {
         check(
             "gamma",
             self.gamma,
             self.gamma >= 0.0,
             "expected at least 0",
         )?;
-        Ok(ByLoss(Focal { gamma: self.gamma }).into())
+        Ok(Focal { gamma: self.gamma })
+    }
+}
+
+impl Build for FocalSettings {
+    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+        Ok(ByLoss(self.loss()?).into())
     }
 }

@@ -24,10 +24,17 @@ impl Default for GeneralizedCrossEntropySettings {
     }
 }
 
-impl Build for GeneralizedCrossEntropySettings {
-    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+impl GeneralizedCrossEntropySettings {
+    /// The loss, if its settings are in range.
+    pub(crate) fn loss(&self) -> Result<GeneralizedCrossEntropy> {
         let valid = self.q > 0.0 && self.q <= 1.0;
         check("q", self.q, valid, "expected more than 0 and at most 1")?;
-        Ok(ByLoss(GeneralizedCrossEntropy { q: self.q }).into())
+        Ok(GeneralizedCrossEntropy { q: self.q })
+    }
+}
+
+impl Build for GeneralizedCrossEntropySettings {
+    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+        Ok(ByLoss(self.loss()?).into())
     }
 }

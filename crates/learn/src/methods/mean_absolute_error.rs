@@ -13,8 +13,15 @@ use crate::error::Result;
 #[serde(default, deny_unknown_fields)]
 pub struct MeanAbsoluteErrorSettings {}
 
+impl MeanAbsoluteErrorSettings {
+    /// The loss, if its settings are in range.
+    pub(crate) fn loss(&self) -> Result<MeanAbsoluteError> {
+        Ok(MeanAbsoluteError)
+    }
+}
+
 impl Build for MeanAbsoluteErrorSettings {
     fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
-        Ok(ByLoss(MeanAbsoluteError).into())
+        Ok(ByLoss(self.loss()?).into())
     }
 }

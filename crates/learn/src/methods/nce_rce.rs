@@ -25,8 +25,9 @@ impl Default for NceRceSettings {
     }
 }
 
-impl Build for NceRceSettings {
-    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+impl NceRceSettings {
+    /// The loss, if its settings are in range.
+    pub(crate) fn loss(&self) -> Result<NceRce> {
         check(
             "alpha",
             self.alpha,
@@ -34,10 +35,15 @@ impl Build for NceRceSettings {
             "expected at least 0",
         )?;
         check("beta", self.beta, self.beta >= 0.0, "expected at least 0")?;
-        Ok(ByLoss(NceRce {
+        Ok(NceRce {
             alpha: self.alpha,
             beta: self.beta,
         })
-        .into())
+    }
+}
+
+impl Build for NceRceSettings {
+    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+        Ok(ByLoss(self.loss()?).into())
     }
 }

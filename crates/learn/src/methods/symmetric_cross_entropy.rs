@@ -25,8 +25,9 @@ impl Default for SymmetricCrossEntropySettings {
     }
 }
 
-impl Build for SymmetricCrossEntropySettings {
-    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+impl SymmetricCrossEntropySettings {
+    /// The loss, if its settings are in range.
+    pub(crate) fn loss(&self) -> Result<SymmetricCrossEntropy> {
         check(
             "alpha",
             self.alpha,
@@ -34,10 +35,15 @@ impl Build for SymmetricCrossEntropySettings {
             "expected at least 0",
         )?;
         check("beta", self.beta, self.beta >= 0.0, "expected at least 0")?;
-        Ok(ByLoss(SymmetricCrossEntropy {
+        Ok(SymmetricCrossEntropy {
             alpha: self.alpha,
             beta: self.beta,
         })
-        .into())
+    }
+}
+
+impl Build for SymmetricCrossEntropySettings {
+    fn build(&self, _: &Examples, _: &Context) -> Result<Learner> {
+        Ok(ByLoss(self.loss()?).into())
     }
 }

@@ -30,6 +30,16 @@ pub trait PixelImages: Sync {
     /// # Errors
     /// Whatever keeps them from being read.
     fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>), Self::Failure>;
+
+    /// What an image is called in messages.
+    fn name(&self, image: usize) -> String {
+        image.to_string()
+    }
+
+    /// How far the mask of an image is believed, from 0 to 1.
+    fn trust(&self, _image: usize) -> f32 {
+        1.0
+    }
 }
 
 /// A head, its method and the size of the sample.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cleanslide_data::{Dataset, Evidence, Family, Labels, Scope, VersionId, independent_units};
+use cleanslide_data::{Dataset, Evidence, Family, Labels, Scope, independent_units};
 use cleanslide_eval::{Bootstrap, Groups};
 use serde::Serialize;
 
@@ -15,8 +15,10 @@ use crate::text_table::TextTable;
 
 /// What is asked.
 pub struct Request<'a> {
-    /// The label version to judge; the latest if `None`.
-    pub version: Option<VersionId>,
+    /// What is judged.
+    pub labels: &'a Labels,
+    /// Its name: a label version or a run.
+    pub name: String,
     /// One source; otherwise every one.
     pub source: Option<&'a str>,
     /// The reference.
@@ -51,19 +53,72 @@ struct Summary {
 
 /// Measures the shapes of a version, and shows the result.
 pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
-    let version = match request.version {
-        Some(version) => version,
-        None => dataset.latest()?,
-    };
-    let labels = dataset.labels(version)?;
+    let labels = request.labels;
     let reference = dataset.reference(request.reference)?;
     let truth = reference.for_evaluation();
-    let family = family(&labels, truth, request.source)?;
+    let family = family(labels, truth, request.source)?;
     let sources = match request.source {
         Some(source) => vec![source],
         None => labels.sources(family),
     };
     let truths = of_images(truth, family);
+    let mut summary = Summary {
+        truth: format!("reference `{}`", request.reference),
+        labels: request.name.clone(),
+        family: family.name(),
+        sources: Vec::new(),
+        all: request.all,
+        without_images: Vec::new(),
+    };
+    for source in sources {
+        let judged = Judged {
+            judged: &labels.of_images(source, family),
+            truth: &truths,
+            family,
+            class_agnostic: request.class_agnostic,
+            all: request.all,
+        };
+        match measures(context, dataset, &judged)? {
+            Some((images, cases, measures)) => summary.sources.push(OfSource {
+                source: source.to_owned(),
+                images,
+                cases,
+                measures,
+            }),
+            None => summary.without_images.push(source.to_owned()),
+        }
+    }
+    if summary.sources.is_empty() {
+        return Err(Failure::input(format!(
+            "no image has both {} in {} and in the {}",
+            family.name(),
+            summary.labels,
+            summary.truth
+        )));
+    }
+    context.output.show(&summary)
+}
+
+/// Shapes of one source, image by image, and what is true of them.
+pub struct Judged<'a> {
+    /// What is judged.
+    pub judged: &'a BTreeMap<&'a str, &'a Evidence>,
+    /// What is true.
+    pub truth: &'a BTreeMap<&'a str, &'a Evidence>,
+    /// Boxes, class masks or instance masks.
+    pub family: Family,
+    /// Whether any class matches any other.
+    pub class_agnostic: bool,
+    /// Whether every measure is asked for, or the best known.
+    pub all: bool,
+}
+
+/// The images and cases that both sides labelled, and the measures; `None` if there is no such image.
+pub fn measures(
+    context: &Context,
+    dataset: &Dataset,
+    judged: &Judged,
+) -> Result<Option<(usize, usize, Vec<Measure>)>> {
     let units = independent_units(dataset.images());
     let case_of: BTreeMap<&str, usize> = dataset
         .images()
@@ -71,64 +126,40 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         .zip(units)
         .map(|(image, unit)| (image.id.as_str(), unit))
         .collect();
-    let mut summary = Summary {
-        truth: format!("reference `{}`", request.reference),
-        labels: version.to_string(),
-        family: family.name(),
-        sources: Vec::new(),
-        all: request.all,
-        without_images: Vec::new(),
-    };
-    for source in sources {
-        let judged = labels.of_images(source, family);
-        let pairs: Vec<Pair> = judged
-            .into_iter()
-            .filter_map(|(id, judged)| {
-                Some(Pair {
-                    truth: truths.get(id)?,
-                    judged,
-                    case: *case_of.get(id)?,
-                })
+    let pairs: Vec<Pair> = judged
+        .judged
+        .iter()
+        .filter_map(|(id, piece)| {
+            Some(Pair {
+                truth: judged.truth.get(id)?,
+                judged: piece,
+                case: *case_of.get(id)?,
             })
-            .collect();
-        if pairs.is_empty() {
-            summary.without_images.push(source.to_owned());
-            continue;
-        }
-        let cases: Vec<usize> = pairs.iter().map(|pair| pair.case).collect();
-        let groups = Groups::new(&cases)?;
-        let bootstrap = Bootstrap {
-            seed: context.seed,
-            ..Bootstrap::default()
-        };
-        let judge = Judge {
-            pairs: &pairs,
-            classes: dataset.classes(),
-            groups: &groups,
-            bootstrap: &bootstrap,
-            all: request.all,
-        };
-        let measures = match family {
-            Family::Boxes => judge.boxes(request.class_agnostic)?,
-            Family::Mask => judge.masks()?,
-            Family::Instances => judge.instances()?,
-            _ => return Err(cannot(family)),
-        };
-        summary.sources.push(OfSource {
-            source: source.to_owned(),
-            images: pairs.len(),
-            cases: groups.count(),
-            measures,
-        });
+        })
+        .collect();
+    if pairs.is_empty() {
+        return Ok(None);
     }
-    if summary.sources.is_empty() {
-        return Err(Failure::input(format!(
-            "no image has both {} in {version} and in the {}",
-            family.name(),
-            summary.truth
-        )));
-    }
-    context.output.show(&summary)
+    let cases: Vec<usize> = pairs.iter().map(|pair| pair.case).collect();
+    let groups = Groups::new(&cases)?;
+    let bootstrap = Bootstrap {
+        seed: context.seed,
+        ..Bootstrap::default()
+    };
+    let judge = Judge {
+        pairs: &pairs,
+        classes: dataset.classes(),
+        groups: &groups,
+        bootstrap: &bootstrap,
+        all: judged.all,
+    };
+    let measures = match judged.family {
+        Family::Boxes => judge.boxes(judged.class_agnostic)?,
+        Family::Mask => judge.masks()?,
+        Family::Instances => judge.instances()?,
+        family => return Err(cannot(family)),
+    };
+    Ok(Some((pairs.len(), groups.count(), measures)))
 }
 
 /// The kind of labels that both sides have.

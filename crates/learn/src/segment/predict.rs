@@ -1,0 +1,389 @@
+//! Probabilities of the pixels of an image of any size, tile by tile.
+
+use std::ops::Range;
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, TensorData};
+use cleanslide_image::transform::Turn;
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::Segmenter;
+use super::model::{MEAN, STANDARD_DEVIATION};
+use crate::error::{Error, Result};
+
+/// How a network predicts. Every field has a default, and unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PredictSettings {
+    /// Side of a tile, in pixels; what bounds the memory. Default 512.
+    pub tile: usize,
+    /// Pixels in which neighbouring tiles overlap; there each counts the less the nearer its edge is.
+    /// Default 64.
+    pub overlap: usize,
+    /// In which turns an image is predicted; the mean of the probabilities counts. Default as it is.
+    pub turns: TestAugmentation,
+    /// In which sizes an image is predicted. Default 1.
+    pub scales: Vec<f64>,
+}
+
+impl Default for PredictSettings {
+    fn default() -> Self {
+        Self {
+            tile: 512,
+            overlap: 64,
+            turns: TestAugmentation::None,
+            scales: vec![1.0],
+        }
+    }
+}
+
+/// The turns in which an image is predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestAugmentation {
+    /// The image as it is.
+    None,
+    /// Also mirrored left to right, top to bottom, and both.
+    Flips,
+    /// All eight flips and quarter turns.
+    All,
+}
+
+impl TestAugmentation {
+    fn turns(self) -> &'static [Turn] {
+        match self {
+            Self::None => &[Turn::Identity],
+            Self::Flips => &[
+                Turn::Identity,
+                Turn::FlipHorizontal,
+                Turn::FlipVertical,
+                Turn::Half,
+            ],
+            Self::All => &Turn::ALL,
+        }
+    }
+}
+
+impl PredictSettings {
+    /// Refuses settings out of their range.
+    ///
+    /// # Errors
+    /// The first such setting.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name, value: String, reason: &str| {
+            Err(Error::Setting {
+                name,
+                value,
+                reason: reason.to_owned(),
+            })
+        };
+        if self.tile == 0 {
+            return wrong("tile", "0".into(), "expected at least 1");
+        }
+        if self.overlap * 2 > self.tile {
+            let reason = "expected at most half a tile";
+            return wrong("overlap", self.overlap.to_string(), reason);
+        }
+        let valid = |scale: &f64| (0.1..=10.0).contains(scale);
+        if self.scales.is_empty() || !self.scales.iter().all(valid) {
+            let reason = "expected one or more numbers from 0.1 to 10";
+            return wrong("scales", format!("{:?}", self.scales), reason);
+        }
+        Ok(())
+    }
+}
+
+impl Segmenter {
+    /// The probabilities `[classes, height, width]` of the pixels of an image; they sum to 1.
+    ///
+    /// Memory beyond the image and the result is that of one tile. What lies outside of the image is its mirror
+    /// image.
+    ///
+    /// # Errors
+    /// When a setting is out of range, the image has no pixels, or the device fails.
+    pub fn predict(&self, image: &RgbImage, settings: &PredictSettings) -> Result<Array3<f32>> {
+        settings.check()?;
+        let (width, height) = image.dimensions();
+        if width == 0 || height == 0 {
+            return Err(Error::PixelLabels {
+                image: "to predict".into(),
+                problem: "it has no pixels".into(),
+            });
+        }
+        let mut sum: Option<Array3<f32>> = None;
+        for &scale in &settings.scales {
+            let scaled = scaled(image, scale);
+            let pixels = pixels(&scaled)?;
+            for &turn in settings.turns.turns() {
+                let turned = turn.colour(pixels.view());
+                let predicted = self.tiles(turned.view(), settings)?;
+                let upright = turned_back(predicted, turn);
+                let upright = resized(upright, [height as usize, width as usize], &self.device)?;
+                sum = Some(match sum {
+                    Some(sum) => sum + upright,
+                    None => upright,
+                });
+            }
+        }
+        let count = settings.scales.len() * settings.turns.turns().len();
+        let mean = sum.map(|sum| sum / count as f32);
+        mean.ok_or_else(|| Error::Device("nothing was predicted".into()))
+    }
+
+    fn tiles(&self, image: ArrayView3<'_, u8>, settings: &PredictSettings) -> Result<Array3<f32>> {
+        let multiple = self.config().multiple();
+        let classes = self.classes().len();
+        let (height, width, _) = image.dim();
+        let side = |length: usize| length.min(settings.tile).next_multiple_of(multiple);
+        let size = [side(height), side(width)];
+        let mut sums = Array3::<f32>::zeros((height, width, classes));
+        let mut shares = Array2::<f32>::zeros((height, width));
+        for top in starts(height, size[0], settings.overlap) {
+            for left in starts(width, size[1], settings.overlap) {
+                let rows = top..(top + size[0]).min(height);
+                let columns = left..(left + size[1]).min(width);
+                let scores = self.tile(image, [top, left], size)?;
+                for row in rows.clone() {
+                    let down = share(row, &rows, height, settings.overlap);
+                    for column in columns.clone() {
+                        let share = down * share(column, &columns, width, settings.overlap);
+                        shares[[row, column]] += share;
+                        let at = ((row - top) * size[1] + column - left) * classes;
+                        for (class, score) in scores[at..at + classes].iter().enumerate() {
+                            sums[[row, column, class]] += share * score;
+                        }
+                    }
+                }
+            }
+        }
+        for (mut pixel, share) in sums.rows_mut().into_iter().zip(&shares) {
+            pixel.mapv_inplace(|sum| sum / share);
+        }
+        Ok(sums
+            .permuted_axes([2, 0, 1])
+            .as_standard_layout()
+            .into_owned())
+    }
+
+    /// Probabilities `[rows, columns, classes]` of a tile.
+    fn tile(
+        &self,
+        image: ArrayView3<'_, u8>,
+        [top, left]: [usize; 2],
+        [rows, columns]: [usize; 2],
+    ) -> Result<Vec<f32>> {
+        let (height, width, _) = image.dim();
+        let mut values = Vec::with_capacity(rows * columns * 3);
+        for row in top..top + rows {
+            let row = mirrored(row, height);
+            for column in left..left + columns {
+                let pixel = [row, mirrored(column, width)];
+                for channel in 0..3 {
+                    let value = f32::from(image[[pixel[0], pixel[1], channel]]) / 255.0;
+                    values.push((value - MEAN[channel]) / STANDARD_DEVIATION[channel]);
+                }
+            }
+        }
+        let data = TensorData::new(values, [1, rows, columns, 3]);
+        let scores = self.network.forward(Tensor::from_data(data, &self.device));
+        let classes = self.classes().len();
+        let scores = scores.reshape([rows * columns, classes]);
+        Ok(softmax(scores, 1).try_into_vec_as::<f32>()?)
+    }
+}
+
+/// Where tiles begin: the last one ends with the image.
+fn starts(length: usize, tile: usize, overlap: usize) -> Vec<usize> {
+    if length <= tile {
+        return vec![0];
+    }
+    let steps = (length - tile).div_ceil(tile - overlap);
+    (0..=steps)
+        .map(|step| (step * (tile - overlap)).min(length - tile))
+        .collect()
+}
+
+/// How much a tile counts at a place: less towards an edge that is not the image's.
+fn share(place: usize, tile: &Range<usize>, length: usize, overlap: usize) -> f32 {
+    let whole = overlap + 1;
+    let from_start = if tile.start == 0 {
+        whole
+    } else {
+        place - tile.start + 1
+    };
+    let from_end = if tile.end == length {
+        whole
+    } else {
+        tile.end - place
+    };
+    from_start.min(from_end).min(whole) as f32 / whole as f32
+}
+
+/// The pixel that stands for one beyond the end of so many.
+fn mirrored(place: usize, length: usize) -> usize {
+    let period = (2 * length).saturating_sub(2).max(1);
+    let place = place % period;
+    if place < length {
+        place
+    } else {
+        period - place
+    }
+}
+
+/// The most probable class of each pixel by probabilities `[classes, height, width]`; of equals the lowest.
+pub fn most_probable(probabilities: &Array3<f32>) -> Array2<u8> {
+    probabilities.map_axis(Axis(0), |of| {
+        let best = (1..of.len()).fold(
+            0,
+            |best, class| {
+                if of[class] > of[best] { class } else { best }
+            },
+        );
+        best as u8
+    })
+}
+
+fn scaled(image: &RgbImage, scale: f64) -> std::borrow::Cow<'_, RgbImage> {
+    if scale == 1.0 {
+        return std::borrow::Cow::Borrowed(image);
+    }
+    let side = |length: u32| (f64::from(length) * scale).round().max(1.0) as u32;
+    let (width, height) = (side(image.width()), side(image.height()));
+    std::borrow::Cow::Owned(resize(image, width, height, FilterType::Triangle))
+}
+
+fn pixels(image: &RgbImage) -> Result<Array3<u8>> {
+    let shape = (image.height() as usize, image.width() as usize, 3);
+    Array3::from_shape_vec(shape, image.as_raw().clone())
+        .map_err(|error| Error::Device(error.to_string()))
+}
+
+fn turned_back(predicted: Array3<f32>, turn: Turn) -> Array3<f32> {
+    if turn == Turn::Identity {
+        return predicted;
+    }
+    let back = turn.inverse();
+    let planes: Vec<Array2<f32>> = predicted
+        .axis_iter(Axis(0))
+        .map(|plane| back.plane(plane))
+        .collect();
+    let (height, width) = planes.first().map_or((0, 0), Array2::dim);
+    let mut result = Array3::zeros((planes.len(), height, width));
+    for (mut target, plane) in result.axis_iter_mut(Axis(0)).zip(planes) {
+        target.assign(&plane);
+    }
+    result
+}
+
+/// Probabilities in another size, bilinear.
+fn resized(
+    probabilities: Array3<f32>,
+    size: [usize; 2],
+    device: &burn::tensor::Device,
+) -> Result<Array3<f32>> {
+    let (classes, height, width) = probabilities.dim();
+    if [height, width] == size {
+        return Ok(probabilities);
+    }
+    // Each class is an image of one channel.
+    let values: Vec<f32> = probabilities.iter().copied().collect();
+    let images =
+        Tensor::<4>::from_data(TensorData::new(values, [classes, height, width, 1]), device);
+    let values = cleanslide_nn::operators::resize(images, size, false).try_into_vec_as::<f32>()?;
+    Array3::from_shape_vec((classes, size[0], size[1]), values)
+        .map_err(|error| Error::Device(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
+
+    fn segmenter() -> Segmenter {
+        let config = SegmentationConfig::Unet(UNetConfig { widths: vec![4, 8] });
+        let device = Device::flex();
+        let network = super::super::model::init(&config, 3, 1, &device);
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        Segmenter::new(config, classes, network, device)
+    }
+
+    fn image(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([
+                (x * 7 % 256) as u8,
+                (y * 5 % 256) as u8,
+                ((x * y) % 256) as u8,
+            ])
+        })
+    }
+
+    fn difference(one: &Array3<f32>, two: &Array3<f32>) -> f32 {
+        assert_eq!(one.dim(), two.dim());
+        one.iter()
+            .zip(two)
+            .fold(0.0, |most, (a, b)| most.max((a - b).abs()))
+    }
+
+    #[test]
+    fn tiles_agree_with_the_whole_where_they_see_enough() {
+        let (segmenter, image) = (segmenter(), image(70, 50));
+        let whole = segmenter
+            .predict(&image, &PredictSettings::default())
+            .unwrap();
+        assert!(
+            whole
+                .sum_axis(Axis(0))
+                .iter()
+                .all(|sum| (sum - 1.0).abs() < 1e-5)
+        );
+        let tiled = PredictSettings {
+            tile: 32,
+            overlap: 16,
+            ..PredictSettings::default()
+        };
+        let tiled = segmenter.predict(&image, &tiled).unwrap();
+        assert_eq!(tiled.dim(), (3, 50, 70));
+        // Tiles see zeros beyond their edges, which weigh little there.
+        assert!(difference(&whole, &tiled) < 0.05);
+    }
+
+    #[test]
+    fn the_mean_of_all_turns_turns_with_the_image() {
+        let (segmenter, image) = (segmenter(), image(40, 24));
+        let settings = PredictSettings {
+            turns: TestAugmentation::All,
+            scales: vec![1.0, 1.5],
+            ..PredictSettings::default()
+        };
+        let upright = segmenter.predict(&image, &settings).unwrap();
+        let turned = image::imageops::rotate90(&image);
+        let turned = segmenter.predict(&turned, &settings).unwrap();
+        // Clockwise by 90°, and back.
+        let back = turned_back(turned, Turn::ThreeQuarters);
+        assert!(difference(&upright, &back) < 1e-4);
+    }
+
+    #[test]
+    fn a_file_gives_the_same_network_back() {
+        let (segmenter, image) = (segmenter(), image(17, 1));
+        let bytes = segmenter.to_bytes().unwrap();
+        let read = Segmenter::from_bytes(&bytes, "model", &Device::flex()).unwrap();
+        assert_eq!(read.classes(), segmenter.classes());
+        let settings = PredictSettings::default();
+        let [one, two] = [&segmenter, &read].map(|s| s.predict(&image, &settings).unwrap());
+        assert_eq!(one, two);
+        let other = Segmenter::from_bytes(b"{}", "model", &Device::flex());
+        assert!(other.is_err());
+    }
+
+    #[test]
+    fn starts_cover_everything() {
+        assert_eq!(starts(10, 16, 4), [0]);
+        assert_eq!(starts(17, 16, 4), [0, 1]);
+        assert_eq!(starts(40, 16, 4), [0, 12, 24]);
+    }
+}

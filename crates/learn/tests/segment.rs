@@ -1,0 +1,306 @@
+//! Networks for pixels: they learn, go on after an interruption to the same bytes, and say what is wrong.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::Device;
+use cleanslide_learn::Error;
+use cleanslide_learn::augment::AugmentSettings;
+use cleanslide_learn::pixels::PixelImages;
+use cleanslide_learn::segment::{
+    LossSettings, PredictSettings, SegmentSettings, Segmenter, Trainer, Watch,
+};
+use cleanslide_learn::training::{Optimiser, Schedule, SgdSettings, TrainSettings};
+use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
+use image::{Rgb, RgbImage};
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Bright discs on a dark, noisy ground; some images can no longer be read after so many reads.
+struct Discs {
+    reads_left: AtomicUsize,
+}
+
+impl Discs {
+    fn all() -> Self {
+        Self::failing_after(usize::MAX)
+    }
+
+    fn failing_after(reads: usize) -> Self {
+        Self {
+            reads_left: AtomicUsize::new(reads),
+        }
+    }
+}
+
+impl PixelImages for Discs {
+    type Failure = Error;
+
+    fn count(&self) -> usize {
+        8
+    }
+
+    fn name(&self, image: usize) -> String {
+        format!("disc-{image}")
+    }
+
+    fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>), Error> {
+        if self.reads_left.fetch_sub(1, Ordering::Relaxed) == 0 {
+            let path = Path::new("gone.png");
+            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(cleanslide_data::Error::io("read", path, error).into());
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(image as u64);
+        let (x, y) = (rng.random_range(8..40), rng.random_range(8..40));
+        let radius: i32 = rng.random_range(5..11);
+        let inside = |row: usize, column: usize| {
+            (row as i32 - y).pow(2) + (column as i32 - x).pow(2) <= radius.pow(2)
+        };
+        let mask = Array2::from_shape_fn((48, 48), |(row, column)| u8::from(inside(row, column)));
+        let pixels = RgbImage::from_fn(48, 48, |x, y| {
+            let level = if inside(y as usize, x as usize) {
+                150
+            } else {
+                90
+            };
+            Rgb(std::array::from_fn(|_| level + rng.random_range(0..60)))
+        });
+        Ok((pixels, mask))
+    }
+}
+
+fn settings() -> SegmentSettings {
+    SegmentSettings {
+        network: SegmentationConfig::Unet(UNetConfig {
+            widths: vec![8, 16],
+        }),
+        train: TrainSettings {
+            epochs: 6,
+            batch_size: 2,
+            crop: 32,
+            learning_rate: 0.01,
+            checkpoint_every: 1,
+            ..TrainSettings::default()
+        },
+        ..SegmentSettings::default()
+    }
+}
+
+struct Run<'a> {
+    images: &'a Discs,
+    settings: &'a SegmentSettings,
+    seed: u64,
+    folder: &'a Path,
+    validation: &'a [usize],
+}
+
+impl Run<'_> {
+    fn train(&self) -> Result<Segmenter, Error> {
+        Trainer {
+            images: self.images,
+            items: &[0, 1, 2, 3, 4],
+            validation: self.validation,
+            classes: &["background".to_owned(), "disc".to_owned()],
+            settings: self.settings,
+            seed: self.seed,
+            device: &Device::flex(),
+            folder: self.folder,
+        }
+        .run(&Watch {
+            step: &|| {},
+            epoch: &|_, _| {},
+        })
+    }
+}
+
+/// The share of the pixels of an image that are predicted as they are.
+fn accuracy(segmenter: &Segmenter, item: usize) -> f64 {
+    let (image, mask) = Discs::all().read(item).unwrap();
+    let probabilities = segmenter
+        .predict(&image, &PredictSettings::default())
+        .unwrap();
+    let right = mask
+        .indexed_iter()
+        .filter(|((row, column), class)| {
+            (probabilities[[1, *row, *column]] > 0.5) == (**class == 1)
+        })
+        .count();
+    right as f64 / mask.len() as f64
+}
+
+#[test]
+fn discs_are_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let segmenter = Run {
+        images: &Discs::all(),
+        settings: &settings(),
+        seed: 1,
+        folder: folder.path(),
+        validation: &[],
+    }
+    .train()
+    .unwrap();
+    for item in [6, 7] {
+        assert!(
+            accuracy(&segmenter, item) > 0.95,
+            "{}",
+            accuracy(&segmenter, item)
+        );
+    }
+}
+
+/// Everything that has a state: an average, momentum, a best epoch, a plateau, gathered gradients.
+fn everything() -> SegmentSettings {
+    let mut settings = settings();
+    settings.train = TrainSettings {
+        average: 0.9,
+        accumulate: 2,
+        clip: 1.0,
+        optimiser: Optimiser::Sgd(SgdSettings::default()),
+        schedule: Schedule::Plateau {
+            factor: 0.5,
+            patience: 1,
+        },
+        validation: 0.2,
+        patience: 5,
+        ..settings.train
+    };
+    settings.augment = AugmentSettings {
+        elastic: 2.0,
+        rotate: 20.0,
+        noise: 0.05,
+        mix_up: 0.4,
+        ..AugmentSettings::default()
+    };
+    settings
+}
+
+#[test]
+fn an_interrupted_training_ends_in_the_same_bytes() {
+    // Training images are decoded once, those of the validation once an epoch: each run below ends in an
+    // epoch of its own.
+    for (settings, validation, reads) in [
+        (settings(), vec![5], 5 + 2),
+        (everything(), vec![5, 6], 5 + 2 * 3),
+    ] {
+        let whole = tempfile::tempdir().unwrap();
+        let run = |images: &Discs, folder: &Path| {
+            Run {
+                images,
+                settings: &settings,
+                seed: 5,
+                folder,
+                validation: &validation,
+            }
+            .train()
+        };
+        let expected = run(&Discs::all(), whole.path())
+            .unwrap()
+            .to_bytes()
+            .unwrap();
+        let parted = tempfile::tempdir().unwrap();
+        let mut failures = 0;
+        let segmenter = loop {
+            match run(&Discs::failing_after(reads), parted.path()) {
+                Ok(segmenter) => break segmenter,
+                Err(error) => {
+                    assert!(error.to_string().contains("gone.png"), "{error}");
+                    failures += 1;
+                }
+            }
+        };
+        assert!(failures >= 1);
+        assert_eq!(segmenter.to_bytes().unwrap(), expected);
+        let metrics =
+            |folder: &Path| std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+        assert_eq!(metrics(parted.path()), metrics(whole.path()));
+        assert!(!parted.path().join("checkpoints").exists());
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |images: &Discs, seed| {
+        Run {
+            images,
+            settings: &settings(),
+            seed,
+            folder: folder.path(),
+            validation: &[5],
+        }
+        .train()
+    };
+    run(&Discs::failing_after(8), 1).unwrap_err();
+    let message = run(&Discs::all(), 2).unwrap_err().to_string();
+    assert!(message.contains("of other settings"), "{message}");
+    run(&Discs::all(), 1).unwrap();
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_its_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    settings.train.learning_rate = 1e30;
+    settings.train.optimiser = Optimiser::Sgd(SgdSettings::default());
+    settings.train.warm_up = 0.0;
+    settings.loss = LossSettings {
+        dice: 0.0,
+        ..LossSettings::default()
+    };
+    let message = Run {
+        images: &Discs::all(),
+        settings: &settings,
+        seed: 1,
+        folder: folder.path(),
+        validation: &[],
+    }
+    .train()
+    .unwrap_err()
+    .to_string();
+    assert!(message.contains("disc-"), "{message}");
+    let note = std::fs::read_to_string(folder.path().join("diverged.json")).unwrap();
+    assert!(note.contains("disc-"), "{note}");
+}
+
+/// What is not freed shows as growth over epochs; what is kept for reuse does not.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_does_not_grow_over_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    settings.train.epochs = 30;
+    let (early, late) = (Cell::new(0.0), Cell::new(0.0));
+    Trainer {
+        images: &Discs::all(),
+        items: &[0, 1, 2, 3, 4],
+        validation: &[],
+        classes: &["background".to_owned(), "disc".to_owned()],
+        settings: &settings,
+        seed: 1,
+        device: &Device::flex(),
+        folder: folder.path(),
+    }
+    .run(&Watch {
+        step: &|| {},
+        epoch: &|epoch, speed| {
+            let memory = speed.memory.unwrap();
+            match epoch.epoch {
+                10 => early.set(memory),
+                30 => late.set(memory),
+                _ => {}
+            }
+        },
+    })
+    .unwrap();
+    // A batch of these crops takes some 4 MiB of results and gradients in a step; a hundred steps lie between.
+    assert!(
+        late.get() < early.get() + 16.0,
+        "{} MiB, then {} MiB",
+        early.get(),
+        late.get()
+    );
+}
