@@ -155,7 +155,7 @@ pub enum Error {
     Operator(#[from] cleanslide_image::Error),
     /// Parameters of a network could not be read or written.
     #[error(transparent)]
-    Weights(#[from] cleanslide_nn::error::WeightsError),
+    Weights(Box<cleanslide_nn::error::WeightsError>),
     /// A file could not be read or written.
     #[error(transparent)]
     Data(#[from] cleanslide_data::Error),
@@ -173,6 +173,12 @@ pub enum Error {
     /// The device could not give back what it computed.
     #[error("the device failed: {0}")]
     Device(String),
+}
+
+impl From<cleanslide_nn::error::WeightsError> for Error {
+    fn from(error: cleanslide_nn::error::WeightsError) -> Self {
+        Self::Weights(Box::new(error))
+    }
 }
 
 impl From<burn::tensor::TensorReadError> for Error {

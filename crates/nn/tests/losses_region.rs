@@ -1,5 +1,5 @@
 //! Losses of regions and their gradients against segmentation_models_pytorch (`oracles/losses_region.py`).
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};

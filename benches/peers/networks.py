@@ -1,0 +1,161 @@
+"""Networks, forward and in training: ours against PyTorch 2.9.0 (CPU, numpy 2.3.4), same machine.
+
+    cargo build --release --workspace --example bench_networks
+    python benches/peers/networks.py [--json PATH]
+
+Each side runs in a process of its own that waits for its turn; they alternate. A run makes the network anew and
+takes three steps, of which the last is timed. PyTorch runs with its default memory format and with channels
+last, in processes of their own, and is given the faster of the two; its memory is that of the same process. f32,
+two threads.
+
+unet-step   U-Net of 32, 64, 128 and 256 channels, batch normalisation, 2×2 transposed convolutions; 4 images of
+            256² pixels: forward, cross-entropy, backward, Adam
+
+Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better), then peak memory.
+"""
+
+import argparse
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import paired
+
+THREADS = 2
+PAIRS = 6
+COMMAND = "just bench-engine"
+
+# Images and size of each network.
+NETWORKS = {"unet-step": (4, 256)}
+
+
+class Process:
+    """Runs a network when it is told to."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "RAYON_NUM_THREADS": str(THREADS)},
+        )
+
+    def run(self, network, images, size):
+        """Seconds, and the most memory so far in MiB."""
+        self.process.stdin.write(f"{network} {images} {size}\n")
+        self.process.stdin.flush()
+        seconds, memory = self.process.stdout.readline().split()
+        return float(seconds), float(memory)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def peer(memory_format):
+    """Answers lines of standard input as `bench_networks` does."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(THREADS)
+    memory_format = getattr(torch, memory_format)
+
+    def block(inputs, outputs):
+        return nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+    class UNet(nn.Module):
+        def __init__(self, widths=(32, 64, 128, 256), classes=2):
+            super().__init__()
+            self.encoder = nn.ModuleList(map(block, [3, *widths[:-1]], widths))
+            down = list(zip(widths[:0:-1], widths[-2::-1]))
+            self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 2, 2) for i, o in down)
+            self.decoder = nn.ModuleList(block(2 * o, o) for _, o in down)
+            self.head = nn.Conv2d(widths[0], classes, 1)
+
+        def forward(self, images):
+            levels = []
+            for block in self.encoder:
+                if levels:
+                    images = nn.functional.max_pool2d(images, 2)
+                images = block(images)
+                levels.append(images)
+            levels.pop()
+            for up, block in zip(self.up, self.decoder):
+                images = block(torch.cat([levels.pop(), up(images)], 1))
+            return self.head(images)
+
+    def unet_step(images, size):
+        network = UNet().to(memory_format=memory_format)
+        optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+        pixels = torch.rand(images, 3, size, size).to(memory_format=memory_format)
+        classes = torch.randint(0, 2, (images, size, size))
+        for _ in range(3):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(pixels), classes).backward()
+            optimizer.step()
+            seconds = time.perf_counter() - start
+        return seconds
+
+    runs = {"unet-step": unet_step}
+    for line in sys.stdin:
+        network, images, size = line.split()
+        seconds = runs[network](int(images), int(size))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(seconds, memory, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json")
+    parser.add_argument("--peer")
+    arguments = parser.parse_args()
+    if arguments.peer:
+        peer(arguments.peer)
+        return
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    claims = []
+    for network, (images, size) in NETWORKS.items():
+        mine = Process([target / "release/examples/bench_networks"])
+        theirs = [
+            Process([sys.executable, __file__, "--peer", memory_format])
+            for memory_format in ("contiguous_format", "channels_last")
+        ]
+        runs = [[], [], []]
+        for _ in range(PAIRS):
+            for process, results in zip([mine, *theirs], runs):
+                results.append(process.run(network, images, size))
+        for process in [mine, *theirs]:
+            process.end()
+        seconds = [[run[0] for run in results] for results in runs]
+        best = min((1, 2), key=lambda side: statistics.median(seconds[side]))
+        for what, unit, part, factor, shown in [
+            ("time", "time ratio", 0, 1e3, "ms"),
+            ("peak memory", "memory ratio", 1, 1, "MiB"),
+        ]:
+            own, other = ([run[part] for run in runs[side]] for side in (0, best))
+            claim = f"{what} of {network}, {images} images of {size} px, vs PyTorch"
+            line = paired.claim(claim, unit, own, other, COMMAND)
+            claims.append(line)
+            print(
+                f"{network}, {what}: {statistics.median(own) * factor:.0f} {shown}, "
+                f"{statistics.median(other) * factor:.0f} {shown}, {paired.show(line)}",
+                flush=True,
+            )
+    paired.write(arguments.json, claims)
+
+
+if __name__ == "__main__":
+    main()
