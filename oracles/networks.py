@@ -16,6 +16,7 @@ Each file holds
 import sys
 from pathlib import Path
 
+import timm
 import torch
 from safetensors.torch import save_file
 from segmentation_models_pytorch.encoders._utils import replace_strides_with_dilation
@@ -83,7 +84,19 @@ def resnet(*arguments, dilated=0):
     return model
 
 
+class Tokens(timm.models.VisionTransformer):
+    """Tokens as an image of one column."""
+
+    def forward(self, images):
+        return self.forward_features(images).transpose(1, 2)[..., None]
+
+
+def vision_transformer():
+    return Tokens((16, 24), 8, embed_dim=24, depth=2, num_heads=3, num_classes=0)
+
+
 NETWORKS = {
+    "vision_transformer": (vision_transformer, (2, 3, 16, 24)),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),
     "resnet_bottleneck": (
         lambda: resnet(Bottleneck, [1, 1, 1, 2], dilated=2),

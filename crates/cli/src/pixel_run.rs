@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! config.toml, manifest.json          what is trained, from what
+//! split.csv                           what each network does with each image: learns, validates or predicts it
 //! fold-1/, fold-2/, …, whole/         one network each: metrics.jsonl, model.safetensors, events for TensorBoard,
 //!                                     and while it is trained checkpoints/
 //! model.safetensors, metrics.jsonl    in the end: the network of all images, all epochs
@@ -161,10 +162,11 @@ fn read_manifest(folder: &Path) -> Result<PixelManifest> {
 }
 
 /// Makes the folder of a run, or finds the one that it goes on in.
-pub fn begin(folder: &Path, manifest: &PixelManifest, config: &str) -> Result<()> {
+pub fn begin(folder: &Path, manifest: &PixelManifest, config: &str, split: &[u8]) -> Result<()> {
     if !folder.exists() {
         return Ok(publish_folder(folder, |folder| {
             write_file(&folder.join(CONFIG), config.as_bytes())?;
+            write_file(&folder.join("split.csv"), split)?;
             write_manifest(folder, manifest)
         })?);
     }

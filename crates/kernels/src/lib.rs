@@ -14,14 +14,20 @@
 #[macro_use]
 mod vectors;
 
+pub mod attention;
 pub mod channels;
 pub mod convolution;
+mod functions;
+pub mod gelu;
+pub mod layer_norm;
+pub mod matrix;
 pub mod normalization;
 pub mod pooling;
 pub mod resize;
 mod scratch;
 mod tiles;
 
+pub use attention::Attention;
 pub use convolution::{Algorithm, Convolution};
 pub use normalization::Activation;
 pub use pooling::Pooling;

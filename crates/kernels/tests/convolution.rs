@@ -1,6 +1,9 @@
 //! Every algorithm, on every instruction set of this machine, against sums by definition in f64.
 
+mod common;
+
 use cleanslide_kernels::{Algorithm, Convolution, Instructions};
+use common::instruction_sets;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,18 +14,6 @@ use rand_chacha::ChaCha8Rng;
 /// each of two axes. Roundings are independent, so their errors grow as the root of that, 190
 /// roundings or 1.1e-5.
 const TOLERANCE: f64 = 1.1e-5;
-
-fn instruction_sets() -> Vec<Instructions> {
-    let mut sets = vec![Instructions::Scalar];
-    #[cfg(target_arch = "x86_64")]
-    {
-        sets.extend(pulp::x86::V3::try_new().map(Instructions::V3));
-        sets.extend(pulp::x86::V4::try_new().map(Instructions::V4));
-    }
-    #[cfg(target_arch = "aarch64")]
-    sets.push(Instructions::new());
-    sets
-}
 
 fn random(rng: &mut ChaCha8Rng, length: usize) -> Vec<f32> {
     (0..length).map(|_| rng.random_range(-1.0..1.0)).collect()

@@ -1,25 +1,16 @@
 //! Normalisation, pooling and resizing on every instruction set of this machine, against their definitions in
 //! f64.
 
+mod common;
+
 use cleanslide_kernels::normalization::{
     Affine, GradientAffine, gradient_sums, moments, normalize, sums, values_gradient,
 };
-use cleanslide_kernels::{Activation, Instructions, Pooling, Resize};
+use cleanslide_kernels::{Activation, Pooling, Resize};
+use common::instruction_sets;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-fn instruction_sets() -> Vec<Instructions> {
-    let mut sets = vec![Instructions::Scalar];
-    #[cfg(target_arch = "x86_64")]
-    {
-        sets.extend(pulp::x86::V3::try_new().map(Instructions::V3));
-        sets.extend(pulp::x86::V4::try_new().map(Instructions::V4));
-    }
-    #[cfg(target_arch = "aarch64")]
-    sets.push(Instructions::new());
-    sets
-}
 
 fn random(seed: u64, length: usize) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

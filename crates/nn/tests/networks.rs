@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::{ResNetConfig, UNetConfig};
+use cleanslide_nn::networks::{ResNetConfig, UNetConfig, VisionTransformerConfig};
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -191,5 +191,22 @@ fn resnet_of_dilated_bottlenecks() {
         "resnet_bottleneck",
         |start| config.init(start),
         |network, images| network.features(images).remove(4),
+    );
+}
+
+#[test]
+fn vision_transformer() {
+    let config = VisionTransformerConfig {
+        channels: 3,
+        size: [16, 24],
+        patch: 8,
+        width: 24,
+        depth: 2,
+        heads: 3,
+    };
+    compare(
+        "vision_transformer",
+        |start| config.init(start),
+        |network, images| network.forward(images).unsqueeze_dim(2),
     );
 }

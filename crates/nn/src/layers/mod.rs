@@ -2,8 +2,12 @@
 
 mod batch_norm;
 mod convolution;
+mod fully_connected;
+mod layer_norm;
 mod start;
 
 pub use batch_norm::BatchNorm;
 pub use convolution::{Convolution, TransposedConvolution};
+pub use fully_connected::FullyConnected;
+pub use layer_norm::LayerNorm;
 pub use start::Start;

@@ -3,7 +3,9 @@
 mod resnet;
 mod segmentation;
 mod unet;
+mod vision_transformer;
 
 pub use resnet::{ResNet, ResNetConfig};
 pub use segmentation::{SegmentationConfig, SegmentationNetwork};
 pub use unet::{UNet, UNetConfig};
+pub use vision_transformer::{VisionTransformer, VisionTransformerConfig};

@@ -1,11 +1,15 @@
-//! Operators on images with **channels last**: `[images, height, width, channels]`.
+//! Operators on images with **channels last**, `[images, height, width, channels]`, and on rows and tokens.
 //!
 //! On the CPU device they run on our own kernels, forward and backward; on every other device they are
 //! composed of Burn's operators. Results agree within rounding.
 
+mod attention;
 mod convolution;
 mod custom;
+mod gelu;
 mod joining;
+mod layer_norm;
+mod linear;
 mod memory;
 mod normalization;
 mod pooling;
@@ -13,9 +17,13 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
+pub use attention::attention;
 pub use cleanslide_kernels::Activation;
 pub use convolution::{ConvolutionOptions, convolution, transposed_convolution};
+pub use gelu::gelu;
 pub use joining::join;
+pub use layer_norm::layer_norm;
+pub use linear::linear;
 pub use memory::release_memory;
 pub use normalization::{Normalization, moments, normalize};
 pub use pooling::{PoolingOptions, max_pooling};

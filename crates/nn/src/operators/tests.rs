@@ -1,15 +1,15 @@
 //! Our kernels against the same operators composed of Burn's: results and all gradients.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cleanslide_kernels::{Activation, Resize};
+use cleanslide_kernels::{Activation, Attention, Resize};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, Normalization, PoolingOptions, convolution, join, max_pooling, moments,
-    normalize, pooling, resize, transposed_convolution,
+    ConvolutionOptions, Normalization, PoolingOptions, attention, convolution, gelu, join,
+    layer_norm, linear, max_pooling, moments, normalize, pooling, resize, transposed_convolution,
 };
 
 /// Sums of some hundred products of values below 1 in f32, and Winograd's transforms: see the tests of the
@@ -180,6 +180,75 @@ fn poolings() {
             |images, _, _| pooling::composed(images, options),
         );
     }
+}
+
+/// Compares results and gradients of a function of rows, a matrix and a row.
+fn compare_rows(
+    rows: [usize; 2],
+    second: [usize; 2],
+    third: usize,
+    ours: impl Fn(Tensor<2>, Tensor<2>, Tensor<1>) -> Tensor<2>,
+    theirs: impl Fn(Tensor<2>, Tensor<2>, Tensor<1>) -> Tensor<2>,
+) {
+    let flat = |result: Tensor<2>| -> Tensor<4> { result.unsqueeze_dims(&[0, 0]) };
+    compare(
+        [1, 1, rows[0], rows[1]],
+        second,
+        third,
+        |images, second, third| flat(ours(images.reshape(rows), second, third)),
+        |images, second, third| flat(theirs(images.reshape(rows), second, third)),
+    );
+}
+
+#[test]
+fn rows() {
+    compare_rows(
+        [13, 7],
+        [5, 7],
+        5,
+        |rows, weight, bias| linear(rows, weight, Some(bias)),
+        |rows, weight, bias| super::linear::composed(rows, weight, Some(bias)),
+    );
+    compare_rows(
+        [13, 7],
+        [5, 7],
+        1,
+        |rows, weight, _| linear(rows, weight, None),
+        |rows, weight, _| super::linear::composed(rows, weight, None),
+    );
+    compare_rows(
+        [70, 33],
+        [1, 33],
+        33,
+        |rows, scale, shift| layer_norm(rows, scale.reshape([33]), shift, 1e-5),
+        |rows, scale, shift| super::layer_norm::composed(rows, scale.reshape([33]), shift, 1e-5),
+    );
+    compare_rows(
+        [9, 30],
+        [1, 1],
+        1,
+        |rows, _, _| gelu(rows),
+        |rows, _, _| burn::tensor::activation::gelu(rows),
+    );
+}
+
+#[test]
+fn attentions() {
+    let sizes = Attention {
+        images: 2,
+        tokens: 21,
+        heads: 3,
+        width: 5,
+    };
+    compare(
+        [2, 21, 1, 45],
+        [1],
+        1,
+        |inputs, _, _| attention(inputs.reshape([2, 21, 45]), 3).unsqueeze_dim(2),
+        |inputs, _, _| {
+            super::attention::composed(inputs.reshape([2, 21, 45]), sizes).unsqueeze_dim(2)
+        },
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{
     Dataset, Evidence, Family, Labels, MAX_PIXELS, MaskFile, Proportions, Scope, Split, Target,
-    Trust, VersionId, assign_folds, assign_splits, independent_units, mask, read_image,
+    Trust, VersionId, assign_folds, assign_splits, independent_units, mask, read_image, to_csv,
 };
 use cleanslide_learn::Device;
 use cleanslide_learn::pixels::PixelImages;
@@ -92,7 +92,12 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     let units = units(dataset, &labels);
     let parts = parts(dataset, &labels, &units, &recipe, context.seed)?;
     let (config, manifest) = manifest(context, dataset, &labels, &units, &recipe)?;
-    begin(request.out, &manifest, &config)?;
+    begin(
+        request.out,
+        &manifest,
+        &config,
+        &split_table(&labels, &parts),
+    )?;
     context.output.note(&format!(
         "training {} on {} of {} ({} of {}): {}, {}",
         recipe.network.name(),
@@ -244,6 +249,28 @@ fn parts(
         }
     }
     Ok(parts)
+}
+
+/// What each network does with each image.
+fn split_table(labels: &ShapeLabels, parts: &[Part]) -> Vec<u8> {
+    let names = parts.iter().map(|part| part.name.as_str());
+    let header: Vec<&str> = std::iter::once("image").chain(names).collect();
+    let rows = labels.images.iter().enumerate().map(|(image, record)| {
+        let role = |part: &Part| {
+            let has = |images: &[usize]| images.contains(&image);
+            match (has(&part.items), has(&part.validation), has(&part.held_out)) {
+                (true, ..) => "learns",
+                (_, true, _) => "validates",
+                (.., true) => "predicts",
+                _ => "",
+            }
+        };
+        let roles = parts.iter().map(|part| role(part).to_owned());
+        std::iter::once(record.id.clone())
+            .chain(roles)
+            .collect::<Vec<_>>()
+    });
+    to_csv(&header, rows)
 }
 
 /// Gives a part what measures its progress: the images of the dataset's validation split, or a share of the

@@ -1,0 +1,42 @@
+use burn::tensor::Tensor;
+
+use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::memory;
+
+/// `x Φ(x)` for the distribution function Φ of the standard normal distribution.
+pub fn gelu<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    if !is_cpu(&values.device()) {
+        return burn::tensor::activation::gelu(values);
+    }
+    let shape = values.dims().to_vec();
+    unary(Gelu { shape }, values)
+}
+
+#[derive(Debug, Clone)]
+struct Gelu {
+    shape: Vec<usize>,
+}
+
+impl Operator<1> for Gelu {
+    fn forward(&self, [values]: [&[f32]; 1]) -> Values {
+        let mut result = memory::take(values.len());
+        result.copy_from_slice(values);
+        cleanslide_kernels::gelu::forward(instructions(), &mut result);
+        Values {
+            values: result,
+            shape: self.shape.clone(),
+        }
+    }
+
+    fn backward(
+        &self,
+        [values]: [&[f32]; 1],
+        gradient: &[f32],
+        _: [bool; 1],
+    ) -> [Option<Vec<f32>>; 1] {
+        let mut result = memory::take(values.len());
+        result.copy_from_slice(gradient);
+        cleanslide_kernels::gelu::backward(instructions(), values, &mut result);
+        [Some(result)]
+    }
+}
