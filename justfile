@@ -76,10 +76,11 @@ bench-operators python="python3" images="../shared/data/bccd/images":
     cargo build --release -p cleanslide-image --examples
     {{python}} benches/peers/operators.py {{images}}
 
-# Convolutions against PyTorch, on a quiet machine.
+# Convolutions and networks against PyTorch, on a quiet machine.
 bench-engine python="python3":
-    cargo build --release -p cleanslide-kernels --examples
+    cargo build --release --workspace --examples
     {{python}} benches/peers/convolution.py --json results/engine.json
+    {{python}} benches/peers/networks.py --json results/engine-networks.json
 
 # Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
 # against the corrected boxes (a minute). Needs the data.
@@ -127,6 +128,31 @@ experts-cfos data="../shared/data/cfos-experts" python="python3":
     $bin evaluate $run/data v9 --reference consensus --all
     {{python}} benches/shapes.py experts-cfos $run/evaluation.json --data "cfos" \
         --command "just experts-cfos" < benches/experts-cfos-meaning.md
+
+# A U-Net on stained nuclei, five folds by field of view, and the same recipe in PyTorch for as many minutes
+# (an hour and a half on 2 cores; ours resumes). Needs the data, and Python: benches/peers/nuclei.py says what.
+train-nuclei data="../shared/data/he-nuclei" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/train-nuclei
+    import="--images {{data}}/images --classes nucleus"
+    if [ ! -e $run/data ]; then
+        $bin import instances {{data}}/instances_corrected $run/data $import --source corrected
+        $bin import instances {{data}}/instances_corrected $run/data $import --as-reference corrected
+        {{python}} benches/nuclei_fields.py $run/data
+    fi
+    if [ ! -e $run/unet/predictions ]; then
+        $bin train $run/data --recipe benches/nuclei.toml --out $run/unet
+    fi
+    $bin evaluate $run/data $run/unet --reference corrected --all --json > $run/ours.json
+    if [ ! -e $run/pytorch/curves.json ]; then
+        {{python}} benches/peers/nuclei.py $run/unet {{data}} $run/pytorch
+        $bin import instances $run/pytorch/masks $run/data $import --source pytorch --kind model
+    fi
+    $bin evaluate $run/data v2 --source pytorch --reference corrected --all --json > $run/pytorch.json
+    {{python}} benches/nuclei.py $run {{data}} --json results/train-nuclei.json
 
 # Every injector at 10 to 50 % on stained nuclei: requested and realised rates, a picture of each, and
 # what the audit finds with a pixel classifier that did not see the labels (half an hour). Needs the data.

@@ -1,6 +1,6 @@
 """Writes into the images.csv of a dataset of he-nuclei which tiles were cut from one field of view.
 
-    python benches/nuclei_fields.py DATASET        (numpy 2.3.4, pillow 12.0.0)
+    python benches/nuclei_fields.py DATASET        (numpy 2.3.4, pillow 13.0.0)
 
 The 107 tiles of 320 × 256 pixels fit together: where the last column (or row) of one tile differs from the
 first of another by no more than twice what neighbouring columns within them differ by, they were one image. The

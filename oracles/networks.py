@@ -19,6 +19,8 @@ from pathlib import Path
 import timm
 import torch
 from safetensors.torch import save_file
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.encoders._utils import replace_strides_with_dilation
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -95,7 +97,30 @@ def vision_transformer():
     return Tokens((16, 24), 8, embed_dim=24, depth=2, num_heads=3, num_classes=0)
 
 
+def encoder_unet():
+    """segmentation_models_pytorch's decoder and head around our narrow encoder."""
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = resnet(BasicBlock, [1, 1, 1, 1])
+            self.decoder = UnetDecoder((3, 4, 4, 8, 16, 32), (24, 16, 8, 8, 4))
+            self.segmentation_head = SegmentationHead(4, 3)
+
+        def forward(self, images):
+            encoder = self.encoder
+            features = [images, encoder.relu(encoder.bn1(encoder.conv1(images)))]
+            hidden = encoder.maxpool(features[-1])
+            for stage in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
+                hidden = stage(hidden)
+                features.append(hidden)
+            return self.segmentation_head(self.decoder(features))
+
+    return Network()
+
+
 NETWORKS = {
+    "encoder_unet": (encoder_unet, (2, 3, 64, 96)),
     "vision_transformer": (vision_transformer, (2, 3, 16, 24)),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),
     "resnet_bottleneck": (

@@ -1,6 +1,6 @@
 """The recipe of `just train-nuclei` in PyTorch 2.9.0 (CPU, two threads), trained as long as ours.
 
-    python benches/peers/nuclei.py RUN DATA OUT        (numpy 2.3.4, pillow 12.0.0, scipy 1.16.3, scikit-image 0.25.2)
+    python benches/peers/nuclei.py RUN DATA OUT        (numpy 2.3.4, pillow 13.0.0, scipy 1.17.1, scikit-image 0.26.0)
 
 RUN is our run: its split.csv says which images each fold learns from, validates and predicts, and its events
 how long each fold took. DATA has `images` and `instances_corrected`. Network, targets, loss, optimiser, learning

@@ -14,9 +14,11 @@
 #[macro_use]
 mod vectors;
 
+pub mod addition;
 pub mod attention;
 pub mod channels;
 pub mod convolution;
+pub mod enlarging;
 mod functions;
 pub mod gelu;
 pub mod layer_norm;
@@ -34,3 +36,16 @@ pub use pooling::Pooling;
 /// A set of vector instructions; `Instructions::new()` is the best that this machine has.
 pub use pulp::Arch as Instructions;
 pub use resize::Resize;
+
+/// What a set of vector instructions is called.
+pub fn instructions_name(instructions: Instructions) -> &'static str {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        Instructions::V4(_) => "AVX-512",
+        #[cfg(target_arch = "x86_64")]
+        Instructions::V3(_) => "AVX2 with FMA",
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon(_) => "NEON",
+        _ => "none in use",
+    }
+}

@@ -168,7 +168,7 @@ impl WithSimd for BlockNormalize<'_> {
 }
 
 #[inline(always)]
-fn activate<S: Simd>(simd: S, activation: Activation, value: S::f32s) -> S::f32s {
+pub(crate) fn activate<S: Simd>(simd: S, activation: Activation, value: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
     let six = simd.splat_f32s(6.0);
     // Not `max`, which on some machines makes a number of what is none.
@@ -186,7 +186,7 @@ fn activate<S: Simd>(simd: S, activation: Activation, value: S::f32s) -> S::f32s
 
 /// The gradient before the activation, given the value before it.
 #[inline(always)]
-fn activation_gradient<S: Simd>(
+pub(crate) fn activation_gradient<S: Simd>(
     simd: S,
     activation: Activation,
     value: S::f32s,

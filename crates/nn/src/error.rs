@@ -27,6 +27,17 @@ pub enum WeightsError {
         /// What it looks like, and the remedy.
         reason: String,
     },
+    /// A checkpoint of PyTorch that cannot be read.
+    #[error(
+        "{file} looks like a PyTorch checkpoint, and cannot be read as one: {reason}; write it anew with \
+         torch.save(model.state_dict(), path), or as safetensors"
+    )]
+    Checkpoint {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The file ends before its last tensor.
     #[error(
         "{file} is truncated: its header describes {expected} bytes, the file has {found}; \

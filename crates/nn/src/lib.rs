@@ -8,4 +8,5 @@ pub mod losses;
 pub mod networks;
 pub mod operators;
 pub mod preprocess;
+pub mod speed;
 pub mod weights;

@@ -1,9 +1,11 @@
-//! Network weights from safetensors files, by PyTorch names.
+//! Network weights from safetensors files and PyTorch checkpoints, by PyTorch names.
 //!
 //! Format: <https://github.com/huggingface/safetensors>. Values of type f32, f16 and bf16 are read
 //! as f32. The counters `num_batches_tracked` of PyTorch's batch normalisation carry no weight and
 //! are skipped. Loading is all or nothing: a file that does not fit names every tensor that
 //! differs.
+
+mod pytorch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,17 +35,27 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads a safetensors file.
+    /// Reads a safetensors file, or a checkpoint that `torch.save` has written (`.pth`, `.pt`): of a state, of a
+    /// whole module, or of such a thing among others, under a usual name such as `state_dict`.
     ///
     /// # Errors
-    /// When the file cannot be read, is not safetensors, is truncated or damaged, has tensors of
-    /// another type than f32, f16 and bf16, or holds NaN or infinite values.
+    /// When the file cannot be read, is neither, is truncated or damaged, has tensors of another type than
+    /// f32, f16 and bf16 (in checkpoints also f64), or holds NaN or infinite values.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
-        Self::from_bytes(&bytes, &path.display().to_string())
+        let file = path.display().to_string();
+        if pytorch::is_checkpoint(&bytes) {
+            return Ok(Self {
+                hash: blake3::hash(&bytes).to_hex().to_string(),
+                metadata: BTreeMap::new(),
+                tensors: pytorch::read(path, &file)?,
+                file,
+            });
+        }
+        Self::from_bytes(&bytes, &file)
     }
 
     /// Reads the content of a safetensors file; `file` is its name in messages.
@@ -73,14 +85,7 @@ impl Weights {
                 tensor: name.clone(),
                 dtype: view.dtype().to_string(),
             })?;
-            let count = values.iter().filter(|value| !value.is_finite()).count();
-            if count > 0 {
-                return Err(WeightsError::NotFinite {
-                    file: file.to_owned(),
-                    tensor: name,
-                    count,
-                });
-            }
+            finite(file, &name, &values)?;
             tensors.insert(
                 name,
                 WeightTensor {
@@ -159,6 +164,12 @@ impl Weights {
                 .collect(),
             ..self.clone()
         }
+    }
+
+    /// The tensors whose names do not begin with `prefix`, such as a classifier that is not wanted.
+    pub fn without(mut self, prefix: &str) -> Self {
+        self.tensors.retain(|name, _| !name.starts_with(prefix));
+        self
     }
 
     /// What the file seems to be, by the names of its tensors: a clause for messages.
@@ -264,6 +275,18 @@ impl Weights {
     }
 }
 
+/// Refuses values that are no numbers.
+fn finite(file: &str, tensor: &str, values: &[f32]) -> Result<(), WeightsError> {
+    match values.iter().filter(|value| !value.is_finite()).count() {
+        0 => Ok(()),
+        count => Err(WeightsError::NotFinite {
+            file: file.to_owned(),
+            tensor: tensor.to_owned(),
+            count,
+        }),
+    }
+}
+
 /// Rules out what is not a complete safetensors file, with a remedy where the content is familiar.
 fn check_container(bytes: &[u8], file: &str) -> Result<(), WeightsError> {
     let not = |reason: &str| {
@@ -275,9 +298,8 @@ fn check_container(bytes: &[u8], file: &str) -> Result<(), WeightsError> {
     if bytes.is_empty() {
         return not("it is empty");
     }
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
-        return not("it looks like a PyTorch checkpoint; convert it with \
-             safetensors.torch.save_file(torch.load(path, weights_only=True), path)");
+    if pytorch::is_checkpoint(bytes) {
+        return not("it looks like a PyTorch checkpoint");
     }
     if bytes.starts_with(b"\x89HDF") {
         return not("it looks like HDF5 (Keras); convert it to safetensors");

@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::{ResNetConfig, UNetConfig, VisionTransformerConfig};
+use cleanslide_nn::networks::{EncoderUNet, ResNetConfig, UNetConfig, VisionTransformerConfig};
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -176,7 +176,10 @@ fn resnet_of_basic_blocks() {
     compare(
         "resnet_basic",
         |start| config.init(start),
-        |network, images| network.features(images).remove(4),
+        |network, images| {
+            let [.., last] = network.features(images);
+            last
+        },
     );
 }
 
@@ -190,7 +193,10 @@ fn resnet_of_dilated_bottlenecks() {
     compare(
         "resnet_bottleneck",
         |start| config.init(start),
-        |network, images| network.features(images).remove(4),
+        |network, images| {
+            let [.., last] = network.features(images);
+            last
+        },
     );
 }
 
@@ -208,5 +214,18 @@ fn vision_transformer() {
         "vision_transformer",
         |start| config.init(start),
         |network, images| network.forward(images).unsqueeze_dim(2),
+    );
+}
+
+#[test]
+fn unet_around_an_encoder() {
+    let encoder = ResNetConfig {
+        blocks: [1, 1, 1, 1],
+        ..narrow(ResNetConfig::resnet18())
+    };
+    compare(
+        "encoder_unet",
+        |start| EncoderUNet::new(&encoder, [24, 16, 8, 8, 4], 3, start),
+        |network, images| network.forward(images),
     );
 }

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod correct;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod embed;
 pub mod evaluate;
 pub mod export;
@@ -90,6 +91,8 @@ pub enum Command {
     Report(report::Report),
     /// Write labels as a csv table, or in the formats of other programs
     Export(export::Export),
+    /// Show what this machine and this build can do, with a speed test of ten seconds
+    Doctor(doctor::Doctor),
 }
 
 /// Runs a command.
@@ -116,5 +119,6 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Bench(command) => command.run(&context),
         Command::Report(command) => command.run(&context),
         Command::Export(command) => command.run(&context),
+        Command::Doctor(command) => command.run(&context),
     }
 }

@@ -164,14 +164,21 @@ impl<I: PixelImages> Trainer<'_, I> {
 
     fn begin(&self, checkpoint: Option<Checkpoint>) -> Result<Training> {
         let device = self.device.clone().autodiff();
-        let network = init(
+        let pretrained = match self.settings.network.pretrained() {
+            Some(path) => Some(Weights::read(path)?),
+            None => None,
+        };
+        let mut network = init(
             &self.settings.network,
             self.classes.len(),
             self.seed,
             &device,
         );
+        if let Some(weights) = &pretrained {
+            network = network.load_encoder(weights)?;
+        }
         let state = State {
-            identity: self.identity()?,
+            identity: self.identity(pretrained.as_ref())?,
             epochs: Vec::new(),
             averaged_steps: 0,
             best: None,
@@ -264,7 +271,7 @@ impl<I: PixelImages> Trainer<'_, I> {
         Ok(checkpoints.write(training.state.epochs.len(), &files)?)
     }
 
-    fn identity(&self) -> Result<String> {
+    fn identity(&self, pretrained: Option<&Weights>) -> Result<String> {
         // How often checkpoints are written changes nothing.
         let mut settings = self.settings.clone();
         settings.train.checkpoint_every = 1;
@@ -274,7 +281,8 @@ impl<I: PixelImages> Trainer<'_, I> {
             .chain(self.validation)
             .map(|&item| self.images.name(item))
             .collect();
-        let all = (&settings, self.classes, names, self.seed);
+        let pretrained = pretrained.map(Weights::hash);
+        let all = (&settings, pretrained, self.classes, names, self.seed);
         let text = serde_json::to_vec(&all).map_err(|error| Error::Device(error.to_string()))?;
         Ok(blake3::hash(&text).to_hex().to_string())
     }

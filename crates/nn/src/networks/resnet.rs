@@ -1,9 +1,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use crate::layers::{BatchNorm, Convolution, Start};
-use crate::operators::{Activation, PoolingOptions, max_pooling};
+use crate::operators::{Activation, PoolingOptions, add, max_pooling};
 
 /// The size of a [`ResNet`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +63,9 @@ impl ResNetConfig {
     }
 
     /// Channels of the images at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, as [`ResNet::features`] gives them.
-    pub fn features(&self) -> Vec<usize> {
-        let stages = (0..4).map(|stage| self.outputs(stage));
-        [self.width].into_iter().chain(stages).collect()
+    pub fn features(&self) -> [usize; 5] {
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|stage| self.outputs(stage));
+        [self.width, first, second, third, fourth]
     }
 
     fn outputs(&self, stage: usize) -> usize {
@@ -110,7 +109,7 @@ impl ResNetConfig {
 impl ResNet {
     /// Images `[n, height, width, channels]` to images of 1/2, 1/4, 1/8, 1/16 and 1/32 of their size
     /// (rounded up; larger where stages are dilated).
-    pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+    pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 5] {
         let first = self
             .bn1
             .forward(self.conv1.forward(images), Activation::Relu);
@@ -119,15 +118,16 @@ impl ResNet {
             stride: [2; 2],
             padding: [1; 2],
         };
-        let mut hidden = max_pooling(first.clone(), pooling);
-        let mut features = vec![first];
-        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
-            for block in stage {
-                hidden = block.forward(hidden);
-            }
-            features.push(hidden.clone());
-        }
-        features
+        let stage = |images: Tensor<4>, blocks: &[Residual]| {
+            blocks
+                .iter()
+                .fold(images, |hidden, block| block.forward(hidden))
+        };
+        let quarter = stage(max_pooling(first.clone(), pooling), &self.layer1);
+        let eighth = stage(quarter.clone(), &self.layer2);
+        let sixteenth = stage(eighth.clone(), &self.layer3);
+        let last = stage(sixteenth.clone(), &self.layer4);
+        [first, quarter, eighth, sixteenth, last]
     }
 }
 
@@ -204,6 +204,6 @@ impl Residual {
             }
             None => images,
         };
-        relu(hidden + images)
+        add(hidden, images, Activation::Relu)
     }
 }

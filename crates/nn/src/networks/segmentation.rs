@@ -1,9 +1,13 @@
+use std::path::Path;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{UNet, UNetConfig};
+use super::{EncoderUNet, EncoderUNetConfig, UNet, UNetConfig};
+use crate::error::WeightsError;
 use crate::layers::Start;
+use crate::weights::Weights;
 
 /// A network that gives every pixel a score per class; a recipe names it and its sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +15,8 @@ use crate::layers::Start;
 pub enum SegmentationConfig {
     /// A U-Net without pretrained parts.
     Unet(UNetConfig),
+    /// A U-Net around an encoder whose parameters may be pretrained.
+    EncoderUnet(EncoderUNetConfig),
 }
 
 impl Default for SegmentationConfig {
@@ -24,6 +30,8 @@ impl Default for SegmentationConfig {
 pub enum SegmentationNetwork {
     /// See [`UNet`].
     Unet(UNet),
+    /// See [`EncoderUNet`].
+    EncoderUnet(EncoderUNet),
 }
 
 impl SegmentationConfig {
@@ -31,6 +39,7 @@ impl SegmentationConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unet(_) => "unet",
+            Self::EncoderUnet(_) => "encoder-unet",
         }
     }
 
@@ -38,6 +47,15 @@ impl SegmentationConfig {
     pub fn multiple(&self) -> usize {
         match self {
             Self::Unet(config) => config.multiple(),
+            Self::EncoderUnet(config) => config.multiple(),
+        }
+    }
+
+    /// A file of parameters of its encoder that training begins with.
+    pub fn pretrained(&self) -> Option<&Path> {
+        match self {
+            Self::Unet(_) => None,
+            Self::EncoderUnet(config) => config.pretrained.as_deref(),
         }
     }
 
@@ -45,11 +63,25 @@ impl SegmentationConfig {
     pub fn init(&self, classes: usize, start: &mut Start) -> SegmentationNetwork {
         match self {
             Self::Unet(config) => SegmentationNetwork::Unet(config.init(3, classes, start)),
+            Self::EncoderUnet(config) => {
+                SegmentationNetwork::EncoderUnet(config.init(3, classes, start))
+            }
         }
     }
 }
 
 impl SegmentationNetwork {
+    /// Replaces the parameters of the encoder, if there is one.
+    ///
+    /// # Errors
+    /// When the file holds another network.
+    pub fn load_encoder(self, weights: &Weights) -> Result<Self, WeightsError> {
+        Ok(match self {
+            Self::Unet(network) => Self::Unet(network),
+            Self::EncoderUnet(network) => Self::EncoderUnet(network.load_encoder(weights)?),
+        })
+    }
+
     /// Images `[n, height, width, 3]` to scores `[n, height, width, classes]`.
     ///
     /// # Panics
@@ -57,6 +89,7 @@ impl SegmentationNetwork {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Unet(network) => network.forward(images),
+            Self::EncoderUnet(network) => network.forward(images),
         }
     }
 }

@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::layers::{FullyConnected, LayerNorm, Start};
-use crate::operators::{attention, gelu, linear};
+use crate::operators::{Activation, add, attention, gelu, linear};
 
 /// timm's constant of its transformers.
 const EPSILON: f64 = 1e-6;
@@ -163,8 +163,10 @@ impl Block {
     }
 
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let tokens = self.attn.forward(self.norm1.forward(tokens.clone())) + tokens;
-        self.mlp.forward(self.norm2.forward(tokens.clone())) + tokens
+        let heeded = self.attn.forward(self.norm1.forward(tokens.clone()));
+        let tokens = add(heeded, tokens, Activation::Identity);
+        let changed = self.mlp.forward(self.norm2.forward(tokens.clone()));
+        add(changed, tokens, Activation::Identity)
     }
 }
 

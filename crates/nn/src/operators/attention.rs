@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use cleanslide_kernels::Attention;
 
-use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::custom::{Kept, Operator, Values, instructions, is_cpu, unary};
 use super::memory;
 
 /// Every token heeds every other, head by head: queries, keys and values `[images, tokens, 3 · heads · width]`, as a
@@ -66,7 +66,9 @@ impl Operator<1> for Heads {
 
     fn backward(
         &self,
-        [inputs]: [&[f32]; 1],
+        Kept {
+            inputs: [inputs], ..
+        }: Kept<'_, 1>,
         gradient: &[f32],
         _: [bool; 1],
     ) -> [Option<Vec<f32>>; 1] {

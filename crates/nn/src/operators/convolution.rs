@@ -3,7 +3,7 @@ use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use cleanslide_kernels::Convolution;
 
-use super::custom::{Operator, Values, binary, instructions, is_cpu, ternary};
+use super::custom::{Kept, Operator, Values, binary, instructions, is_cpu, ternary};
 use super::memory;
 
 /// How filters are laid over an image.
@@ -205,7 +205,10 @@ impl Operator<2> for Layer {
 
     fn backward(
         &self,
-        [images, filters]: [&[f32]; 2],
+        Kept {
+            inputs: [images, filters],
+            ..
+        }: Kept<'_, 2>,
         gradient: &[f32],
         needed: [bool; 2],
     ) -> [Option<Vec<f32>>; 2] {
@@ -220,7 +223,10 @@ impl Operator<3> for Layer {
 
     fn backward(
         &self,
-        [images, filters, bias]: [&[f32]; 3],
+        Kept {
+            inputs: [images, filters, bias],
+            ..
+        }: Kept<'_, 3>,
         gradient: &[f32],
         [images_needed, filters_needed, bias_needed]: [bool; 3],
     ) -> [Option<Vec<f32>>; 3] {

@@ -11,22 +11,39 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Shape, Tensor, TensorData};
 use cleanslide_kernels::Instructions;
 
 use super::memory;
 
 /// A function of N tensors with a gradient, on the CPU device.
 pub(super) trait Operator<const N: usize>: Clone + Debug + Send + 'static {
+    /// What the gradient is worked out from: it is kept until then.
+    const KEEPS: Keeps = Keeps::Inputs;
+
     fn forward(&self, inputs: [&[f32]; N]) -> Values;
 
     /// The gradients of the inputs that are `needed`, in their shapes.
     fn backward(
         &self,
-        inputs: [&[f32]; N],
+        kept: Kept<'_, N>,
         gradient: &[f32],
         needed: [bool; N],
     ) -> [Option<Vec<f32>>; N];
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Inputs,
+    Result,
+    Nothing,
+}
+
+/// What an operator kept, as [`Operator::KEEPS`] says; all else is empty.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'a, const N: usize> {
+    pub(super) inputs: [&'a [f32]; N],
+    pub(super) result: &'a [f32],
 }
 
 /// The values of a tensor and its shape.
@@ -38,6 +55,11 @@ pub(super) struct Values {
 /// The instructions that this machine has.
 pub(super) fn instructions() -> Instructions {
     Instructions::new()
+}
+
+/// What the vector instructions are called that operators use on the CPU device of this machine.
+pub fn instructions_name() -> &'static str {
+    cleanslide_kernels::instructions_name(instructions())
 }
 
 /// Whether our kernels run there.
@@ -205,7 +227,20 @@ fn record<O: Operator<N>, C: CheckpointStrategy, const N: usize>(
     let (output, inputs) = forward(&operator, inputs.map(|input| input.into_primitive()));
     let step = Step::<O>(std::marker::PhantomData);
     match step.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish(Saved { operator, inputs }, output),
+        OpsKind::Tracked(prepared) => {
+            let shapes = inputs.each_ref().map(|input| input.shape());
+            let kept = match O::KEEPS {
+                Keeps::Inputs => SavedTensors::Inputs(inputs),
+                Keeps::Result => SavedTensors::Result(output.clone()),
+                Keeps::Nothing => SavedTensors::Nothing,
+            };
+            let saved = Saved {
+                operator,
+                shapes,
+                kept,
+            };
+            prepared.finish(saved, output)
+        }
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     }
 }
@@ -214,7 +249,16 @@ fn record<O: Operator<N>, C: CheckpointStrategy, const N: usize>(
 #[derive(Clone, Debug)]
 struct Saved<O, const N: usize> {
     operator: O,
-    inputs: [FlexTensor; N],
+    /// Those of the inputs.
+    shapes: [Shape; N],
+    kept: SavedTensors<N>,
+}
+
+#[derive(Clone, Debug)]
+enum SavedTensors<const N: usize> {
+    Inputs([FlexTensor; N]),
+    Result(FlexTensor),
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -225,16 +269,34 @@ impl<O: Operator<N>, const N: usize> Backward<Flex, N> for Step<O> {
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let Saved { operator, inputs } = ops.state;
+        let Saved {
+            operator,
+            shapes,
+            kept,
+        } = ops.state;
         let needed = ops.parents.each_ref().map(Option::is_some);
-        let results = operator.backward(inputs.each_ref().map(values), values(&gradient), needed);
-        for ((parent, input), result) in ops.parents.iter().zip(&inputs).zip(results) {
+        let empty: &[f32] = &[];
+        let mut given = Kept {
+            inputs: [empty; N],
+            result: empty,
+        };
+        match &kept {
+            SavedTensors::Inputs(inputs) => given.inputs = inputs.each_ref().map(values),
+            SavedTensors::Result(result) => given.result = values(result),
+            SavedTensors::Nothing => {}
+        }
+        let results = operator.backward(given, values(&gradient), needed);
+        for ((parent, shape), result) in ops.parents.iter().zip(shapes).zip(results) {
             if let (Some(parent), Some(result)) = (parent, result) {
-                let result = TensorData::new(result, input.shape());
-                gradients.register::<Flex>(parent.id, FlexTensor::from_data(result));
+                let result = FlexTensor::from_data(TensorData::new(result, shape));
+                gradients.register::<Flex>(parent.id, result);
             }
         }
         memory::give(gradient);
-        inputs.into_iter().for_each(memory::give);
+        match kept {
+            SavedTensors::Inputs(inputs) => inputs.into_iter().for_each(memory::give),
+            SavedTensors::Result(result) => memory::give(result),
+            SavedTensors::Nothing => {}
+        }
     }
 }

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::custom::{Kept, Operator, Values, instructions, is_cpu, unary};
 use super::memory;
 
 /// `x Φ(x)` for the distribution function Φ of the standard normal distribution.
@@ -30,7 +30,9 @@ impl Operator<1> for Gelu {
 
     fn backward(
         &self,
-        [values]: [&[f32]; 1],
+        Kept {
+            inputs: [values], ..
+        }: Kept<'_, 1>,
         gradient: &[f32],
         _: [bool; 1],
     ) -> [Option<Vec<f32>>; 1] {

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 use cleanslide_kernels::channels;
 
-use super::custom::{Operator, Values, binary, is_cpu};
+use super::custom::{Keeps, Kept, Operator, Values, binary, is_cpu};
 use super::memory;
 
 /// Images of the same size, `[n, height, width, channels]` and `[n, height, width, channels']`, to
@@ -28,6 +28,8 @@ struct Join {
 }
 
 impl Operator<2> for Join {
+    const KEEPS: Keeps = Keeps::Nothing;
+
     fn forward(&self, [first, second]: [&[f32]; 2]) -> Values {
         let mut values = memory::take(first.len() + second.len());
         channels::join(first, second, self.channels, &mut values);
@@ -38,14 +40,11 @@ impl Operator<2> for Join {
         }
     }
 
-    fn backward(
-        &self,
-        [first, second]: [&[f32]; 2],
-        gradient: &[f32],
-        _: [bool; 2],
-    ) -> [Option<Vec<f32>>; 2] {
-        let mut first = memory::take(first.len());
-        let mut second = memory::take(second.len());
+    fn backward(&self, _: Kept<'_, 2>, gradient: &[f32], _: [bool; 2]) -> [Option<Vec<f32>>; 2] {
+        let pixels: usize = self.size.iter().product();
+        let [mut first, mut second] = self
+            .channels
+            .map(|channels| memory::take(pixels * channels));
         channels::part(gradient, self.channels, &mut first, &mut second);
         [Some(first), Some(second)]
     }

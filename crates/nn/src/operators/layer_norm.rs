@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 use cleanslide_kernels::layer_norm::{self, LayerNorm};
 
-use super::custom::{Operator, Values, instructions, is_cpu, ternary};
+use super::custom::{Kept, Operator, Values, instructions, is_cpu, ternary};
 use super::memory;
 
 /// `(x − mean) / √(variance + epsilon) · scale + shift` for each row of `[n, columns]`, by its own mean and variance
@@ -57,7 +57,10 @@ impl Operator<3> for Rows {
 
     fn backward(
         &self,
-        [rows, scale, shift]: [&[f32]; 3],
+        Kept {
+            inputs: [rows, scale, shift],
+            ..
+        }: Kept<'_, 3>,
         gradient: &[f32],
         _: [bool; 3],
     ) -> [Option<Vec<f32>>; 3] {

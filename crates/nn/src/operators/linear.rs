@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 use cleanslide_kernels::matrix::{Before, Matrix, product};
 
-use super::custom::{Operator, Values, binary, instructions, is_cpu, ternary};
+use super::custom::{Kept, Operator, Values, binary, instructions, is_cpu, ternary};
 use super::memory;
 
 /// Rows `[n, inputs]` times a matrix `[outputs, inputs]`, as PyTorch stores it, plus one bias per output:
@@ -92,7 +92,10 @@ impl Operator<2> for Linear {
 
     fn backward(
         &self,
-        [rows, weight]: [&[f32]; 2],
+        Kept {
+            inputs: [rows, weight],
+            ..
+        }: Kept<'_, 2>,
         gradient: &[f32],
         needed: [bool; 2],
     ) -> [Option<Vec<f32>>; 2] {
@@ -107,7 +110,10 @@ impl Operator<3> for Linear {
 
     fn backward(
         &self,
-        [rows, weight, _]: [&[f32]; 3],
+        Kept {
+            inputs: [rows, weight, _],
+            ..
+        }: Kept<'_, 3>,
         gradient: &[f32],
         [rows_needed, weight_needed, bias_needed]: [bool; 3],
     ) -> [Option<Vec<f32>>; 3] {

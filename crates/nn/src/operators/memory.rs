@@ -14,12 +14,12 @@ const LEAST_LENGTH: usize = 64 * 1024;
 /// A buffer that has not been asked for while so many others were is dropped: some steps of a large network.
 const MOST_TAKEN: u64 = 4096;
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept {
+static FREE: Mutex<Free> = Mutex::new(Free {
     buffers: Vec::new(),
     taken: 0,
 });
 
-struct Kept {
+struct Free {
     /// Each with the count of buffers that had been taken when it was given back.
     buffers: Vec<(Vec<f32>, u64)>,
     taken: u64,
@@ -30,10 +30,10 @@ pub(super) fn take(length: usize) -> Vec<f32> {
     if length < LEAST_LENGTH {
         return vec![0.0; length];
     }
-    let mut kept = lock();
-    kept.taken += 1;
+    let mut free = lock();
+    free.taken += 1;
     // No more than a quarter is wasted; the latest of the best, which is likely to be in a cache.
-    let fitting = kept
+    let fitting = free
         .buffers
         .iter()
         .enumerate()
@@ -41,11 +41,11 @@ pub(super) fn take(length: usize) -> Vec<f32> {
         .min_by_key(|(place, (buffer, _))| (buffer.capacity(), usize::MAX - place))
         .map(|(place, _)| place);
     let Some(place) = fitting else {
-        drop(kept);
+        drop(free);
         return vec![0.0; length];
     };
-    let (mut buffer, _) = kept.buffers.remove(place);
-    drop(kept);
+    let (mut buffer, _) = free.buffers.remove(place);
+    drop(free);
     buffer.resize(length, 0.0);
     buffer
 }
@@ -61,10 +61,10 @@ pub(super) fn give(tensor: FlexTensor) {
     let (bytes, ..) = tensor.into_data().into_parts();
     // What was not made as a vector of f32 goes back to the system.
     if let Ok(buffer) = bytes.try_into_vec::<f32>() {
-        let mut kept = lock();
-        let taken = kept.taken;
-        kept.buffers.retain(|(_, given)| taken - given < MOST_TAKEN);
-        kept.buffers.push((buffer, taken));
+        let mut free = lock();
+        let taken = free.taken;
+        free.buffers.retain(|(_, given)| taken - given < MOST_TAKEN);
+        free.buffers.push((buffer, taken));
     }
 }
 
@@ -73,9 +73,9 @@ pub fn release_memory() {
     lock().buffers.clear();
 }
 
-fn lock() -> MutexGuard<'static, Kept> {
+fn lock() -> MutexGuard<'static, Free> {
     // Nothing in here can be left half done.
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

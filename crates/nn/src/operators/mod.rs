@@ -3,9 +3,11 @@
 //! On the CPU device they run on our own kernels, forward and backward; on every other device they are
 //! composed of Burn's operators. Results agree within rounding.
 
+mod addition;
 mod attention;
 mod convolution;
 mod custom;
+mod enlarging;
 mod gelu;
 mod joining;
 mod layer_norm;
@@ -17,9 +19,12 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
+pub use addition::add;
 pub use attention::attention;
 pub use cleanslide_kernels::Activation;
 pub use convolution::{ConvolutionOptions, convolution, transposed_convolution};
+pub use custom::instructions_name;
+pub use enlarging::double;
 pub use gelu::gelu;
 pub use joining::join;
 pub use layer_norm::layer_norm;

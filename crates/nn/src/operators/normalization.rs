@@ -5,7 +5,7 @@ use burn::tensor::activation::relu;
 use cleanslide_kernels::Activation;
 use cleanslide_kernels::normalization::{self, Affine, GradientAffine};
 
-use super::custom::{Operator, Values, instructions, is_cpu, ternary, unary};
+use super::custom::{Keeps, Kept, Operator, Values, instructions, is_cpu, ternary, unary};
 use super::memory;
 
 /// How channels are normalised.
@@ -94,6 +94,8 @@ struct Moments {
 }
 
 impl Operator<1> for Moments {
+    const KEEPS: Keeps = Keeps::Nothing;
+
     fn forward(&self, [images]: [&[f32]; 1]) -> Values {
         let mut values = vec![0.0; 2 * self.channels];
         let (mean, variance) = values.split_at_mut(self.channels);
@@ -104,7 +106,7 @@ impl Operator<1> for Moments {
         }
     }
 
-    fn backward(&self, _: [&[f32]; 1], _: &[f32], _: [bool; 1]) -> [Option<Vec<f32>>; 1] {
+    fn backward(&self, _: Kept<'_, 1>, _: &[f32], _: [bool; 1]) -> [Option<Vec<f32>>; 1] {
         [None]
     }
 }
@@ -157,7 +159,10 @@ impl Operator<3> for Normalize {
     /// in dy and x.
     fn backward(
         &self,
-        [images, scale, shift]: [&[f32]; 3],
+        Kept {
+            inputs: [images, scale, shift],
+            ..
+        }: Kept<'_, 3>,
         gradient: &[f32],
         needed: [bool; 3],
     ) -> [Option<Vec<f32>>; 3] {

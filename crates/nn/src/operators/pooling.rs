@@ -3,7 +3,7 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use cleanslide_kernels::Pooling;
 
-use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::custom::{Kept, Operator, Values, instructions, is_cpu, unary};
 use super::memory;
 
 /// How windows are laid over an image.
@@ -77,7 +77,9 @@ impl Operator<1> for Max {
 
     fn backward(
         &self,
-        [images]: [&[f32]; 1],
+        Kept {
+            inputs: [images], ..
+        }: Kept<'_, 1>,
         gradient: &[f32],
         _: [bool; 1],
     ) -> [Option<Vec<f32>>; 1] {

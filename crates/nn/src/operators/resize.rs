@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_kernels::Resize;
 
-use super::custom::{Operator, Values, instructions, is_cpu, unary};
+use super::custom::{Keeps, Kept, Operator, Values, instructions, is_cpu, unary};
 use super::memory;
 
 /// Images `[n, height, width, channels]` in another size, bilinear. `align_corners` keeps the centres of the
@@ -56,6 +56,8 @@ fn matrix(sizes: &Resize, axis: usize, device: &Device) -> Tensor<2> {
 struct Bilinear(Resize);
 
 impl Operator<1> for Bilinear {
+    const KEEPS: Keeps = Keeps::Nothing;
+
     fn forward(&self, [images]: [&[f32]; 1]) -> Values {
         let Self(sizes) = self;
         let [height, width] = sizes.result_size;
@@ -67,14 +69,11 @@ impl Operator<1> for Bilinear {
         }
     }
 
-    fn backward(
-        &self,
-        [images]: [&[f32]; 1],
-        gradient: &[f32],
-        _: [bool; 1],
-    ) -> [Option<Vec<f32>>; 1] {
-        let mut values = memory::take(images.len());
-        self.0.backward(instructions(), gradient, &mut values);
+    fn backward(&self, _: Kept<'_, 1>, gradient: &[f32], _: [bool; 1]) -> [Option<Vec<f32>>; 1] {
+        let Self(sizes) = self;
+        let length = sizes.images * sizes.size[0] * sizes.size[1] * sizes.channels;
+        let mut values = memory::take(length);
+        sizes.backward(instructions(), gradient, &mut values);
         [Some(values)]
     }
 }

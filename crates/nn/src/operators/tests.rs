@@ -8,8 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, Normalization, PoolingOptions, attention, convolution, gelu, join,
-    layer_norm, linear, max_pooling, moments, normalize, pooling, resize, transposed_convolution,
+    ConvolutionOptions, Normalization, PoolingOptions, add, attention, convolution, double, gelu,
+    join, layer_norm, linear, max_pooling, moments, normalize, pooling, resize,
+    transposed_convolution,
 };
 
 /// Sums of some hundred products of values below 1 in f32, and Winograd's transforms: see the tests of the
@@ -248,6 +249,30 @@ fn attentions() {
         |inputs, _, _| {
             super::attention::composed(inputs.reshape([2, 21, 45]), sizes).unsqueeze_dim(2)
         },
+    );
+}
+
+#[test]
+fn sums() {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
+        compare(
+            [2, 5, 6, 7],
+            [2, 5, 6, 7],
+            1,
+            |first, second, _| add(first, second, activation),
+            |first, second, _| super::addition::composed(first, second, activation),
+        );
+    }
+}
+
+#[test]
+fn enlarged_images() {
+    compare(
+        [2, 5, 6, 7],
+        [1],
+        1,
+        |images, _, _| double(images),
+        |images, _, _| super::enlarging::composed(images),
     );
 }
 
