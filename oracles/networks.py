@@ -13,6 +13,7 @@ Each file holds
   running.*    the running statistics after that
 """
 
+import copy
 import sys
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def encoder_unet():
 
 
 NETWORKS = {
-    "encoder_unet": (encoder_unet, (2, 3, 64, 96)),
+    "encoder_unet": (encoder_unet, (2, 3, 96, 96)),
     "vision_transformer": (vision_transformer, (2, 3, 16, 24)),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),
     "resnet_bottleneck": (
@@ -161,10 +162,16 @@ def main():
         with torch.no_grad():
             content["predicted"] = model.eval()(images.float())
         # f64 where sums cancel: the golden is to be nearer the truth than either of us.
+        single = copy.deepcopy(model).train()
         model = model.double().train()
         scores = model(images.double())
         probe = torch.randn(scores.shape).half()
         (scores * probe.double()).sum().backward()
+        # A value so near the kink of a ReLU that rounding decides on its side would make gradients jump.
+        (single(images.float()) * probe.float()).sum().backward()
+        for parameter, rounded in zip(model.parameters(), single.parameters()):
+            error = (parameter.grad - rounded.grad).abs().max() / parameter.grad.abs().max()
+            assert error < 1e-4, f"{name}: PyTorch's own gradients in f32 are off by {error}"
         content |= {"input": images, "probe": probe, "trained": scores.detach().float()}
         content |= {f"gradient.{n}": p.grad.float() for n, p in model.named_parameters()}
         content |= {f"running.{n}": b.float() for n, b in model.named_buffers() if "running" in n}

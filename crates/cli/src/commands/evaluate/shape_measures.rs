@@ -227,23 +227,28 @@ impl Judge<'_> {
 
     /// F1 of objects, panoptic quality, AJI.
     pub fn instances(&self) -> Result<Vec<Measure>> {
-        let of_image =
-            |pair: &Pair| -> Result<(Vec<MatchCounts>, MatchCounts, [AggregatedJaccard; 2])> {
-                let truth = instance_mask(&pair.truth.target)?;
-                // What a source left unlabelled it did not mark: it counts as nothing found.
-                let judged = instance_mask(&pair.judged.target)?.mapv(|object| match object {
-                    mask::UNLABELLED_OBJECT => 0,
-                    object => object,
-                });
-                let overlaps = Overlaps::new(truth.view(), judged.view())
-                    .map_err(|error| about(pair, &error))?;
-                Ok((
-                    instance_counts(&overlaps, &INSTANCE_IOUS)?,
-                    panoptic_counts(&overlaps),
-                    [Reuse::Allowed, Reuse::Never]
-                        .map(|reuse| AggregatedJaccard::new(&overlaps, reuse)),
-                ))
-            };
+        let of_image = |pair: &Pair| -> Result<(
+            Vec<MatchCounts>,
+            MatchCounts,
+            [AggregatedJaccard; 2],
+            ClassOverlap,
+        )> {
+            let truth = instance_mask(&pair.truth.target)?;
+            // What a source left unlabelled it did not mark: it counts as nothing found.
+            let judged = instance_mask(&pair.judged.target)?.mapv(|object| match object {
+                mask::UNLABELLED_OBJECT => 0,
+                object => object,
+            });
+            let overlaps =
+                Overlaps::new(truth.view(), judged.view()).map_err(|error| about(pair, &error))?;
+            Ok((
+                instance_counts(&overlaps, &INSTANCE_IOUS)?,
+                panoptic_counts(&overlaps),
+                [Reuse::Allowed, Reuse::Never]
+                    .map(|reuse| AggregatedJaccard::new(&overlaps, reuse)),
+                foreground(&truth, &judged),
+            ))
+        };
         let images: Vec<_> = self.pairs.par_iter().map(of_image).collect::<Result<_>>()?;
         let at: Vec<Vec<MatchCounts>> = (0..INSTANCE_IOUS.len())
             .map(|iou| images.iter().map(|(counts, ..)| counts[iou]).collect())
@@ -269,7 +274,11 @@ impl Judge<'_> {
             self.measure("AJI", |w| AggregatedJaccard::pool(&reused, w)?.index()),
         ];
         if self.all {
+            let overlaps: Vec<ClassOverlap> = images.iter().map(|image| image.3).collect();
             measures.extend([
+                self.measure("Dice of all objects together", |w| {
+                    ClassOverlap::pool(&overlaps, w)?.dice(EmptyCase::Undefined)
+                }),
                 self.measure("SQ", |w| {
                     MatchCounts::pool(&panoptic, w)?.segmentation_quality()
                 }),
@@ -293,6 +302,19 @@ impl Judge<'_> {
         }
         Ok(measures)
     }
+}
+
+/// Pixels in any object, where the truth is known.
+fn foreground(truth: &Array2<u32>, judged: &Array2<u32>) -> ClassOverlap {
+    let mut overlap = ClassOverlap::default();
+    let pairs = truth.iter().zip(judged);
+    for (&truth, &judged) in pairs.filter(|(truth, _)| **truth != mask::UNLABELLED_OBJECT) {
+        let count = |inside: bool| f64::from(u8::from(inside));
+        overlap.truth += count(truth > 0);
+        overlap.predicted += count(judged > 0);
+        overlap.both += count(truth > 0 && judged > 0);
+    }
+    overlap
 }
 
 /// True boxes and findings of one image.
