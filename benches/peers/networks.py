@@ -10,6 +10,7 @@ two threads.
 
 unet-step   U-Net of 32, 64, 128 and 256 channels, batch normalisation, 2×2 transposed convolutions; 4 images of
             256² pixels: forward, cross-entropy, backward, Adam
+vit-forward ViT-S/16 without a classifier, 8 images of 224² pixels, without gradients; the peer is timm 1.0.31's
 
 Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better), then peak memory.
 """
@@ -30,7 +31,7 @@ PAIRS = 6
 COMMAND = "just bench-engine"
 
 # Images and size of each network.
-NETWORKS = {"unet-step": (4, 256)}
+NETWORKS = {"unet-step": (4, 256), "vit-forward": (8, 224)}
 
 
 class Process:
@@ -109,7 +110,20 @@ def peer(memory_format):
             seconds = time.perf_counter() - start
         return seconds
 
-    runs = {"unet-step": unet_step}
+    def vit_forward(images, size):
+        import timm
+
+        network = timm.create_model("vit_small_patch16_224", num_classes=0).eval()
+        network = network.to(memory_format=memory_format)
+        pixels = torch.rand(images, 3, size, size).to(memory_format=memory_format)
+        for _ in range(3):
+            start = time.perf_counter()
+            with torch.inference_mode():
+                network.forward_features(pixels)
+            seconds = time.perf_counter() - start
+        return seconds
+
+    runs = {"unet-step": unet_step, "vit-forward": vit_forward}
     for line in sys.stdin:
         network, images, size = line.split()
         seconds = runs[network](int(images), int(size))

@@ -254,3 +254,16 @@ fn what_is_wrong_is_said() {
         "{early}"
     );
 }
+
+#[test]
+fn doctor_tells_what_there_is() {
+    let lab = Lab::new();
+    let found = lab.ok(&["doctor", "--quick", "--threads", "1", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["threads_in_use"], 1);
+    assert_eq!(found["devices"][0], "cpu");
+    assert!(
+        lab.ok(&["doctor", "--quick"])
+            .contains("vector instructions")
+    );
+}

@@ -12,15 +12,15 @@ pub(crate) fn exponential<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let shifter = splat(12_582_912.0);
     let shifted = simd.mul_add_e_f32s(x, splat(std::f32::consts::LOG2_E), shifter);
     let whole = simd.sub_f32s(shifted, shifter);
-    let rest = simd.mul_add_e_f32s(whole, splat(-0.693_359_375), x);
+    let rest = simd.mul_add_e_f32s(whole, splat(-0.693_359_4), x);
     let rest = simd.mul_add_e_f32s(whole, splat(2.121_944_4e-4), rest);
-    let mut sum = splat(1.987_569_15e-4);
+    let mut sum = splat(1.987_569_2e-4);
     for coefficient in [
         1.398_2e-3,
         8.333_452e-3,
         4.166_579_6e-2,
         1.666_666_5e-1,
-        5.000_000_1e-1,
+        0.5,
     ] {
         sum = simd.mul_add_e_f32s(sum, rest, splat(coefficient));
     }

@@ -1,5 +1,5 @@
 //! Times networks for `benches/peers/networks.py`: reads lines `network images size`, and prints for each the
-//! seconds of its second run and the most memory that the process has had, in MiB.
+//! seconds of its third run and the most memory that the process has had, in MiB.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::UNetConfig;
+use cleanslide_nn::networks::{UNetConfig, VisionTransformerConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (images, size) = (images.parse()?, size.parse()?);
         let seconds = match network {
             "unet-step" => unet_step(images, size),
+            "vit-forward" => vit_forward(images, size),
             _ => return Err(format!("unknown network {network}").into()),
         };
         writeln!(out, "{seconds} {}", peak_memory()?)?;
@@ -56,6 +57,24 @@ fn unet_step(images: usize, size: usize) -> f64 {
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         network = optimizer.step(1e-3, network, gradients);
         seconds = start.elapsed().as_secs_f64();
+    }
+    seconds
+}
+
+/// ViT-S/16 without gradients.
+fn vit_forward(images: usize, size: usize) -> f64 {
+    let device = Device::flex();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let network = VisionTransformerConfig::small().init(&mut Start::new(&mut rng, &device));
+    let pixels = values(images * size * size * 3);
+    let data = TensorData::new(pixels, [images, size, size, 3]);
+    let pixels = Tensor::<4>::from_data(data, &device);
+    let mut seconds = 0.0;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let tokens = network.forward(pixels.clone());
+        seconds = start.elapsed().as_secs_f64();
+        assert_eq!(tokens.dims(), [images, 197, 384]);
     }
     seconds
 }

@@ -121,8 +121,7 @@ impl Show for Summary {
             (Some(all), Some(free)) => format!("{all:.1} GiB, {free:.1} GiB free"),
             _ => "unknown".to_owned(),
         };
-        let mut table = TextTable::new(&["", ""]);
-        for (what, value) in [
+        let lines = [
             ("program", self.program.clone()),
             ("system", self.system.clone()),
             ("vector instructions", self.instructions.to_owned()),
@@ -136,10 +135,12 @@ impl Show for Summary {
             ),
             ("memory", memory),
             ("devices of this build", self.devices.join(", ")),
-        ] {
-            table.row([what.to_owned(), value]);
-        }
-        let mut text = table.text();
+        ];
+        let lines: Vec<String> = lines
+            .into_iter()
+            .map(|(what, value)| format!("{what:22} {value}"))
+            .collect();
+        let mut text = lines.join("\n");
         if !self.speed.is_empty() {
             let mut table = TextTable::new(&["speed", "median, ms", "runs", ""]);
             for line in &self.speed {
@@ -153,7 +154,7 @@ impl Show for Summary {
             text.push_str("\n\n");
             text.push_str(&table.text());
             text.push_str(
-                "\n3×3 convolutions are worked out with a quarter of the multiplications of their definition,\n\
+                "\n\n3×3 convolutions are worked out with a quarter of the multiplications of their definition,\n\
                  which the figure counts.",
             );
         }
