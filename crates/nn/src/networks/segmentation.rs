@@ -27,6 +27,7 @@ impl Default for SegmentationConfig {
 
 /// A network made by a [`SegmentationConfig`].
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum SegmentationNetwork {
     /// See [`UNet`].
     Unet(UNet),
