@@ -21,10 +21,7 @@ use crate::progress;
 use crate::run_folder::read_run;
 use crate::text_table::TextTable;
 
-/// Predict classes, masks or objects of images with a trained model
-///
-/// Classes of images go into a table. Classes of pixels go into a folder, as a mask NAME.png for each image;
-/// objects as an instance mask NAME.png and their outlines NAME.geojson, which QuPath reads.
+/// What `predict` takes.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv\n  \

@@ -26,16 +26,7 @@ use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, ref
 use crate::progress;
 use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 
-/// Train a model in spite of wrong labels
-///
-/// Classes of images: every labelled image is predicted once by a model that did not see its case (out of
-/// sample); then a final model learns from all of them. The run folder appears when all is done.
-///
-/// Classes of pixels, and objects: a network learns from all labelled images, and one for each fold predicts
-/// what it did not see. The run folder exists from the beginning: the same command goes on after an
-/// interruption, here or on another machine.
-///
-/// Images for test take no part.
+/// What `train` takes.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide train mitoses --method elr --out runs/robust\n  \
