@@ -43,8 +43,8 @@ mod border;
 mod overlap;
 mod predicted;
 
-use cleanslide_data::Rectangle;
 use cleanslide_data::mask::UNLABELLED_OBJECT;
+use cleanslide_data::{Rectangle, TryMap};
 use cleanslide_image::region::{Statistics, statistics};
 use ndarray::{ArrayView2, CowArray, Ix2};
 use rayon::prelude::*;
@@ -200,11 +200,7 @@ pub fn audit_instances(images: &[InstanceImage<'_>]) -> Result<Vec<InstanceAudit
     images
         .par_iter()
         .enumerate()
-        .map(|(index, image)| audit_image(index, image))
-        .collect::<Vec<_>>()
-        .into_iter()
-        // Of several bad images, the first is named.
-        .collect()
+        .try_map(|(index, image)| audit_image(index, image))
 }
 
 fn audit_image(index: usize, image: &InstanceImage<'_>) -> Result<InstanceAudit, AuditError> {

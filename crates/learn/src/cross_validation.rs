@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cleanslide_data::TryMap;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -78,18 +79,20 @@ pub(crate) fn predict_by_fold(
     for (query, &fold) in query_folds.iter().enumerate() {
         queries_of.entry(fold).or_default().push(query);
     }
-    let predict = |(&fold, queries): (&usize, &Vec<usize>)| {
-        let others: Vec<usize> = (0..fold_of.len()).filter(|&i| fold_of[i] != fold).collect();
-        let fitted = fit(fold, &others)?;
+    let queries_of: Vec<(usize, Vec<usize>)> = queries_of.into_iter().collect();
+    let predict = |(fold, queries): &(usize, Vec<usize>)| -> Result<(Array2<f32>, History)> {
+        let others: Vec<usize> = (0..fold_of.len())
+            .filter(|&i| fold_of[i] != *fold)
+            .collect();
+        let fitted = fit(*fold, &others)?;
         let predicted = fitted.predict(features.select(Axis(0), queries).view())?;
-        Ok((fold, predicted, fitted.history))
+        Ok((predicted, fitted.history))
     };
-    let predicted: Vec<(usize, Array2<f32>, History)> =
-        queries_of.par_iter().map(predict).collect::<Result<_>>()?;
+    let predicted = queries_of.par_iter().try_map(predict)?;
     let mut probabilities = Array2::zeros((query_folds.len(), classes));
     let mut histories = BTreeMap::new();
-    for (fold, rows, history) in predicted {
-        for (&query, row) in queries_of[&fold].iter().zip(rows.rows()) {
+    for ((fold, queries), (rows, history)) in queries_of.into_iter().zip(predicted) {
+        for (query, row) in queries.into_iter().zip(rows.rows()) {
             probabilities.row_mut(query).assign(&row);
         }
         histories.insert(fold, history);

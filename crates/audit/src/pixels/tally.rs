@@ -1,6 +1,6 @@
 //! What is counted while images are read.
 
-use cleanslide_data::UNLABELLED_CLASS;
+use cleanslide_data::{TryMap, UNLABELLED_CLASS};
 use rayon::prelude::*;
 
 use crate::AuditError;
@@ -153,17 +153,13 @@ pub(super) fn first_reading(
             .par_iter_mut()
             .zip(parts.par_chunks_mut(rows))
             .enumerate()
-            .map(|(thread, (tally, parts))| {
+            .try_map(|(thread, (tally, parts))| {
                 let mut scan = RowScan::default();
                 for (row, part) in (thread * rows..).zip(parts) {
                     *part = tally.add_row(&planes, row, temperature, &mut scan)?;
                 }
                 Ok(())
-            })
-            // Of several bad rows, the first is named.
-            .collect::<Vec<Result<(), AuditError>>>()
-            .into_iter()
-            .collect::<Result<(), AuditError>>()?;
+            })?;
         for part in &parts {
             scores[block.image].join(part, temperature);
         }

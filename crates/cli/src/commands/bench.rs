@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::Dataset;
 use cleanslide_data::store::write_file;
+use cleanslide_data::{Dataset, TryMap};
 use cleanslide_eval::{Bootstrap, Estimate};
 use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
@@ -203,9 +203,9 @@ impl Bench {
             bar.inc(1);
             Ok(())
         };
-        let result = missing.par_iter().try_for_each(compute);
+        let result = missing.par_iter().try_map(compute);
         bar.finish_and_clear();
-        result
+        result.map(drop)
     }
 
     /// Cells of different settings must not meet in one folder.

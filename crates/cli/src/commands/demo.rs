@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, independent_units};
+use cleanslide_data::{Dataset, TryMap, independent_units};
 use cleanslide_eval::{Bootstrap, Estimate, Groups, LabelPairs, PairedComparison};
 use cleanslide_learn::bench::{AddedNoise, Bench, Cell};
 use cleanslide_learn::classify::Classifier;
@@ -362,22 +362,19 @@ fn train(
             .map(|&l| (PLAIN, MethodSettings::default(), l)),
     );
     plans.swap(0, 1);
-    plans
-        .into_par_iter()
-        .map(|(name, method, labels)| {
-            let cell = Cell {
-                labels: labels.source.clone(),
-                noise: AddedNoise::None,
-                method,
-                seed: context.seed,
-            };
-            Ok(Run {
-                predicted: bench.predict(&cell, labels)?,
-                labels: cell.labels,
-                method: name,
-            })
+    plans.into_par_iter().try_map(|(name, method, labels)| {
+        let cell = Cell {
+            labels: labels.source.clone(),
+            noise: AddedNoise::None,
+            method,
+            seed: context.seed,
+        };
+        Ok(Run {
+            predicted: bench.predict(&cell, labels)?,
+            labels: cell.labels,
+            method: name,
         })
-        .collect()
+    })
 }
 
 /// The embedded images with their truth.

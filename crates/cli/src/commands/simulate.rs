@@ -6,7 +6,7 @@ use clap::Args;
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{
     Classes, Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference,
-    Source, SourceKind, Task,
+    Source, SourceKind, Task, TryMap,
 };
 use cleanslide_weak::simulate::{
     Annotator, LabelledPatch, PatchClass, PatchClassification, simulate_votes,
@@ -174,7 +174,8 @@ pub fn simulate(
         images
             .par_iter()
             .zip(&patches)
-            .try_for_each(|(image, patch)| write_patch(&temporary.join(&image.path), patch))
+            .try_map(|(image, patch)| write_patch(&temporary.join(&image.path), patch))?;
+        Ok(())
     })?;
     Ok(Dataset::open(folder)?)
 }

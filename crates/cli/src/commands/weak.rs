@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, MaskFile, NewVersion, Object, Objects,
-    Scope, Source, SourceKind, Target, Trust, mask, read_image,
+    Scope, Source, SourceKind, Target, Trust, TryMap, mask, read_image,
 };
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::thumbnail::{Ink, Outlines};
@@ -429,7 +429,7 @@ fn evidence(
             trust,
         })
     };
-    findings.par_iter().enumerate().map(one).collect()
+    findings.par_iter().enumerate().try_map(one)
 }
 
 /// Adds the evidence as a new version, in the place of what the same source said before.
@@ -486,10 +486,7 @@ fn write_sheet(
     path: &Path,
 ) -> Result<()> {
     let shown: Vec<&OnImage> = evenly(&findings.iter().collect::<Vec<_>>(), shared.sheet_images);
-    let tiles: Vec<Tile> = shown
-        .par_iter()
-        .map(|on| tile(dataset, on))
-        .collect::<Result<_>>()?;
+    let tiles: Vec<Tile> = shown.par_iter().try_map(|on| tile(dataset, on))?;
     let objects: usize = findings.iter().map(|on| on.found.len()).sum();
     let lead = format!(
         "{} on {}; {} shown. Choose one to see it at full size.",

@@ -32,7 +32,7 @@
 //! reaches the level 0.28 is decided by rounding in pycocotools, and so it is here for equal weights and
 //! whole ones; with real weights it does.
 
-use cleanslide_data::Detection;
+use cleanslide_data::{Detection, TryMap};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -116,18 +116,13 @@ impl Coco {
         &self,
         images: &[(&[TrueBox], &[Detection])],
     ) -> Result<CocoMatches, Error> {
-        let matched: Vec<Result<ImageMatches, Error>> = images
+        let matched = images
             .par_iter()
-            .map(|(truth, detections)| self.match_boxes(truth, detections))
-            .collect();
-        let at_image = |(image, matched): (usize, Result<ImageMatches, Error>)| {
-            matched.map_err(|error| error.at_image(image))
-        };
-        let matched: Vec<ImageMatches> = matched
-            .into_iter()
             .enumerate()
-            .map(at_image)
-            .collect::<Result<_, _>>()?;
+            .try_map(|(image, (truth, detections))| {
+                self.match_boxes(truth, detections)
+                    .map_err(|error| error.at_image(image))
+            })?;
         self.collect(&matched)
     }
 

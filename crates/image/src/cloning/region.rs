@@ -1,5 +1,6 @@
 //! Poisson's equation on the pixels of a mask.
 
+use cleanslide_data::TryMap;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
@@ -44,8 +45,7 @@ pub(super) fn clone<T: Sample>(
     let solved: Vec<Vec<Values>> = order
         .par_iter()
         .with_max_len(1)
-        .map(|part| images.solve(part, positions.view()))
-        .collect::<Result<_>>()?;
+        .try_map(|part| images.solve(part, positions.view()))?;
     let mut result = destination.to_owned();
     for (part, channels) in order.into_iter().zip(solved) {
         for (channel, values) in channels.into_iter().enumerate() {

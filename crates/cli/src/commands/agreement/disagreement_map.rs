@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cleanslide_data::{MAX_PIXELS, read_image};
+use cleanslide_data::{MAX_PIXELS, TryMap, read_image};
 use cleanslide_eval::Error as EvalError;
 use cleanslide_eval::agreement::FleissMap;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
@@ -38,22 +38,17 @@ pub fn write(context: &Context, study: &Study, radius: usize, folder: &Path) -> 
     }
     let bar = progress::bar("drawing maps", study.images.len());
     let without_image = publish(folder, |folder| {
-        let drawn: Vec<bool> = study
-            .images
-            .par_iter()
-            .map(|labelled| {
-                let about =
-                    |failure: Failure| failure.about(&format!("image {}", labelled.image.id));
-                let (picture, has_image) = picture(study, labelled, radius).map_err(about)?;
-                let mut png = std::io::Cursor::new(Vec::new());
-                DynamicImage::ImageRgb8(picture)
-                    .write_to(&mut png, ImageFormat::Png)
-                    .map_err(|error| Failure::other(error.to_string()))?;
-                save(&folder.join(name(labelled)), png.get_ref())?;
-                bar.inc(1);
-                Ok(has_image)
-            })
-            .collect::<Result<_>>()?;
+        let drawn: Vec<bool> = study.images.par_iter().try_map(|labelled| -> Result<_> {
+            let about = |failure: Failure| failure.about(&format!("image {}", labelled.image.id));
+            let (picture, has_image) = picture(study, labelled, radius).map_err(about)?;
+            let mut png = std::io::Cursor::new(Vec::new());
+            DynamicImage::ImageRgb8(picture)
+                .write_to(&mut png, ImageFormat::Png)
+                .map_err(|error| Failure::other(error.to_string()))?;
+            save(&folder.join(name(labelled)), png.get_ref())?;
+            bar.inc(1);
+            Ok(has_image)
+        })?;
         Ok(drawn.into_iter().filter(|has_image| !has_image).count())
     })?;
     bar.finish_and_clear();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cleanslide_data::{Evidence, Target, UNLABELLED_CLASS, mask};
+use cleanslide_data::{Evidence, Target, TryMap, UNLABELLED_CLASS, mask};
 use cleanslide_eval::segmentation::{
     ClassOverlap, Directions, EmptyCase, SurfaceDistances, class_overlaps, mean_over_images,
     pixel_confusion,
@@ -44,31 +44,32 @@ pub fn measure(study: &Study) -> Result<Agreed> {
     let unit = if scales.is_some() { "µm" } else { "pixels" };
     let pairs: Vec<(usize, usize)> = study.pairs().collect();
     let bar = progress::bar("comparing masks", study.images.len());
-    let images: Vec<OneImage> = study
-        .images
-        .par_iter()
-        .enumerate()
-        .map(|(position, labelled)| {
-            let about = |failure: Failure| failure.about(&format!("image {}", labelled.image.id));
-            let masks = read(labelled).map_err(about)?;
-            let scale = scales.as_ref().map_or(1.0, |scales| scales[&position]);
-            let common = pairs
-                .iter()
-                .map(|&(one, other)| match (&masks[one], &masks[other]) {
-                    (Some(one), Some(other)) => {
-                        let common = compare(one, other, classes.len(), shown.clone(), scale);
-                        common.map(Some).map_err(about)
-                    }
-                    _ => Ok(None),
-                });
-            let common = common.collect::<Result<_>>()?;
-            bar.inc(1);
-            Ok(OneImage {
-                common,
-                ratings: ratings(&masks, classes.len()),
-            })
-        })
-        .collect::<Result<_>>()?;
+    let images: Vec<OneImage> =
+        study
+            .images
+            .par_iter()
+            .enumerate()
+            .try_map(|(position, labelled)| -> Result<_> {
+                let about =
+                    |failure: Failure| failure.about(&format!("image {}", labelled.image.id));
+                let masks = read(labelled).map_err(about)?;
+                let scale = scales.as_ref().map_or(1.0, |scales| scales[&position]);
+                let common = pairs
+                    .iter()
+                    .map(|&(one, other)| match (&masks[one], &masks[other]) {
+                        (Some(one), Some(other)) => {
+                            let common = compare(one, other, classes.len(), shown.clone(), scale);
+                            common.map(Some).map_err(about)
+                        }
+                        _ => Ok(None),
+                    });
+                let common = common.collect::<Result<_>>()?;
+                bar.inc(1);
+                Ok(OneImage {
+                    common,
+                    ratings: ratings(&masks, classes.len()),
+                })
+            })?;
     bar.finish_and_clear();
 
     let mut of_pairs = Vec::new();

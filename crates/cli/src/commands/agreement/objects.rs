@@ -1,7 +1,7 @@
 //! Agreement on boxes and on instance masks: which objects of two experts are one.
 
 use cleanslide_data::mask::read_instance_mask;
-use cleanslide_data::{Rectangle, Target};
+use cleanslide_data::{Rectangle, Target, TryMap};
 use cleanslide_eval::matching::{Assignment, MatchCounts, Overlaps, box_pairs, match_objects};
 use cleanslide_eval::segmentation::{instance_counts, panoptic_counts};
 use ndarray::Array2;
@@ -84,10 +84,8 @@ fn agreed<T: Sync>(
     let pairs: Vec<(usize, usize)> = study.pairs().collect();
     let bar = progress::bar("comparing objects", study.images.len());
     // Of each image what two experts have in common, and how much each drew.
-    let images: Vec<(Vec<Option<Common>>, Vec<usize>)> = study
-        .images
-        .par_iter()
-        .map(|labelled| {
+    let images: Vec<(Vec<Option<Common>>, Vec<usize>)> =
+        study.images.par_iter().try_map(|labelled| -> Result<_> {
             let about = |failure: Failure| failure.about(&format!("image {}", labelled.image.id));
             let drawn: Vec<Option<T>> = (0..experts)
                 .map(|expert| drawn(expert, labelled).map_err(about))
@@ -102,8 +100,7 @@ fn agreed<T: Sync>(
             bar.inc(1);
             let numbers = drawn.iter().map(|drawn| drawn.as_ref().map_or(0, &number));
             Ok((common, numbers.collect()))
-        })
-        .collect::<Result<_>>()?;
+        })?;
     bar.finish_and_clear();
     let mut of_pairs = Vec::new();
     for (pair, &experts) in pairs.iter().enumerate() {

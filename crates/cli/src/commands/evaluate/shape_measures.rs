@@ -1,6 +1,6 @@
 //! The figures by which boxes and masks are judged.
 
-use cleanslide_data::{Classes, Detection, Evidence, Family, Target, mask};
+use cleanslide_data::{Classes, Detection, Evidence, Family, Target, TryMap, mask};
 use cleanslide_eval::detection::{Coco, CocoMatches, CocoSubset, FROC_RATES, TrueBox};
 use cleanslide_eval::matching::{MatchCounts, Overlaps};
 use cleanslide_eval::segmentation::{
@@ -174,7 +174,7 @@ impl Judge<'_> {
             });
             Ok((class_overlaps(&confusion), borders.collect::<Result<_>>()?))
         };
-        let images: Vec<_> = self.pairs.par_iter().map(of_image).collect::<Result<_>>()?;
+        let images: Vec<_> = self.pairs.par_iter().try_map(of_image)?;
         let mut measures = Vec::new();
         for (index, class) in shown.clone().enumerate() {
             let overlaps: Vec<ClassOverlap> = images.iter().map(|(all, _)| all[class]).collect();
@@ -249,7 +249,7 @@ impl Judge<'_> {
                 foreground(&truth, &judged),
             ))
         };
-        let images: Vec<_> = self.pairs.par_iter().map(of_image).collect::<Result<_>>()?;
+        let images: Vec<_> = self.pairs.par_iter().try_map(of_image)?;
         let at: Vec<Vec<MatchCounts>> = (0..INSTANCE_IOUS.len())
             .map(|iou| images.iter().map(|(counts, ..)| counts[iou]).collect())
             .collect();

@@ -11,7 +11,7 @@ use cleanslide_data::formats::{
 use cleanslide_data::mask::{UNLABELLED_OBJECT, read_class_mask, read_instance_mask};
 use cleanslide_data::store::write_file_with;
 use cleanslide_data::{
-    Dataset, Evidence, Family, ImageRecord, Labels, Target, Trust, UNLABELLED_CLASS,
+    Dataset, Evidence, Family, ImageRecord, Labels, Target, Trust, TryMap, UNLABELLED_CLASS,
 };
 use rayon::prelude::*;
 
@@ -123,14 +123,12 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
 
 fn write_coco(request: &Request, images: &[Labelled], out: &Path) -> Result<Written> {
     let bar = progress::bar("converting labels", images.len());
-    let converted: Vec<(AnnotatedImage, Losses)> = images
-        .par_iter()
-        .map(|labelled| {
+    let converted: Vec<(AnnotatedImage, Losses)> =
+        images.par_iter().try_map(|labelled| -> Result<_> {
             let converted = annotated(request, labelled);
             bar.inc(1);
             converted.map_err(|failure| labelled.about(failure))
-        })
-        .collect::<Result<_>>()?;
+        })?;
     bar.finish_and_clear();
     let mut written = Written::default();
     let mut annotated = Vec::new();
@@ -161,24 +159,21 @@ fn write_folder(request: &Request, images: &[Labelled], folder: &Path) -> Result
         save(&folder.join("classes.txt"), &list)?;
     }
     let bar = progress::bar("writing labels", images.len());
-    let results: Vec<(usize, Losses)> = images
-        .par_iter()
-        .map(|labelled| {
-            let ending = format.ending().unwrap_or_default();
-            let path = folder.join(format!("{}.{ending}", labelled.stem));
-            let mut bytes = Vec::new();
-            let result = match format {
-                Format::Masks | Format::Instances => {
-                    picture(request, labelled, &mut bytes).map(|losses| (0, losses))
-                }
-                _ => shapes(request, labelled, &mut bytes),
-            };
-            let result = result.map_err(|failure| labelled.about(failure))?;
-            save(&path, &bytes)?;
-            bar.inc(1);
-            Ok(result)
-        })
-        .collect::<Result<_>>()?;
+    let results: Vec<(usize, Losses)> = images.par_iter().try_map(|labelled| -> Result<_> {
+        let ending = format.ending().unwrap_or_default();
+        let path = folder.join(format!("{}.{ending}", labelled.stem));
+        let mut bytes = Vec::new();
+        let result = match format {
+            Format::Masks | Format::Instances => {
+                picture(request, labelled, &mut bytes).map(|losses| (0, losses))
+            }
+            _ => shapes(request, labelled, &mut bytes),
+        };
+        let result = result.map_err(|failure| labelled.about(failure))?;
+        save(&path, &bytes)?;
+        bar.inc(1);
+        Ok(result)
+    })?;
     bar.finish_and_clear();
     let mut written = Written::default();
     for (objects, losses) in results {

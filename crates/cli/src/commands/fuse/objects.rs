@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cleanslide_data::{Dataset, Evidence, Family, ImageRecord, Labels};
+use cleanslide_data::{Dataset, Evidence, Family, ImageRecord, Labels, TryMap};
 use cleanslide_eval::matching::MatchCounts;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -122,16 +122,13 @@ impl Request<'_> {
             .help("`cleanslide status` shows who labelled how many images."));
         }
         let bar = progress::bar(&format!("fusing {}", words(*family)), enough.len());
-        let fused: Vec<OneImage> = enough
-            .par_iter()
-            .map(|(number, views)| {
-                let image = &images[*number];
-                let fused = one(image, *number, views)
-                    .map_err(|failure| failure.about(&format!("image {}", image.id)));
-                bar.inc(1);
-                fused
-            })
-            .collect::<Result<_>>()?;
+        let fused: Vec<OneImage> = enough.par_iter().try_map(|(number, views)| {
+            let image = &images[*number];
+            let fused = one(image, *number, views)
+                .map_err(|failure| failure.about(&format!("image {}", image.id)));
+            bar.inc(1);
+            fused
+        })?;
         bar.finish_and_clear();
         let summary = Summary {
             dataset: self.dataset.folder().to_owned(),

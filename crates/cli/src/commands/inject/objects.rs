@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cleanslide_data::{
     Dataset, Evidence, Family, ImageRecord, Labels, MAX_PIXELS, MaskFile, NewVersion, Objects,
-    Polygon, Source, SourceKind, Target, UNLABELLED_CLASS, mask, read_image,
+    Polygon, Source, SourceKind, Target, TryMap, UNLABELLED_CLASS, mask, read_image,
 };
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::thumbnail::{Ink, Outlines};
@@ -271,15 +271,14 @@ fn boxes(
         .images
         .par_iter()
         .zip(&clean.pieces)
-        .map(|(image, piece)| {
+        .try_map(|(image, piece)| {
             let Target::Boxes(boxes) = &piece.target else {
                 return Err(Failure::other("boxes are no boxes"));
             };
             let pixels = read_image(&dataset.image_path(image), MAX_PIXELS)?.pixels;
             let size = (pixels.height() as usize, pixels.width() as usize);
             BoxedImage::new(size, boxes.objects.clone()).map_err(|error| about(image, error))
-        })
-        .collect::<Result<Vec<_>>>()?;
+        })?;
     let rate = noise.rate.unwrap_or(1.0);
     let noisy = match (common(&images, noise, clean, dataset, rng)?, &noise.kind) {
         (Some(noisy), _) => noisy,
@@ -330,7 +329,7 @@ fn instances(
         .images
         .par_iter()
         .zip(&clean.pieces)
-        .map(|(image, piece)| {
+        .try_map(|(image, piece)| {
             let Target::Instances {
                 mask: file,
                 classes,
@@ -340,8 +339,7 @@ fn instances(
             };
             let mask = mask::read_instance_mask(&file.path)?;
             InstanceMask::new(mask, classes.clone()).map_err(|error| about(image, error))
-        })
-        .collect::<Result<Vec<_>>>()?;
+        })?;
     let rate = noise.rate.unwrap_or(1.0);
     let noisy = match (common(&images, noise, clean, dataset, rng)?, &noise.kind) {
         (Some(noisy), _) => noisy,
@@ -357,27 +355,29 @@ fn instances(
         truth.extend(change.truth.iter().map(|was| was.index as u32 + 1));
         given.extend(change.given.iter().map(|&index| index as u32 + 1));
     }
+    let concerned: Vec<_> = concerned.into_iter().collect();
     let changed = concerned
         .into_par_iter()
-        .map(|(image, (truth, given))| {
+        .try_map(|(image, (truth, given))| -> Result<_> {
             let was = sheet::of_mask(images[image].mask(), |object| truth.contains(&object))?;
             let is = noisy.images()[image].mask();
             let is = sheet::of_mask(is, |object| given.contains(&object))?;
             Ok((image, (was, is)))
-        })
-        .collect::<Result<BTreeMap<_, _>>>()?;
-    let targets = noisy
-        .images()
-        .par_iter()
-        .enumerate()
-        .map(|(number, image)| {
-            let path = folder.join(format!("{number}.png"));
-            Ok(Target::Instances {
-                mask: MaskFile::write_instances(&path, image.mask())?,
-                classes: image.classes().to_vec(),
-            })
-        })
-        .collect::<Result<_>>()?;
+        })?
+        .into_iter()
+        .collect();
+    let targets =
+        noisy
+            .images()
+            .par_iter()
+            .enumerate()
+            .try_map(|(number, image)| -> Result<_> {
+                let path = folder.join(format!("{number}.png"));
+                Ok(Target::Instances {
+                    mask: MaskFile::write_instances(&path, image.mask())?,
+                    classes: image.classes().to_vec(),
+                })
+            })?;
     let (objects, rate, mistakes) = statistics(&noisy);
     Ok(Outcome {
         targets,
@@ -401,11 +401,10 @@ fn class_masks(
     let masks = clean
         .pieces
         .par_iter()
-        .map(|piece| match &piece.target {
+        .try_map(|piece| match &piece.target {
             Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
             _ => Err(Failure::other("masks are no masks")),
-        })
-        .collect::<Result<Vec<_>>>()?;
+        })?;
     let views: Vec<ArrayView2<u8>> = masks.iter().map(|mask| mask.view()).collect();
     // The first class is the background: it gives way to the others.
     let moving: Vec<u8> = (1..dataset.classes().len().min(usize::from(UNLABELLED_CLASS)))
@@ -428,7 +427,7 @@ fn class_masks(
     let targets = masks
         .par_iter()
         .enumerate()
-        .map(|(number, mask)| {
+        .try_map(|(number, mask)| -> Result<_> {
             let path = folder.join(format!("{number}.png"));
             let file = MaskFile::write_classes(&path, mask.view())?;
             let partial = mask.iter().any(|&class| class == UNLABELLED_CLASS);
@@ -437,8 +436,7 @@ fn class_masks(
             } else {
                 Target::Dense(file)
             })
-        })
-        .collect::<Result<_>>()?;
+        })?;
     Ok(Outcome {
         mistakes: vec![MistakeLine {
             mistake: "redrawn masks",
@@ -497,21 +495,18 @@ fn write_sheet(
         .map(|(&image, outlines)| (image, outlines))
         .collect();
     let shown = sheet::evenly(&changed, arguments.sheet_images);
-    let tiles: Vec<Tile> = shown
-        .par_iter()
-        .map(|(image, (truth, given))| {
-            let outlines = |ink, polygons: &Vec<Polygon>| Outlines {
-                ink,
-                polygons: polygons.clone(),
-            };
-            sheet::tile(
-                dataset,
-                &clean.images[*image],
-                format!("{} true, {} given", truth.len(), given.len()),
-                vec![outlines(Ink::Sky, truth), outlines(Ink::Vermillion, given)],
-            )
-        })
-        .collect::<Result<_>>()?;
+    let tiles: Vec<Tile> = shown.par_iter().try_map(|(image, (truth, given))| {
+        let outlines = |ink, polygons: &Vec<Polygon>| Outlines {
+            ink,
+            polygons: polygons.clone(),
+        };
+        sheet::tile(
+            dataset,
+            &clean.images[*image],
+            format!("{} true, {} given", truth.len(), given.len()),
+            vec![outlines(Ink::Sky, truth), outlines(Ink::Vermillion, given)],
+        )
+    })?;
     let legend = [
         (Ink::Sky, "as it truly is".to_owned()),
         (Ink::Vermillion, "as it is given".to_owned()),
