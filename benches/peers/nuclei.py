@@ -25,43 +25,11 @@ from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import watershed
 from torch import nn
+from unet import UNet
 
 THREADS, BATCH, CROP, RATE, DECAY, BORDER, LEAST = 2, 4, 256, 1e-3, 1e-4, 2, 20
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
-
-
-def block(inputs, outputs):
-    layers = []
-    for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
-
-
-class UNet(nn.Module):
-    def __init__(self, widths=(32, 64, 128, 256), classes=3):
-        super().__init__()
-        self.encoder = nn.ModuleList(map(block, [3, *widths[:-1]], widths))
-        down = list(zip(widths[:0:-1], widths[-2::-1]))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(i, o, 2, 2) for i, o in down)
-        self.decoder = nn.ModuleList(block(2 * o, o) for _, o in down)
-        self.head = nn.Conv2d(widths[0], classes, 1)
-
-    def forward(self, images):
-        levels = []
-        for block in self.encoder:
-            if levels:
-                images = nn.functional.max_pool2d(images, 2)
-            images = block(images)
-            levels.append(images)
-        levels.pop()
-        for up, block in zip(self.up, self.decoder):
-            images = block(torch.cat([levels.pop(), up(images)], 1))
-        return self.head(images)
 
 
 def classes_of(objects):
@@ -142,7 +110,7 @@ def validation_dice(network, items, images, classes):
 def train(items, validation, images, classes, minutes):
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    network = UNet().to(memory_format=torch.channels_last)
+    network = UNet(classes=3).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
     steps = -(-len(items) // BATCH)
     start, epochs, curve, best = time.perf_counter(), None, [], (-1.0, None)

@@ -1,6 +1,6 @@
 //! The boxes, instance masks or class masks of one source.
 
-use cleanslide_data::{Dataset, Evidence, Family, ImageRecord, VersionId};
+use cleanslide_data::{Dataset, Evidence, Family, ImageRecord, VersionId, independent_units};
 
 use crate::arguments::LabelsArguments;
 use crate::failure::{Failure, Result};
@@ -82,6 +82,29 @@ impl ShapeLabels {
             pieces,
         })
     }
+
+    /// The independent case of each labelled image, numbered from 0.
+    pub fn cases(&self, dataset: &Dataset) -> Vec<usize> {
+        let of_all = independent_units(dataset.images());
+        let of_labelled: Vec<usize> = self
+            .images
+            .iter()
+            .filter_map(|image| dataset.position(&image.id))
+            .map(|position| of_all[position])
+            .collect();
+        dense(&of_labelled)
+    }
+}
+
+/// The same numbers without gaps, in the same order.
+pub fn dense(numbers: &[usize]) -> Vec<usize> {
+    let mut known = numbers.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    numbers
+        .iter()
+        .map(|number| known.partition_point(|other| other < number))
+        .collect()
 }
 
 /// A problem with an image, named by its id.

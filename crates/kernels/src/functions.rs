@@ -56,3 +56,42 @@ pub(crate) fn normal<S: Simd>(simd: S, x: S::f32s) -> [S::f32s; 2] {
     // 1 / √(2π).
     [below, simd.mul_f32s(bell, splat(0.398_942_3))]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Instructions;
+    use pulp::WithSimd;
+
+    /// The first value of each of the three functions.
+    struct At(f32);
+
+    impl WithSimd for At {
+        type Output = [f32; 3];
+
+        fn with_simd<S: Simd>(self, simd: S) -> [f32; 3] {
+            let x = simd.splat_f32s(self.0);
+            let [below, density] = normal(simd, x);
+            [exponential(simd, x), below, density].map(|value| simd.reduce_max_f32s(value))
+        }
+    }
+
+    #[test]
+    fn functions_are_as_near_as_they_say() {
+        for step in -8700..8800 {
+            let x = step as f32 / 100.0 + 0.001;
+            let wide = f64::from(x);
+            let [exponential, _, density] = Instructions::new().dispatch(At(x)).map(f64::from);
+            let exact = wide.exp();
+            assert!(
+                (exponential / exact - 1.0).abs() < 2e-7,
+                "e^{x}: {exponential}"
+            );
+            let exact = (-wide * wide / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+            assert!((density - exact).abs() < 2e-7, "{x}: {density}");
+        }
+        let [least, below, _] = Instructions::new().dispatch(At(-200.0));
+        assert_eq!([least, below], [0.0, 0.0]);
+        assert_eq!(Instructions::new().dispatch(At(200.0))[0], f32::INFINITY);
+    }
+}

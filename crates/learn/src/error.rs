@@ -134,14 +134,6 @@ pub enum Error {
     /// The heads could not be used, read or written.
     #[error(transparent)]
     Head(#[from] HeadError),
-    /// The mask of an image does not fit it or the classes.
-    #[error("the mask of image {image} {problem}")]
-    Mask {
-        /// Index of the image.
-        image: usize,
-        /// What is wrong.
-        problem: String,
-    },
     /// An image whose labels cannot be learned from.
     #[error("image {image}: {problem}")]
     PixelLabels {

@@ -45,12 +45,13 @@ impl Job {
         Self::Prediction,
     ];
 
-    /// Multiplications and additions by definition, where they are all that there is to do.
-    pub fn operations(self) -> Option<f64> {
+    /// What one run does, and in which unit: operations are multiplications and additions by definition.
+    pub fn work(self) -> (f64, &'static str) {
         match self {
-            Self::Product => Some(2.0 * 1024.0 * 1024.0 * 1024.0),
-            Self::Convolution => Some(2.0 * 4.0 * 128.0 * 128.0 * 64.0 * 64.0 * 9.0),
-            Self::TrainingStep | Self::Prediction => None,
+            Self::Product => (2.0 * 1024.0 * 1024.0 * 1024.0 / 1e9, "GFLOP"),
+            Self::Convolution => (2.0 * 4.0 * 128.0 * 128.0 * 64.0 * 64.0 * 9.0 / 1e9, "GFLOP"),
+            Self::TrainingStep => (4.0, "crops"),
+            Self::Prediction => (512.0 * 512.0 / 1e6, "megapixels"),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cleanslide_learn::Device;
+use cleanslide_learn::training::mebibytes;
 use cleanslide_nn::operators::instructions_name;
 use cleanslide_nn::speed::Job;
 use serde::Serialize;
@@ -47,7 +48,7 @@ struct SpeedLine {
     job: &'static str,
     milliseconds: f64,
     runs: usize,
-    figure: f64,
+    per_second: f64,
     unit: &'static str,
 }
 
@@ -81,38 +82,24 @@ impl Doctor {
 fn measure(job: Job) -> SpeedLine {
     let speed = job.measure(&Device::flex(), TIME);
     let seconds = speed.median.as_secs_f64();
-    let (name, figure, unit) = match job {
-        Job::Product => ("matrix product, 1024 × 1024", 0.0, "GFLOP/s"),
-        Job::Convolution => ("3×3 convolution, 64 channels", 0.0, "GFLOP/s"),
-        Job::TrainingStep => (
-            "training a U-Net, crops of 256 px",
-            4.0 / seconds,
-            "crops/s",
-        ),
-        Job::Prediction => (
-            "predicting with a U-Net",
-            512.0 * 512.0 / 1e6 / seconds,
-            "megapixels/s",
-        ),
-    };
-    let rate = job
-        .operations()
-        .map(|operations| operations / seconds / 1e9);
+    let (work, unit) = job.work();
     SpeedLine {
-        job: name,
+        job: match job {
+            Job::Product => "matrix product, 1024 × 1024",
+            Job::Convolution => "3×3 convolution, 64 channels",
+            Job::TrainingStep => "training a U-Net, crops of 256 px",
+            Job::Prediction => "predicting with a U-Net",
+        },
         milliseconds: seconds * 1e3,
         runs: speed.runs,
-        figure: rate.unwrap_or(figure),
+        per_second: work / seconds,
         unit,
     }
 }
 
 /// In GiB, where Linux tells it.
 fn memory(entry: &str) -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with(entry))?;
-    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes / 1024.0 / 1024.0)
+    Some(mebibytes("/proc/meminfo", entry)? / 1024.0)
 }
 
 impl Show for Summary {
@@ -148,7 +135,7 @@ impl Show for Summary {
                     line.job.to_owned(),
                     format!("{:.1}", line.milliseconds),
                     line.runs.to_string(),
-                    format!("{:.1} {}", line.figure, line.unit),
+                    format!("{:.1} {}/s", line.per_second, line.unit),
                 ]);
             }
             text.push_str("\n\n");

@@ -132,10 +132,7 @@ impl Predict {
         }
         bar.finish_and_clear();
         if images.is_empty() {
-            return Err(Failure::input(format!(
-                "none of the {} could be read",
-                count(files.len(), "image")
-            )));
+            return Err(nothing_read(files.len()));
         }
         let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
         let probabilities =
@@ -210,22 +207,34 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+fn nothing_read(files: usize) -> Failure {
+    Failure::input(format!(
+        "none of the {} could be read",
+        count(files, "image")
+    ))
+}
+
+/// Where results went, of how many images, and what they are.
+fn predicted(out: &Path, images: usize, left_out: usize, table: &TextTable) -> String {
+    let left_out = if left_out > 0 {
+        format!(", {} left out", count(left_out, "bad image"))
+    } else {
+        String::new()
+    };
+    format!(
+        "{}: {}{left_out}\n{}",
+        out.display(),
+        count(images, "image"),
+        table.text()
+    )
+}
+
 impl Show for Summary {
     fn text(&self) -> String {
         let mut table = TextTable::new(&["predicted class", "images"]);
         for (class, number) in &self.per_class {
             table.row([class.clone(), thousands(*number)]);
         }
-        let left_out = if self.left_out > 0 {
-            format!(", {} left out", count(self.left_out, "bad image"))
-        } else {
-            String::new()
-        };
-        format!(
-            "{}: {}{left_out}\n{}",
-            self.table.display(),
-            count(self.images, "image"),
-            table.text()
-        )
+        predicted(&self.table, self.images, self.left_out, &table)
     }
 }

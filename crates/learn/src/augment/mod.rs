@@ -11,4 +11,5 @@ mod settings;
 pub use colours::Colours;
 pub use mix::{Mixture, mix};
 pub use placement::Placement;
+pub(crate) use placement::mirrored;
 pub use settings::AugmentSettings;

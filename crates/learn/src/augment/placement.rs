@@ -1,6 +1,7 @@
 //! Where each pixel of a crop comes from.
 
 use cleanslide_data::{Point, Rectangle};
+use cleanslide_image::Border;
 use image::RgbImage;
 use ndarray::ArrayView2;
 use rand::RngExt;
@@ -260,20 +261,10 @@ fn between(place: f32, length: usize) -> ([usize; 2], f32) {
     (pixels, place - before)
 }
 
-/// The pixel that a mirror in the middle of the first and the last pixel shows.
-fn mirrored(place: isize, length: usize) -> usize {
-    if let Ok(inside) = usize::try_from(place)
-        && inside < length
-    {
-        return inside;
-    }
-    let period = (2 * length as isize - 2).max(1);
-    let place = place.rem_euclid(period) as usize;
-    if place < length {
-        place
-    } else {
-        period as usize - place
-    }
+/// The pixel that stands for a place inside or outside of an image, which is not empty.
+pub(crate) fn mirrored(place: isize, length: usize) -> usize {
+    // A mirror shows a pixel everywhere.
+    Border::Mirror.index(place, length).unwrap_or_default()
 }
 
 #[cfg(test)]

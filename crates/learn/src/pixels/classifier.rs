@@ -1,6 +1,6 @@
 //! A small head on measurements of pixels, trained on a sample of the labelled ones.
 
-use cleanslide_data::UNLABELLED_CLASS;
+use cleanslide_data::{TryMap, UNLABELLED_CLASS};
 use cleanslide_nn::heads::HeadKind;
 use image::RgbImage;
 use ndarray::{Array2, Array3};
@@ -109,34 +109,30 @@ impl PixelClassifier {
         }
         let each = self.pixels.div_ceil(images.count().max(1)).max(1);
         let seed = ChaCha8Rng::seed_from_u64(self.classifier.train.seed).random();
-        let samples = (0..images.count())
+        let samples = (0..images.count()).into_par_iter().try_map(|image| {
+            let sample = draw(images, image, each, classes.len(), seed);
+            progress();
+            sample
+        })?;
+        let models = (0..folds.iter().max().map_or(0, |last| last + 1))
             .into_par_iter()
-            .map(|image| {
-                let sample = draw(images, image, each, classes.len(), seed);
-                progress();
-                sample
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let last = folds.iter().copied().max().unwrap_or(0);
-        let models = (0..=last)
-            .into_par_iter()
-            .map(|fold| match folds.contains(&fold) {
+            .try_map(|fold| match folds.contains(&fold) {
                 true => {
                     let others = samples.iter().zip(folds).filter(|(_, of)| **of != fold);
                     self.fit(others.map(|(sample, _)| sample), classes)
                         .map(Some)
                 }
                 false => Ok(None),
-            })
-            .collect::<Result<Vec<Option<Fitted>>, _>>()?;
-        (0..images.count()).into_par_iter().try_for_each(|image| {
+            })?;
+        let predicted = (0..images.count()).into_par_iter().try_map(|image| {
             if let Some(model) = &models[folds[image]] {
                 let (pixels, _) = images.read(image)?;
                 write(image, predict(model, &pixels, classes.len())?)?;
                 progress();
             }
             Ok(())
-        })
+        });
+        predicted.map(drop)
     }
 
     fn fit<'a>(
@@ -171,7 +167,7 @@ fn draw<Images: PixelImages>(
     seed: u64,
 ) -> Result<Sample, Images::Failure> {
     let (pixels, given) = images.read(image)?;
-    check(image, &pixels, &given, classes)?;
+    check(&images.name(image), &pixels, &given, classes)?;
     let labelled: Vec<(usize, usize)> = given
         .indexed_iter()
         .filter(|(_, class)| **class != UNLABELLED_CLASS)
@@ -195,29 +191,38 @@ fn draw<Images: PixelImages>(
     Ok(sample)
 }
 
-fn check(image: usize, pixels: &RgbImage, given: &Array2<u8>, classes: usize) -> Result<(), Error> {
-    let size = (pixels.height() as usize, pixels.width() as usize);
-    if given.dim() != size {
-        return Err(Error::Mask {
-            image,
-            problem: format!(
-                "is {} × {} pixels, and its image {} × {}",
-                given.ncols(),
-                given.nrows(),
-                size.1,
-                size.0
-            ),
-        });
+/// Refuses a mask that does not fit its image or the classes.
+pub(crate) fn check(
+    name: &str,
+    image: &RgbImage,
+    mask: &Array2<u8>,
+    classes: usize,
+) -> Result<(), Error> {
+    let wrong = |problem: String| Error::PixelLabels {
+        image: name.to_owned(),
+        problem,
+    };
+    let size = (image.height() as usize, image.width() as usize);
+    if mask.dim() != size {
+        return Err(wrong(format!(
+            "its mask is {} × {} pixels, and its image {} × {}",
+            mask.ncols(),
+            mask.nrows(),
+            size.1,
+            size.0
+        )));
     }
-    let wrong = given
+    if mask.is_empty() {
+        return Err(wrong("it has no pixels".into()));
+    }
+    let unknown = mask
         .iter()
         .find(|&&class| class != UNLABELLED_CLASS && usize::from(class) >= classes);
-    match wrong {
+    match unknown {
         None => Ok(()),
-        Some(class) => Err(Error::Mask {
-            image,
-            problem: format!("has a pixel of class {class}, and there are {classes} classes"),
-        }),
+        Some(class) => Err(wrong(format!(
+            "its mask has a pixel of class {class}, and there are {classes} classes"
+        ))),
     }
 }
 

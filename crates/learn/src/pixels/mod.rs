@@ -8,5 +8,6 @@ pub mod classifier;
 pub mod features;
 pub mod maps;
 
+pub(crate) use classifier::check;
 pub use classifier::{PixelClassifier, PixelImages};
 pub use features::{PIXEL_FEATURES, PixelFeatures};

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use super::model::{MEAN, STANDARD_DEVIATION};
 use crate::augment::{AugmentSettings, Colours, Mixture, Placement, mix};
 use crate::error::Error;
-use crate::pixels::PixelImages;
+use crate::pixels::{PixelImages, check};
 
 /// Batches that wait for the training.
 const WAITING: usize = 2;
@@ -194,40 +194,6 @@ impl<'a, I: PixelImages> Loader<'a, I> {
             kept.images.insert(item, Arc::clone(&read));
         }
         Ok(read)
-    }
-}
-
-pub(super) fn check(
-    name: &str,
-    image: &RgbImage,
-    mask: &Array2<u8>,
-    classes: usize,
-) -> Result<(), Error> {
-    let wrong = |problem: String| Error::PixelLabels {
-        image: name.to_owned(),
-        problem,
-    };
-    let size = (image.height() as usize, image.width() as usize);
-    if mask.dim() != size {
-        return Err(wrong(format!(
-            "its mask is {} × {} pixels, the image {} × {}",
-            mask.ncols(),
-            mask.nrows(),
-            size.1,
-            size.0
-        )));
-    }
-    if mask.is_empty() {
-        return Err(wrong("it has no pixels".into()));
-    }
-    let unknown = mask
-        .iter()
-        .find(|&&class| class != UNLABELLED_CLASS && usize::from(class) >= classes);
-    match unknown {
-        None => Ok(()),
-        Some(class) => Err(wrong(format!(
-            "a pixel has class {class}, and there are {classes} classes"
-        ))),
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Segmenter;
 use super::model::{MEAN, STANDARD_DEVIATION};
+use crate::augment::mirrored;
 use crate::error::{Error, Result};
 
 /// How a network predicts. Every field has a default, and unknown fields are refused.
@@ -178,9 +179,9 @@ impl Segmenter {
         let (height, width, _) = image.dim();
         let mut values = Vec::with_capacity(rows * columns * 3);
         for row in top..top + rows {
-            let row = mirrored(row, height);
+            let row = mirrored(row as isize, height);
             for column in left..left + columns {
-                let pixel = [row, mirrored(column, width)];
+                let pixel = [row, mirrored(column as isize, width)];
                 for channel in 0..3 {
                     let value = f32::from(image[[pixel[0], pixel[1], channel]]) / 255.0;
                     values.push((value - MEAN[channel]) / STANDARD_DEVIATION[channel]);
@@ -222,19 +223,8 @@ fn share(place: usize, tile: &Range<usize>, length: usize, overlap: usize) -> f3
     from_start.min(from_end).min(whole) as f32 / whole as f32
 }
 
-/// The pixel that stands for one beyond the end of so many.
-fn mirrored(place: usize, length: usize) -> usize {
-    let period = (2 * length).saturating_sub(2).max(1);
-    let place = place % period;
-    if place < length {
-        place
-    } else {
-        period - place
-    }
-}
-
 /// The most probable class of each pixel by probabilities `[classes, height, width]`; of equals the lowest.
-pub fn most_probable(probabilities: &Array3<f32>) -> Array2<u8> {
+pub fn most_probable(probabilities: ArrayView3<'_, f32>) -> Array2<u8> {
     probabilities.map_axis(Axis(0), |of| {
         let best = (1..of.len()).fold(
             0,

@@ -12,13 +12,13 @@ use cleanslide_nn::networks::SegmentationNetwork;
 use cleanslide_nn::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::loader::{Batch, Loader, check};
+use super::loader::{Batch, Loader};
 use super::loss::SegmentationLoss;
 use super::model::{init, parameters};
 use super::{SegmentSettings, Segmenter, most_probable};
 use crate::error::{Error, Result};
-use crate::pixels::PixelImages;
-use crate::training::{Average, Checkpoint, Checkpoints, EventFile, Schedule, clip};
+use crate::pixels::{PixelImages, check};
+use crate::training::{Average, Checkpoint, Checkpoints, EventFile, Schedule, clip, mebibytes};
 
 const NETWORK: &str = "network.safetensors";
 const AVERAGE: &str = "average.safetensors";
@@ -146,7 +146,7 @@ impl<I: PixelImages> Trainer<'_, I> {
             let speed = Speed {
                 crops_per_second: (loader.batches() * self.settings.train.batch_size) as f64
                     / started.elapsed().as_secs_f64(),
-                memory: memory(),
+                memory: mebibytes("/proc/self/status", "VmRSS:"),
             };
             log(&mut events, &epoch, speed).map_err(Error::from)?;
             (watch.epoch)(&epoch, speed);
@@ -400,7 +400,7 @@ impl<I: PixelImages> Trainer<'_, I> {
             let (image, mask) = self.images.read(item)?;
             check(&self.images.name(item), &image, &mask, self.classes.len())?;
             let probabilities = segmenter.predict(&image, &self.settings.predict)?;
-            let predicted = most_probable(&probabilities);
+            let predicted = most_probable(probabilities.view());
             let confusion = pixel_confusion(mask.view(), predicted.view(), self.classes.len())
                 .map_err(|error| Error::PixelLabels {
                     image: self.images.name(item),
@@ -509,12 +509,4 @@ fn log(events: &mut EventFile, epoch: &Epoch, speed: Speed) -> Result<(), cleans
         Some(memory) => events.scalar("memory in MiB", epoch.epoch, memory),
         None => Ok(()),
     }
-}
-
-/// The memory of this process, in MiB, where Linux tells it.
-fn memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes / 1024.0)
 }

@@ -68,11 +68,6 @@ pub(super) fn give(tensor: FlexTensor) {
     }
 }
 
-/// Gives everything that is kept back to the system.
-pub fn release_memory() {
-    lock().buffers.clear();
-}
-
 fn lock() -> MutexGuard<'static, Free> {
     // Nothing in here can be left half done.
     FREE.lock().unwrap_or_else(PoisonError::into_inner)

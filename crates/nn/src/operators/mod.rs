@@ -29,7 +29,6 @@ pub use gelu::gelu;
 pub use joining::join;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
-pub use memory::release_memory;
 pub use normalization::{Normalization, moments, normalize};
 pub use pooling::{PoolingOptions, max_pooling};
 pub use resize::resize;

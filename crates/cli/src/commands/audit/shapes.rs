@@ -13,11 +13,12 @@ use cleanslide_audit::{AuditError, PixelBlocks};
 use cleanslide_data::formats::{Annotation, Attribute, Shape, geojson};
 use cleanslide_data::store::write_file;
 use cleanslide_data::{
-    Dataset, Detection, Evidence, Family, MAX_PIXELS, Objects, Polygon, Rectangle, Target,
-    UNLABELLED_CLASS, assign_folds, independent_units, mask, read_image, to_csv,
+    Dataset, Detection, Evidence, Family, MAX_PIXELS, Objects, Polygon, Rectangle, Target, TryMap,
+    UNLABELLED_CLASS, assign_folds, mask, read_image, to_csv,
 };
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_learn::pixels::{PixelClassifier, PixelImages, maps};
+use cleanslide_learn::segment::most_probable;
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::thumbnail::{Ink, Outlines};
 use image::RgbImage;
@@ -272,26 +273,25 @@ fn instances(context: &Context, dataset: &Dataset, request: &Request) -> Result<
     for (batch, pieces) in labels.pieces.chunks(BATCH).enumerate() {
         let first = batch * BATCH;
         let records = &labels.images[first..first + pieces.len()];
-        let given = pieces
-            .par_iter()
-            .map(instance_mask)
-            .collect::<Result<Vec<_>>>()?;
-        let judged: Vec<Judgement> = records
-            .par_iter()
-            .zip(&given)
-            .map(|(record, (given, _))| match (&maps_folder, &predicted) {
-                (Some(folder), _) => {
-                    let probabilities = read_map(folder, &record.id)?;
-                    check_map(record.id.as_str(), &probabilities, given.dim(), None)?;
-                    let background = probabilities.index_axis(Axis(0), 0);
-                    Ok(Judgement::Foreground(
-                        background.mapv(|p| (1.0 - p).clamp(0.0, 1.0)),
-                    ))
-                }
-                (None, Some(predicted)) => objects(predicted.get(record.id.as_str()), given.dim()),
-                (None, None) => Err(Failure::other("nobody judges")),
-            })
-            .collect::<Result<_>>()?;
+        let given = pieces.par_iter().try_map(instance_mask)?;
+        let judged: Vec<Judgement> =
+            records
+                .par_iter()
+                .zip(&given)
+                .try_map(|(record, (given, _))| match (&maps_folder, &predicted) {
+                    (Some(folder), _) => {
+                        let probabilities = read_map(folder, &record.id)?;
+                        check_map(record.id.as_str(), &probabilities, given.dim(), None)?;
+                        let background = probabilities.index_axis(Axis(0), 0);
+                        Ok(Judgement::Foreground(
+                            background.mapv(|p| (1.0 - p).clamp(0.0, 1.0)),
+                        ))
+                    }
+                    (None, Some(predicted)) => {
+                        objects(predicted.get(record.id.as_str()), given.dim())
+                    }
+                    (None, None) => Err(Failure::other("nobody judges")),
+                })?;
         let images: Vec<InstanceImage> = given
             .iter()
             .zip(&judged)
@@ -403,8 +403,7 @@ fn common_area(pieces: &[Evidence]) -> Result<u64> {
         }
         Ok(areas.split_off(1))
     };
-    let areas = pieces.par_iter().map(of_image);
-    let mut areas = areas.collect::<Result<Vec<_>>>()?.concat();
+    let mut areas = pieces.par_iter().try_map(of_image)?.concat();
     areas.sort_unstable();
     Ok(areas.get(areas.len() / 20).copied().unwrap_or(1))
 }
@@ -521,19 +520,6 @@ fn class_mask(piece: &Evidence) -> Result<Array2<u8>> {
     }
 }
 
-/// The most probable class of each pixel; of equals the lowest.
-fn most_probable(probabilities: ndarray::ArrayView3<'_, f32>) -> Array2<u8> {
-    let (classes, height, width) = probabilities.dim();
-    Array2::from_shape_fn((height, width), |(row, column)| {
-        let of = |class: usize| probabilities[[class, row, column]];
-        let best = (1..classes).fold(
-            0,
-            |best, class| if of(class) > of(best) { class } else { best },
-        );
-        best as u8
-    })
-}
-
 fn outlines_of_marks(marks: ndarray::ArrayView2<'_, bool>) -> Result<Vec<Polygon>> {
     sheet::of_mask(marks.mapv(u32::from).view(), |_| true)
 }
@@ -553,6 +539,10 @@ impl PixelImages for Images<'_> {
 
     fn count(&self) -> usize {
         self.labels.images.len()
+    }
+
+    fn name(&self, image: usize) -> String {
+        self.labels.images[image].id.clone()
     }
 
     fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>)> {
@@ -600,20 +590,7 @@ fn classify_pixels(
             "the masks have one class only, so no pixel can be wrong",
         ));
     }
-    let units = independent_units(dataset.images());
-    let cases: Vec<usize> = labels
-        .images
-        .iter()
-        .filter_map(|image| dataset.position(&image.id))
-        .map(|position| units[position])
-        .collect();
-    let mut known = cases.clone();
-    known.sort_unstable();
-    known.dedup();
-    let cases: Vec<usize> = cases
-        .iter()
-        .map(|case| known.partition_point(|other| other < case))
-        .collect();
+    let cases = labels.cases(dataset);
     let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
     let folds = assign_folds(&cases, &vec![None; cases.len()], request.folds, &mut rng)?;
     let mut classifier = PixelClassifier::default();
@@ -811,44 +788,41 @@ fn write_sheet(
             order.push(issue.image);
         }
     }
-    let tiles: Vec<Tile> = order
-        .par_iter()
-        .map(|&image| {
-            let record = &labels.images[image];
-            let found = &flagged[&image];
-            let polygons = |missing: bool| -> Vec<Polygon> {
-                let of = found.iter().filter(|issue| {
-                    let is = matches!(issue.kind, SpatialKind::Missed | SpatialKind::Overlooked);
-                    is == missing
-                });
-                of.map(|issue| issue.outline().polygon).collect()
-            };
-            let (wrong, missing, words) = if labels.family == Family::Mask {
-                let share = found.first().map_or(0.0, |issue| issue.suspicion);
-                let words = format!("{} of the pixels", percent(share));
-                (
-                    read_outlines(&request.folder, &record.id)?,
-                    Vec::new(),
-                    words,
-                )
-            } else {
-                let (wrong, missing) = (polygons(false), polygons(true));
-                let words = format!("{} doubtful, {} missing", wrong.len(), missing.len());
-                (wrong, missing, words)
-            };
-            let outlines = vec![
-                Outlines {
-                    ink: Ink::Vermillion,
-                    polygons: wrong,
-                },
-                Outlines {
-                    ink: Ink::Sky,
-                    polygons: missing,
-                },
-            ];
-            sheet::tile(dataset, record, words, outlines)
-        })
-        .collect::<Result<_>>()?;
+    let tiles: Vec<Tile> = order.par_iter().try_map(|&image| {
+        let record = &labels.images[image];
+        let found = &flagged[&image];
+        let polygons = |missing: bool| -> Vec<Polygon> {
+            let of = found.iter().filter(|issue| {
+                let is = matches!(issue.kind, SpatialKind::Missed | SpatialKind::Overlooked);
+                is == missing
+            });
+            of.map(|issue| issue.outline().polygon).collect()
+        };
+        let (wrong, missing, words) = if labels.family == Family::Mask {
+            let share = found.first().map_or(0.0, |issue| issue.suspicion);
+            let words = format!("{} of the pixels", percent(share));
+            (
+                read_outlines(&request.folder, &record.id)?,
+                Vec::new(),
+                words,
+            )
+        } else {
+            let (wrong, missing) = (polygons(false), polygons(true));
+            let words = format!("{} doubtful, {} missing", wrong.len(), missing.len());
+            (wrong, missing, words)
+        };
+        let outlines = vec![
+            Outlines {
+                ink: Ink::Vermillion,
+                polygons: wrong,
+            },
+            Outlines {
+                ink: Ink::Sky,
+                polygons: missing,
+            },
+        ];
+        sheet::tile(dataset, record, words, outlines)
+    })?;
     let mut legend = vec![(Ink::Vermillion, "probably wrong".to_owned())];
     if labels.family != Family::Mask {
         legend.push((Ink::Sky, "probably missing".to_owned()));

@@ -62,6 +62,7 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         None => labels.sources(family),
     };
     let truths = of_images(truth, family);
+    let cases = cases(dataset);
     let mut summary = Summary {
         truth: format!("reference `{}`", request.reference),
         labels: request.name.clone(),
@@ -74,6 +75,7 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         let judged = Judged {
             judged: &labels.of_images(source, family),
             truth: &truths,
+            cases: &cases,
             family,
             class_agnostic: request.class_agnostic,
             all: request.all,
@@ -99,12 +101,24 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     context.output.show(&summary)
 }
 
+/// The independent case of each image.
+pub fn cases(dataset: &Dataset) -> BTreeMap<&str, usize> {
+    let units = independent_units(dataset.images());
+    let images = dataset.images().iter();
+    images
+        .zip(units)
+        .map(|(image, unit)| (image.id.as_str(), unit))
+        .collect()
+}
+
 /// Shapes of one source, image by image, and what is true of them.
 pub struct Judged<'a> {
     /// What is judged.
     pub judged: &'a BTreeMap<&'a str, &'a Evidence>,
     /// What is true.
     pub truth: &'a BTreeMap<&'a str, &'a Evidence>,
+    /// The independent case of each image, from [`cases`].
+    pub cases: &'a BTreeMap<&'a str, usize>,
     /// Boxes, class masks or instance masks.
     pub family: Family,
     /// Whether any class matches any other.
@@ -119,13 +133,6 @@ pub fn measures(
     dataset: &Dataset,
     judged: &Judged,
 ) -> Result<Option<(usize, usize, Vec<Measure>)>> {
-    let units = independent_units(dataset.images());
-    let case_of: BTreeMap<&str, usize> = dataset
-        .images()
-        .iter()
-        .zip(units)
-        .map(|(image, unit)| (image.id.as_str(), unit))
-        .collect();
     let pairs: Vec<Pair> = judged
         .judged
         .iter()
@@ -133,7 +140,7 @@ pub fn measures(
             Some(Pair {
                 truth: judged.truth.get(id)?,
                 judged: piece,
-                case: *case_of.get(id)?,
+                case: *judged.cases.get(id)?,
             })
         })
         .collect();

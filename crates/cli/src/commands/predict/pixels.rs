@@ -13,9 +13,10 @@ use cleanslide_learn::segment::{PredictSettings, Segmenter, most_probable, objec
 use ndarray::{Array2, Array3};
 use serde::Serialize;
 
+use super::{nothing_read, predicted};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::{Show, count, thousands};
+use crate::output::{Show, thousands};
 use crate::pixel_run::{Labelled, read_pixel_run};
 use crate::progress;
 use crate::text_table::TextTable;
@@ -98,10 +99,7 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
     }
     bar.finish_and_clear();
     if images == 0 {
-        return Err(Failure::input(format!(
-            "none of the {} could be read",
-            count(request.files.len(), "image")
-        )));
+        return Err(nothing_read(request.files.len()));
     }
     context.output.show(&Summary {
         folder: request.out.to_owned(),
@@ -136,7 +134,7 @@ fn names(files: &[PathBuf]) -> Result<Vec<String>> {
 }
 
 fn pixels(probabilities: &Array3<f32>, target: &Path, counts: &mut [u64]) -> Result<()> {
-    let mask = most_probable(probabilities);
+    let mask = most_probable(probabilities.view());
     for &class in &mask {
         counts[usize::from(class)] += 1;
     }
@@ -188,16 +186,6 @@ impl Show for Summary {
         for (class, number) in &self.per_class {
             table.row([class.clone(), thousands(*number as usize)]);
         }
-        let left_out = if self.left_out > 0 {
-            format!(", {} left out", count(self.left_out, "bad image"))
-        } else {
-            String::new()
-        };
-        format!(
-            "{}: {}{left_out}\n{}",
-            self.folder.display(),
-            count(self.images, "image"),
-            table.text()
-        )
+        predicted(&self.folder, self.images, self.left_out, &table)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{
     Dataset, Evidence, Family, Labels, MAX_PIXELS, MaskFile, Proportions, Scope, Split, Target,
-    Trust, VersionId, assign_folds, assign_splits, independent_units, mask, read_image, to_csv,
+    Trust, VersionId, assign_folds, assign_splits, mask, read_image, to_csv,
 };
 use cleanslide_learn::Device;
 use cleanslide_learn::pixels::PixelImages;
@@ -23,7 +23,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use crate::arguments::LabelsArguments;
-use crate::commands::evaluate::shapes::{Judged, measures};
+use crate::commands::evaluate::shapes::{Judged, cases, measures};
 use crate::context::{Context, command_line, now, program};
 use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
@@ -32,7 +32,7 @@ use crate::pipeline::{may_be_learned_from, refuse_leaks};
 use crate::pixel_run::{Labelled, PixelManifest, PixelRecipe, begin, finish};
 use crate::progress;
 use crate::run_folder::read_recipe;
-use crate::shape_labels::{ShapeLabels, about};
+use crate::shape_labels::{ShapeLabels, about, dense};
 
 /// The name of the source whose labels a run predicts.
 pub const SOURCE: &str = "predicted";
@@ -74,6 +74,13 @@ struct Part {
     held_out: Vec<usize>,
 }
 
+impl Part {
+    /// Steps of its training, if it does not stop early.
+    fn steps(&self, recipe: &PixelRecipe) -> usize {
+        self.items.len().div_ceil(recipe.train.batch_size) * recipe.train.epochs
+    }
+}
+
 /// Trains, and shows how well.
 pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
     let start = Instant::now();
@@ -89,7 +96,7 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     }
     let labels = labels(dataset, &recipe)?;
     let images = LabelledImages::new(dataset, &labels, &recipe)?;
-    let units = units(dataset, &labels);
+    let units = labels.cases(dataset);
     let parts = parts(dataset, &labels, &units, &recipe, context.seed)?;
     let (config, manifest) = manifest(context, dataset, &labels, &units, &recipe)?;
     begin(
@@ -112,9 +119,10 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
             .join(", "),
         count(context.threads, "thread"),
     ));
-    let steps =
-        |part: &Part| part.items.len().div_ceil(recipe.train.batch_size) * recipe.train.epochs;
-    let bar = progress::bar("training", parts.iter().map(steps).sum());
+    let bar = progress::bar(
+        "training",
+        parts.iter().map(|part| part.steps(&recipe)).sum(),
+    );
     for part in &parts {
         train_part(context, &images, part, &recipe, request.out, &bar)?;
     }
@@ -182,24 +190,6 @@ fn labels(dataset: &Dataset, recipe: &PixelRecipe) -> Result<ShapeLabels> {
         .help("Images for test take no part; `cleanslide status` shows the split."));
     }
     Ok(labels)
-}
-
-/// The independent case of each labelled image, numbered from 0.
-fn units(dataset: &Dataset, labels: &ShapeLabels) -> Vec<usize> {
-    let of_all = independent_units(dataset.images());
-    let units: Vec<usize> = labels
-        .images
-        .iter()
-        .filter_map(|image| dataset.position(&image.id))
-        .map(|position| of_all[position])
-        .collect();
-    let mut known = units.clone();
-    known.sort_unstable();
-    known.dedup();
-    units
-        .iter()
-        .map(|unit| known.partition_point(|other| other < unit))
-        .collect()
 }
 
 fn parts(
@@ -313,17 +303,6 @@ fn validate(
     Ok(())
 }
 
-/// The same numbers without gaps.
-fn dense(numbers: &[usize]) -> Vec<usize> {
-    let mut known = numbers.to_vec();
-    known.sort_unstable();
-    known.dedup();
-    numbers
-        .iter()
-        .map(|number| known.partition_point(|other| other < number))
-        .collect()
-}
-
 fn manifest(
     context: &Context,
     dataset: &Dataset,
@@ -371,8 +350,7 @@ fn train_part(
     let model = folder.join("model.safetensors");
     let settings = recipe.settings();
     if model.exists() {
-        let steps = part.items.len().div_ceil(recipe.train.batch_size) * recipe.train.epochs;
-        bar.inc(steps as u64);
+        bar.inc(part.steps(recipe) as u64);
         return Ok(());
     }
     fs::create_dir_all(&folder)
@@ -430,7 +408,7 @@ fn predict(
         MaskFile::write_instances(&mask, objects.view())?;
         of
     } else {
-        MaskFile::write_classes(&mask, most_probable(&probabilities).view())?;
+        MaskFile::write_classes(&mask, most_probable(probabilities.view()).view())?;
         Vec::new()
     };
     let text =
@@ -521,6 +499,7 @@ fn measure(
         &Judged {
             judged: &predicted.of_images(SOURCE, labels.family),
             truth: &given.of_images(&labels.source, labels.family),
+            cases: &cases(dataset),
             family: labels.family,
             class_agnostic: false,
             all: false,
