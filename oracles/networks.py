@@ -15,6 +15,8 @@ Each file holds
 
 import copy
 import sys
+from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import timm
@@ -24,7 +26,9 @@ from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.encoders._utils import replace_strides_with_dilation
 from torch import nn
+from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
 FOLDER = Path("crates/nn/tests/goldens/networks")
 
@@ -120,7 +124,45 @@ def encoder_unet():
     return Network()
 
 
+def fcos():
+    """torchvision's pyramid and heads around our narrow encoder: classes, sides and centredness as channels."""
+
+    class Backbone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = resnet(BasicBlock, [1, 1, 1, 1])
+            self.fpn = FeaturePyramidNetwork([8, 16, 32], 8, LastLevelP6P7(8, 8))
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            norm = partial(nn.GroupNorm, 4)
+            self.classification_head = FCOSClassificationHead(8, 1, 3, 2, norm_layer=norm)
+            self.regression_head = FCOSRegressionHead(8, 1, 2, norm)
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = Backbone()
+            self.head = Head()
+
+        def forward(self, images):
+            body = self.backbone.body
+            hidden = body.layer1(body.maxpool(body.relu(body.bn1(body.conv1(images)))))
+            features = OrderedDict()
+            for name in ("layer2", "layer3", "layer4"):
+                hidden = getattr(body, name)(hidden)
+                features[name] = hidden
+            levels = list(self.backbone.fpn(features).values())
+            classes = self.head.classification_head(levels)
+            sides, centredness = self.head.regression_head(levels)
+            return torch.cat([classes, sides, centredness], 2).transpose(1, 2)[..., None]
+
+    return Network()
+
+
 NETWORKS = {
+    "fcos": (fcos, (2, 3, 96, 64)),
     "encoder_unet": (encoder_unet, (2, 3, 96, 96)),
     "vision_transformer": (vision_transformer, (2, 3, 16, 24)),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),

@@ -10,7 +10,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::{EncoderUNet, ResNetConfig, UNetConfig, VisionTransformerConfig};
+use cleanslide_nn::networks::{
+    EncoderUNet, Fcos, FcosConfig, ResNetConfig, UNetConfig, VisionTransformerConfig,
+};
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -64,8 +66,10 @@ struct Tensors<'a> {
 }
 
 impl ModuleVisitor for Tensors<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        // Which variant a layer is, is no part of a name.
+        let variant = container.starts_with("Enum:");
+        self.path.push(if variant { "" } else { name }.to_owned());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
@@ -78,7 +82,9 @@ impl ModuleVisitor for Tensors<'_> {
             None => Some(parameter.val()),
         };
         if let Some(tensor) = tensor {
-            self.found.insert(self.path.join("."), values(tensor));
+            let parts = self.path.iter().filter(|part| !part.is_empty());
+            let name: Vec<&str> = parts.map(String::as_str).collect();
+            self.found.insert(name.join("."), values(tensor));
         }
     }
 }
@@ -227,5 +233,27 @@ fn unet_around_an_encoder() {
         "encoder_unet",
         |start| EncoderUNet::new(&encoder, [24, 16, 8, 8, 4], 3, start),
         |network, images| network.forward(images),
+    );
+}
+
+#[test]
+fn fcos() {
+    let encoder = ResNetConfig {
+        blocks: [1, 1, 1, 1],
+        ..narrow(ResNetConfig::resnet18())
+    };
+    let config = FcosConfig {
+        width: 8,
+        groups: 4,
+        ..FcosConfig::default()
+    };
+    compare(
+        "fcos",
+        |start| Fcos::new(&encoder, &config, 3, start),
+        |network, images| {
+            let output = network.forward(images);
+            let all = vec![output.classes, output.distances, output.centredness];
+            Tensor::cat(all, 2).unsqueeze_dim(2)
+        },
     );
 }

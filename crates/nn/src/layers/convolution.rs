@@ -20,11 +20,29 @@ impl Convolution {
         Self {
             weight: start.uniform([outputs, inputs, kernel, kernel], inputs * kernel * kernel),
             bias: None,
-            options: ConvolutionOptions {
-                padding: [[kernel / 2; 2]; 2],
-                ..Default::default()
-            },
+            options: ConvolutionOptions::centred(kernel),
         }
+    }
+
+    /// The same, but with filters from a normal distribution with this deviation around 0.
+    pub fn normal(
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        deviation: f32,
+        start: &mut Start,
+    ) -> Self {
+        Self {
+            weight: start.normal([outputs, inputs, kernel, kernel], deviation),
+            bias: None,
+            options: ConvolutionOptions::centred(kernel),
+        }
+    }
+
+    /// The same with a bias that begins at this value.
+    pub fn with_constant_bias(mut self, value: f32, start: &mut Start) -> Self {
+        let [outputs, ..] = self.weight.dims();
+        self.bias = Some(start.constant(value, outputs));
+        self
     }
 
     /// The same with a bias.

@@ -3,11 +3,13 @@
 mod batch_norm;
 mod convolution;
 mod fully_connected;
+mod group_norm;
 mod layer_norm;
 mod start;
 
 pub use batch_norm::BatchNorm;
 pub use convolution::{Convolution, TransposedConvolution};
 pub use fully_connected::FullyConnected;
+pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use start::Start;

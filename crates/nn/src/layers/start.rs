@@ -2,6 +2,7 @@ use burn::module::{Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 /// Where a network's parameters come from before it has learnt anything: a seeded generator, and numbers
 /// that name them in the order in which they are made, so that the same seed gives the same network and the
@@ -33,6 +34,21 @@ impl<'a> Start<'a> {
         let bound = 1.0 / (fan_in as f32).sqrt();
         let values = (0..shape.iter().product())
             .map(|_| self.rng.random_range(-bound..=bound))
+            .collect();
+        self.parameter(values, shape)
+    }
+
+    /// Values from a normal distribution around 0.
+    pub(crate) fn normal<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        deviation: f32,
+    ) -> Param<Tensor<D>> {
+        let values = (0..shape.iter().product())
+            .map(|_| {
+                let value: f32 = StandardNormal.sample(self.rng);
+                value * deviation
+            })
             .collect();
         self.parameter(values, shape)
     }

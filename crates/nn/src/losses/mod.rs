@@ -10,11 +10,14 @@
 //! in the target, so a symmetric loss (one whose sum over all labels is constant, which is what its
 //! tolerance to label noise rests on) stays symmetric.
 
+mod binary_focal;
 mod cross_entropy;
 mod early_learning;
+mod fcos;
 mod focal;
 mod forward_correction;
 mod generalized_cross_entropy;
+mod generalized_iou;
 mod mean_absolute_error;
 mod normalized_cross_entropy;
 mod reverse_cross_entropy;
@@ -22,11 +25,14 @@ mod symmetric_cross_entropy;
 mod tversky;
 mod weighted_mean;
 
+pub use binary_focal::{BinaryFocal, binary_cross_entropy};
 pub use cross_entropy::CrossEntropy;
 pub use early_learning::early_learning_regularisation;
+pub use fcos::{FcosLoss, FcosTargets};
 pub use focal::Focal;
 pub use forward_correction::ForwardCorrection;
 pub use generalized_cross_entropy::GeneralizedCrossEntropy;
+pub use generalized_iou::generalized_iou_loss;
 pub use mean_absolute_error::MeanAbsoluteError;
 pub use normalized_cross_entropy::{NceRce, NormalizedCrossEntropy};
 pub use reverse_cross_entropy::ReverseCrossEntropy;

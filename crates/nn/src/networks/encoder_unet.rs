@@ -24,7 +24,7 @@ pub struct EncoderUNetConfig {
     pub pretrained: Option<PathBuf>,
 }
 
-/// Encoders of segmentation networks.
+/// Encoders of larger networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderName {
@@ -37,7 +37,7 @@ pub enum EncoderName {
 }
 
 impl EncoderName {
-    fn config(self) -> ResNetConfig {
+    pub(super) fn config(self) -> ResNetConfig {
         match self {
             Self::Resnet18 => ResNetConfig::resnet18(),
             Self::Resnet34 => ResNetConfig::resnet34(),

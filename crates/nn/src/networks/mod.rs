@@ -1,12 +1,16 @@
-//! Whole networks, from images with **channels last** to one score per class.
+//! Whole networks, from images with **channels last** to scores of pixels or of objects.
 
 mod encoder_unet;
+mod fcos;
+mod feature_pyramid;
 mod resnet;
 mod segmentation;
 mod unet;
 mod vision_transformer;
 
 pub use encoder_unet::{EncoderName, EncoderUNet, EncoderUNetConfig};
+pub use fcos::{Fcos, FcosConfig, FcosOutput};
+pub use feature_pyramid::{Backbone, FeaturePyramid};
 pub use resnet::{ResNet, ResNetConfig};
 pub use segmentation::{SegmentationConfig, SegmentationNetwork};
 pub use unet::{UNet, UNetConfig};

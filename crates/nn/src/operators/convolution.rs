@@ -30,6 +30,16 @@ impl Default for ConvolutionOptions {
     }
 }
 
+impl ConvolutionOptions {
+    /// Stride 1, and zeros around the image so that its size stays, for square filters of an odd side.
+    pub fn centred(side: usize) -> Self {
+        Self {
+            padding: [[side / 2; 2]; 2],
+            ..Self::default()
+        }
+    }
+}
+
 /// Images `[n, height, width, inputs]`, filters `[outputs, inputs, rows, columns]` (or `[channels, 1, rows,
 /// columns]`, depthwise) and one bias per output to `[n, height', width', outputs]`.
 ///

@@ -8,9 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, Normalization, PoolingOptions, add, attention, convolution, double, gelu,
-    join, layer_norm, linear, max_pooling, moments, normalize, pooling, resize,
-    transposed_convolution,
+    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions, add, attention,
+    convolution, double, gelu, group_normalize, join, layer_norm, linear, max_pooling, moments,
+    normalize, pooling, resize, transposed_convolution,
 };
 
 /// Sums of some hundred products of values below 1 in f32, and Winograd's transforms: see the tests of the
@@ -261,6 +261,28 @@ fn sums() {
             1,
             |first, second, _| add(first, second, activation),
             |first, second, _| super::addition::composed(first, second, activation),
+        );
+    }
+}
+
+#[test]
+fn group_normalizations() {
+    for (activation, groups) in [
+        (Activation::Identity, 1),
+        (Activation::Relu, 6),
+        (Activation::Relu6, 18),
+    ] {
+        let by = GroupNormalization {
+            groups,
+            epsilon: 1e-5,
+            activation,
+        };
+        compare(
+            [3, 25, 31, 18],
+            [18],
+            18,
+            |images, scale, shift| group_normalize(images, scale, shift, by),
+            |images, scale, shift| super::group_norm::composed(images, scale, shift, by),
         );
     }
 }

@@ -1,0 +1,123 @@
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use super::{ResNet, ResNetConfig};
+use crate::error::WeightsError;
+use crate::layers::{Convolution, Start};
+use crate::operators::{Activation, add, double};
+use crate::weights::Weights;
+
+/// An encoder with a feature pyramid on top, as torchvision's detectors have it, with its parameter names.
+#[derive(Module, Debug)]
+pub struct Backbone {
+    body: ResNet,
+    fpn: FeaturePyramid,
+}
+
+/// A feature pyramid (Lin et al., arXiv 1612.03144) with two levels more (Lin et al., arXiv 1708.02002): coarse
+/// levels, which know what there is, are added to finer ones, which know where.
+#[derive(Module, Debug)]
+pub struct FeaturePyramid {
+    inner_blocks: Vec<[Convolution; 1]>,
+    layer_blocks: Vec<[Convolution; 1]>,
+    extra_blocks: CoarserLevels,
+}
+
+#[derive(Module, Debug)]
+struct CoarserLevels {
+    p6: Convolution,
+    p7: Convolution,
+}
+
+impl Backbone {
+    /// What height and width of images must be multiples of.
+    pub const MULTIPLE: usize = 32;
+
+    /// How many levels a pyramid has above its finest, whose pixels are 1 / `finest` of the image's.
+    ///
+    /// # Panics
+    /// When `finest` is not 4, 8, 16 or 32.
+    pub fn strides(finest: usize) -> Vec<usize> {
+        assert!(
+            matches!(finest, 4 | 8 | 16 | 32),
+            "a finest stride of {finest}"
+        );
+        let levels = std::iter::successors(Some(finest), |stride| Some(2 * stride));
+        levels.take_while(|&stride| stride <= 128).collect()
+    }
+
+    /// With random parameters; all levels have `width` channels.
+    ///
+    /// # Panics
+    /// When `finest` is not 4, 8, 16 or 32.
+    pub fn new(encoder: &ResNetConfig, finest: usize, width: usize, start: &mut Start) -> Self {
+        let body = encoder.init(start);
+        let levels = Self::strides(finest).len() - 2;
+        let inputs = &encoder.features()[5 - levels..];
+        let mut layer = |inputs: usize, kernel: usize| {
+            [Convolution::new([inputs, width], kernel, start).with_bias(start)]
+        };
+        let inner_blocks = inputs.iter().map(|&inputs| layer(inputs, 1)).collect();
+        let layer_blocks = inputs.iter().map(|_| layer(width, 3)).collect();
+        let mut halving = || {
+            let [convolution] = layer(width, 3);
+            convolution.with(|options| options.stride = [2; 2])
+        };
+        let extra_blocks = CoarserLevels {
+            p6: halving(),
+            p7: halving(),
+        };
+        Self {
+            body,
+            fpn: FeaturePyramid {
+                inner_blocks,
+                layer_blocks,
+                extra_blocks,
+            },
+        }
+    }
+
+    /// Replaces the parameters of the encoder; a classifier in the file is left out.
+    ///
+    /// # Errors
+    /// When the file holds another network.
+    pub fn load_encoder(mut self, weights: &Weights) -> Result<Self, WeightsError> {
+        let weights = weights.clone().without("fc.");
+        self.body = weights.load_into(self.body, "the encoder", str::to_owned)?;
+        Ok(self)
+    }
+
+    /// Images `[n, height, width, channels]` to the levels of the pyramid, the finest first.
+    ///
+    /// # Panics
+    /// When height or width is no multiple of 32.
+    pub fn forward(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut features = self.body.features(images).to_vec();
+        self.fpn
+            .forward(features.split_off(5 - self.fpn.inner_blocks.len()))
+    }
+}
+
+impl FeaturePyramid {
+    fn forward(&self, features: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
+        let mut levels = Vec::new();
+        let mut above: Option<Tensor<4>> = None;
+        let blocks = self.inner_blocks.iter().zip(&self.layer_blocks);
+        for (features, (inner, layer)) in features.into_iter().zip(blocks).rev() {
+            let mut hidden = inner[0].forward(features);
+            if let Some(above) = above {
+                hidden = add(hidden, double(above), Activation::Identity);
+            }
+            levels.push(layer[0].forward(hidden.clone()));
+            above = Some(hidden);
+        }
+        levels.reverse();
+        if let Some(coarsest) = levels.last() {
+            let sixth = self.extra_blocks.p6.forward(coarsest.clone());
+            let seventh = self.extra_blocks.p7.forward(relu(sixth.clone()));
+            levels.extend([sixth, seventh]);
+        }
+        levels
+    }
+}
