@@ -159,6 +159,11 @@ fn a_run_is_evaluated_and_predicts() {
         "predict", "run", "images", "--turns", "all", "--out", "masks",
     ]);
     assert!(predicted.contains("square"), "{predicted}");
+    // Not even beside the images, where masks would have their names.
+    let image = fs::read(lab.path("images/0.png")).unwrap();
+    let beside = lab.fails(&["predict", "run", "images", "--out", "images"]);
+    assert!(beside.contains("images exists already"), "{beside}");
+    assert_eq!(fs::read(lab.path("images/0.png")).unwrap(), image);
     let mask = image::open(lab.path("masks/3.png")).unwrap();
     assert_eq!((mask.width(), mask.height()), (48, 40));
     let outlines: serde_json::Value = serde_json::from_str(&lab.read("masks/3.geojson")).unwrap();

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::new_folder::refuse_existing;
 use crate::output::{Show, count, thousands};
 use crate::pixel_run::is_pixel_run;
 use crate::progress;
@@ -78,6 +79,7 @@ impl From<Turns> for TestAugmentation {
 
 impl Predict {
     pub fn run(self, context: &Context) -> Result<()> {
+        refuse_existing(&self.out)?;
         if is_pixel_run(&self.run) {
             let request = pixels::Request {
                 run: &self.run,
@@ -88,12 +90,12 @@ impl Predict {
             };
             return pixels::run(context, &request);
         }
+        let (manifest, recipe) = read_run(&self.run)?;
         if self.turns.is_some() {
             return Err(Failure::usage(
                 "`--turns` is for masks and objects, and this run predicts classes of images",
             ));
         }
-        let (manifest, recipe) = read_run(&self.run)?;
         let path = self.run.join("model.safetensors");
         let bytes = std::fs::read(&path)
             .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
@@ -208,10 +210,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn nothing_read(files: usize) -> Failure {
-    Failure::input(format!(
-        "none of the {} could be read",
-        count(files, "image")
-    ))
+    Failure::input(match files {
+        1 => "the image could not be read".to_owned(),
+        _ => format!("none of the {} could be read", count(files, "image")),
+    })
 }
 
 /// Where results went, of how many images, and what they are.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{nothing_read, predicted};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::new_folder::publish;
 use crate::output::{Show, thousands};
 use crate::pixel_run::{Labelled, read_pixel_run};
 use crate::progress;
@@ -70,37 +71,40 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
     };
     let names = names(request.files)?;
     let mut counts = vec![0; classes.len()];
-    let (mut images, mut left_out) = (0, 0);
     let bar = progress::bar("predicting", request.files.len());
-    for (file, name) in request.files.iter().zip(&names) {
-        match read_image(file, MAX_PIXELS) {
-            Ok(image) => {
-                let probabilities = segmenter.predict(&image.pixels, &settings)?;
-                let target = request.out.join(name);
-                match manifest.kind {
-                    Labelled::Pixels => pixels(&probabilities, &target, &mut counts)?,
-                    Labelled::Instances => objects(
-                        &probabilities,
-                        &recipe.objects,
-                        &classes,
-                        &target,
-                        &mut counts,
-                    )?,
+    let (images, left_out) = publish(request.out, |folder| {
+        let (mut images, mut left_out) = (0, 0);
+        for (file, name) in request.files.iter().zip(&names) {
+            match read_image(file, MAX_PIXELS) {
+                Ok(image) => {
+                    let probabilities = segmenter.predict(&image.pixels, &settings)?;
+                    let target = folder.join(name);
+                    match manifest.kind {
+                        Labelled::Pixels => pixels(&probabilities, &target, &mut counts)?,
+                        Labelled::Instances => objects(
+                            &probabilities,
+                            &recipe.objects,
+                            &classes,
+                            &target,
+                            &mut counts,
+                        )?,
+                    }
+                    images += 1;
                 }
-                images += 1;
+                Err(error) if request.strict => return Err(error.into()),
+                Err(error) => {
+                    left_out += 1;
+                    context.output.warn(&error.to_string());
+                }
             }
-            Err(error) if request.strict => return Err(error.into()),
-            Err(error) => {
-                left_out += 1;
-                context.output.warn(&error.to_string());
-            }
+            bar.inc(1);
         }
-        bar.inc(1);
-    }
+        match images {
+            0 => Err(nothing_read(request.files.len())),
+            _ => Ok((images, left_out)),
+        }
+    })?;
     bar.finish_and_clear();
-    if images == 0 {
-        return Err(nothing_read(request.files.len()));
-    }
     context.output.show(&Summary {
         folder: request.out.to_owned(),
         images,
