@@ -10,9 +10,9 @@ use cleanslide_learn::Error;
 use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::{
-    LossSettings, PredictSettings, SegmentSettings, Segmenter, Trainer, Watch,
+    LossSettings, PredictSettings, SegmentSettings, Segmenter, Trainer,
 };
-use cleanslide_learn::training::{Optimiser, Schedule, SgdSettings, TrainSettings};
+use cleanslide_learn::training::{Optimiser, Schedule, SgdSettings, TrainSettings, Watch};
 use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
 use image::{Rgb, RgbImage};
 use ndarray::Array2;

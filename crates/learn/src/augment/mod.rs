@@ -4,12 +4,16 @@
 //! labels as they are ([`Colours`]); [`mix`] lays images over each other together with what is said of them.
 
 mod colours;
+mod crop;
 mod mix;
 mod placement;
 mod settings;
+mod standard;
 
 pub use colours::Colours;
+pub(crate) use crop::crop;
 pub use mix::{Mixture, mix};
 pub use placement::Placement;
 pub(crate) use placement::mirrored;
 pub use settings::AugmentSettings;
+pub(crate) use standard::standardized;

@@ -1,6 +1,5 @@
 //! Networks that give every pixel a class: how they are trained, and how they predict.
 
-mod loader;
 mod loss;
 mod model;
 mod objects;
@@ -13,4 +12,4 @@ pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
 pub use predict::{PredictSettings, TestAugmentation, most_probable};
 pub use settings::SegmentSettings;
-pub use trainer::{Epoch, Speed, Trainer, Watch};
+pub use trainer::Trainer;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::networks::{SegmentationConfig, SegmentationNetwork};
@@ -12,13 +11,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-
-/// The mean of each channel, as a share of white, that networks expect: that of ImageNet, so that
-/// pretrained parameters fit.
-pub(super) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-
-/// The standard deviation of each channel.
-pub(super) const STANDARD_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The entry of the file's metadata.
 const ENTRY: &str = "cleanslide";
@@ -119,11 +111,4 @@ pub(super) fn init(
 ) -> SegmentationNetwork {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     config.init(classes, &mut Start::new(&mut rng, device))
-}
-
-/// The parameters of a network, to go on from.
-pub(super) fn parameters(network: &SegmentationNetwork) -> Result<Vec<u8>> {
-    // What follows the batches is only up to date in a copy that predicts.
-    let network = network.valid();
-    Ok(Weights::to_bytes(&network, BTreeMap::new(), str::to_owned)?)
 }

@@ -11,8 +11,7 @@ use ndarray::{Array2, Array3, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::Segmenter;
-use super::model::{MEAN, STANDARD_DEVIATION};
-use crate::augment::mirrored;
+use crate::augment::{mirrored, standardized};
 use crate::error::{Error, Result};
 
 /// How a network predicts. Every field has a default, and unknown fields are refused.
@@ -182,10 +181,10 @@ impl Segmenter {
             let row = mirrored(row as isize, height);
             for column in left..left + columns {
                 let pixel = [row, mirrored(column as isize, width)];
-                for channel in 0..3 {
-                    let value = f32::from(image[[pixel[0], pixel[1], channel]]) / 255.0;
-                    values.push((value - MEAN[channel]) / STANDARD_DEVIATION[channel]);
-                }
+                let pixel = std::array::from_fn(|channel| {
+                    f32::from(image[[pixel[0], pixel[1], channel]]) / 255.0
+                });
+                values.extend(standardized(pixel));
             }
         }
         let data = TensorData::new(values, [1, rows, columns, 3]);

@@ -1,62 +1,24 @@
-//! The training loop.
+//! Training of networks that give every pixel a class.
 
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
-use burn::module::Module;
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use cleanslide_data::store::write_file;
+use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_data::UNLABELLED_CLASS;
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_nn::networks::SegmentationNetwork;
 use cleanslide_nn::weights::Weights;
-use serde::{Deserialize, Serialize};
+use image::RgbImage;
+use ndarray::Array2;
+use rand_chacha::ChaCha8Rng;
 
-use super::loader::{Batch, Loader};
 use super::loss::SegmentationLoss;
-use super::model::{init, parameters};
+use super::model::init;
 use super::{SegmentSettings, Segmenter, most_probable};
+use crate::augment::{Mixture, crop, mix};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
-use crate::training::{Average, Checkpoint, Checkpoints, EventFile, Schedule, clip, mebibytes};
-
-const NETWORK: &str = "network.safetensors";
-const AVERAGE: &str = "average.safetensors";
-const BEST: &str = "best.safetensors";
-const OPTIMISER: &str = "optimiser.burnpack";
-const STATE: &str = "state.json";
-
-/// What happened in an epoch: the same for the same inputs, seed and threads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// The learning rate of its last step.
-    pub learning_rate: f64,
-    /// The mean loss of its steps.
-    pub loss: f64,
-    /// The Dice coefficient on the validation images: of the pixels of all images together, averaged over the
-    /// classes but the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_dice: Option<f64>,
-}
-
-/// How fast an epoch went: different each time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Speed {
-    /// Crops per second.
-    pub crops_per_second: f64,
-    /// Memory of the process, in MiB; `None` where the system does not tell.
-    pub memory: Option<f64>,
-}
-
-/// Who is told of the progress.
-pub struct Watch<'a> {
-    /// After every step.
-    pub step: &'a dyn Fn(),
-    /// After every epoch.
-    pub epoch: &'a dyn Fn(&Epoch, Speed),
-}
+use crate::training::{Near, Run, Task, TrainSettings, Watch};
 
 /// A training: of these images, into this folder.
 pub struct Trainer<'a, I> {
@@ -78,40 +40,6 @@ pub struct Trainer<'a, I> {
     pub folder: &'a Path,
 }
 
-/// What changes from epoch to epoch, but the networks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct State {
-    /// What the training is of: settings, classes, items, seed.
-    identity: String,
-    epochs: Vec<Epoch>,
-    averaged_steps: usize,
-    best: Option<Best>,
-    plateaus: usize,
-    /// Epochs since the best one or the last plateau.
-    waited: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Best {
-    dice: f64,
-    epoch: usize,
-}
-
-struct Training {
-    network: SegmentationNetwork,
-    average: Option<Average<SegmentationNetwork>>,
-    optimiser: ModuleOptimizer,
-    /// The parameters of the best epoch.
-    best: Option<Vec<u8>>,
-    state: State,
-}
-
-/// What a step leaves behind until its epoch is over.
-struct Step {
-    loss: Tensor<1>,
-    items: Vec<usize>,
-}
-
 impl<I: PixelImages> Trainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
     /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint.
@@ -122,289 +50,182 @@ impl<I: PixelImages> Trainer<'_, I> {
     /// file system that refuses.
     pub fn run(&self, watch: &Watch) -> Result<Segmenter, I::Failure> {
         self.settings.check()?;
-        if self.items.is_empty() {
-            let reason = "no image is left for training".into();
-            return Err(Error::NothingToLearn { reason }.into());
+        let task = Pixels {
+            images: self.images,
+            classes: self.classes,
+            settings: self.settings,
+            loss: self.settings.loss.build()?,
+            device: self.device,
+        };
+        let network = Run {
+            task: &task,
+            items: self.items,
+            validation: self.validation,
+            seed: self.seed,
+            device: self.device,
+            folder: self.folder,
         }
-        let loader = Loader::new(
-            self.images,
-            self.items,
-            self.classes.len(),
-            (self.settings.train.batch_size, self.settings.train.crop),
-            &self.settings.augment,
-            self.seed,
-        );
-        let checkpoints = Checkpoints::new(self.folder.join("checkpoints"));
-        let loss = self.settings.loss.build()?;
-        let mut training = self.begin(checkpoints.latest().map_err(Error::from)?)?;
-        let done = training.state.epochs.len() * loader.batches();
-        (0..done).for_each(|_| (watch.step)());
-        let mut events = EventFile::open(self.folder).map_err(Error::from)?;
-        while !self.is_over(&training.state) {
-            let started = Instant::now();
-            let epoch = self.epoch(&mut training, &loader, &loss, watch)?;
-            let speed = Speed {
-                crops_per_second: (loader.batches() * self.settings.train.batch_size) as f64
-                    / started.elapsed().as_secs_f64(),
-                memory: mebibytes("/proc/self/status", "VmRSS:"),
-            };
-            log(&mut events, &epoch, speed).map_err(Error::from)?;
-            (watch.epoch)(&epoch, speed);
-            training.state.epochs.push(epoch);
-            let number = training.state.epochs.len();
-            if number.is_multiple_of(self.settings.train.checkpoint_every) {
-                self.save(&training, &checkpoints)?;
-            }
-        }
-        let segmenter = self.finished(&training)?;
-        self.write_metrics(&training.state)?;
-        checkpoints.clear().map_err(Error::from)?;
-        Ok(segmenter)
+        .run(watch)?;
+        Ok(task.segmenter(network))
     }
+}
 
-    fn begin(&self, checkpoint: Option<Checkpoint>) -> Result<Training> {
-        let device = self.device.clone().autodiff();
-        let pretrained = match self.settings.network.pretrained() {
-            Some(path) => Some(Weights::read(path)?),
-            None => None,
-        };
-        let mut network = init(
-            &self.settings.network,
-            self.classes.len(),
-            self.seed,
-            &device,
-        );
-        if let Some(weights) = &pretrained {
-            network = network.load_encoder(weights)?;
-        }
-        let state = State {
-            identity: self.identity(pretrained.as_ref())?,
-            epochs: Vec::new(),
-            averaged_steps: 0,
-            best: None,
-            plateaus: 0,
-            waited: 0,
-        };
-        let mut training = Training {
-            average: self.average(&network, 0),
+struct Pixels<'a, I> {
+    images: &'a I,
+    classes: &'a [String],
+    settings: &'a SegmentSettings,
+    loss: SegmentationLoss,
+    device: &'a Device,
+}
+
+struct Crop {
+    /// `[size, size, 3]`.
+    image: Vec<f32>,
+    /// `[size · size, classes]`.
+    targets: Vec<f32>,
+    /// `[size · size]`; 0 where nothing is said.
+    weights: Vec<f32>,
+}
+
+impl<I: PixelImages> Pixels<'_, I> {
+    fn segmenter(&self, network: SegmentationNetwork) -> Segmenter {
+        Segmenter::new(
+            self.settings.network.clone(),
+            self.classes.to_vec(),
             network,
-            optimiser: self.settings.train.optimiser.build(),
-            best: None,
-            state,
-        };
-        if let Some(checkpoint) = checkpoint {
-            self.go_on(&mut training, &checkpoint)?;
-        }
-        Ok(training)
+            self.device.clone(),
+        )
     }
 
-    fn average(
+    fn one(
         &self,
-        network: &SegmentationNetwork,
-        steps: usize,
-    ) -> Option<Average<SegmentationNetwork>> {
-        let keep = self.settings.train.average;
-        (keep > 0.0).then(|| Average::new(network.valid(), keep, steps))
-    }
-
-    fn go_on(&self, training: &mut Training, checkpoint: &Checkpoint) -> Result<()> {
-        let wrong = |problem: String| Error::Checkpoint {
-            folder: checkpoint.folder.clone(),
-            problem,
-        };
-        let file = |name: &str| -> Result<Vec<u8>> {
-            checkpoint
-                .read(name)?
-                .ok_or_else(|| wrong(format!("has no {name}; remove it to begin anew")))
-        };
-        let state: State = serde_json::from_slice(&file(STATE)?)
-            .map_err(|error| wrong(format!("is damaged ({error}); remove it to begin anew")))?;
-        if state.identity != training.state.identity {
-            return Err(wrong(
-                "is of other settings, classes, images or seed; train with those, or into another folder"
-                    .into(),
-            ));
-        }
-        let load = |network: SegmentationNetwork, name: &str| -> Result<_> {
-            let weights = Weights::from_bytes(&file(name)?, name)?;
-            Ok(weights.load_into(network, self.settings.network.name(), str::to_owned)?)
-        };
-        training.network = load(training.network.clone(), NETWORK)?;
-        if let Some(average) = &training.average {
-            let network = load(average.network.clone(), AVERAGE)?;
-            let keep = self.settings.train.average;
-            training.average = Some(Average::new(network, keep, state.averaged_steps));
-        }
-        training.best = checkpoint.read(BEST)?;
-        let optimiser = self.settings.train.optimiser.build();
-        training.optimiser = optimiser
-            .from_bytes(Bytes::from_bytes_vec(file(OPTIMISER)?))
-            .map_err(|error| wrong(format!("is damaged ({error}); remove it to begin anew")))?;
-        training.state = state;
-        Ok(())
-    }
-
-    fn save(&self, training: &Training, checkpoints: &Checkpoints) -> Result<()> {
-        let network = parameters(&training.network)?;
-        let average = match &training.average {
-            Some(average) => Some(parameters(&average.network)?),
-            None => None,
-        };
-        let failed = |error: String| Error::Device(error);
-        let optimiser = training
-            .optimiser
-            .into_bytes()
-            .map_err(|error| failed(error.to_string()))?;
-        let state =
-            serde_json::to_vec(&training.state).map_err(|error| failed(error.to_string()))?;
-        let mut files: Vec<(&str, &[u8])> = vec![
-            (NETWORK, &network),
-            (OPTIMISER, &optimiser),
-            (STATE, &state),
-        ];
-        if let Some(average) = &average {
-            files.push((AVERAGE, average));
-        }
-        if let Some(best) = &training.best {
-            files.push((BEST, best));
-        }
-        Ok(checkpoints.write(training.state.epochs.len(), &files)?)
-    }
-
-    fn identity(&self, pretrained: Option<&Weights>) -> Result<String> {
-        // How often checkpoints are written changes nothing.
-        let mut settings = self.settings.clone();
-        settings.train.checkpoint_every = 1;
-        let names: Vec<String> = self
-            .items
-            .iter()
-            .chain(self.validation)
-            .map(|&item| self.images.name(item))
-            .collect();
-        let pretrained = pretrained.map(Weights::hash);
-        let all = (&settings, pretrained, self.classes, names, self.seed);
-        let text = serde_json::to_vec(&all).map_err(|error| Error::Device(error.to_string()))?;
-        Ok(blake3::hash(&text).to_hex().to_string())
-    }
-
-    fn is_over(&self, state: &State) -> bool {
-        let train = &self.settings.train;
-        let waited = state
-            .best
-            .is_some_and(|best| state.epochs.len() - best.epoch >= train.patience);
-        state.epochs.len() >= train.epochs || (train.patience > 0 && waited)
-    }
-
-    fn epoch(
-        &self,
-        training: &mut Training,
-        loader: &Loader<I>,
-        loss: &SegmentationLoss,
-        watch: &Watch,
-    ) -> Result<Epoch, I::Failure> {
-        let train = &self.settings.train;
-        let number = training.state.epochs.len();
-        let batches = loader.batches();
-        let mut steps = Vec::with_capacity(batches);
-        let mut rate = 0.0;
-        let mut accumulator = GradientsAccumulator::new();
-        loader.epoch(number, |batch| {
-            rate = train.rate(
-                number * batches + steps.len(),
-                batches,
-                training.state.plateaus,
-            );
-            let (step, gradients) = self.step(&training.network, batch, loss);
-            steps.push(step);
-            accumulator.accumulate(&training.network, gradients);
-            let gathered = (steps.len() - 1) % train.accumulate + 1;
-            if gathered == train.accumulate || steps.len() == batches {
-                let gradients = accumulator.grads();
-                update(training, gradients, rate, train.clip);
+        (item, example): (usize, Arc<(RgbImage, Array2<u8>)>),
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Crop> {
+        let (image, mask) = &*example;
+        let classes = self.classes.len();
+        let size = self.settings.train.crop;
+        let (image, placement) = crop(&self.settings.augment, image, size, rng)?;
+        let trust = self.images.trust(item);
+        let given = placement.mask(mask.view());
+        let mut targets = vec![0.0; given.len() * classes];
+        let mut weights = vec![0.0; given.len()];
+        for (pixel, &class) in given.iter().enumerate() {
+            if class != UNLABELLED_CLASS {
+                targets[pixel * classes + usize::from(class)] = 1.0;
+                weights[pixel] = trust;
             }
-            (watch.step)();
-            Ok(())
-        })?;
-        let loss = self.mean_loss(&steps, number, rate)?;
-        let validation_dice = self.validate(training)?;
-        if let Some(dice) = validation_dice {
-            self.judge(training, number + 1, dice)?;
         }
-        Ok(Epoch {
-            epoch: number + 1,
-            learning_rate: rate,
-            loss,
-            validation_dice,
+        Ok(Crop {
+            image,
+            targets,
+            weights,
         })
     }
+}
 
-    /// Compares the network with a batch; gradients are divided by the batches that are gathered.
-    fn step(
+impl<I: PixelImages> Task for Pixels<'_, I> {
+    type Network = SegmentationNetwork;
+    type Example = (RgbImage, Array2<u8>);
+    type Crop = Crop;
+    type Failure = I::Failure;
+
+    const MEASURE: &'static str = "Dice";
+
+    fn settings(&self) -> &TrainSettings {
+        &self.settings.train
+    }
+
+    fn identity(&self) -> Result<serde_json::Value> {
+        let SegmentSettings {
+            network,
+            loss,
+            augment,
+            predict,
+            objects,
+            ..
+        } = self.settings;
+        serde_json::to_value((network, loss, augment, predict, objects, self.classes))
+            .map_err(|error| Error::Device(error.to_string()))
+    }
+
+    fn network_name(&self) -> &'static str {
+        self.settings.network.name()
+    }
+
+    fn init(&self, seed: u64, device: &Device) -> SegmentationNetwork {
+        init(&self.settings.network, self.classes.len(), seed, device)
+    }
+
+    fn pretrained(&self) -> Option<&Path> {
+        self.settings.network.pretrained()
+    }
+
+    fn load_encoder(
         &self,
-        network: &SegmentationNetwork,
-        batch: Batch,
-        loss: &SegmentationLoss,
-    ) -> (Step, GradientsParams) {
-        let device = self.device.clone().autodiff();
+        network: SegmentationNetwork,
+        weights: &Weights,
+    ) -> Result<SegmentationNetwork> {
+        Ok(network.load_encoder(weights)?)
+    }
+
+    fn name(&self, item: usize) -> String {
+        self.images.name(item)
+    }
+
+    fn read(&self, item: usize) -> Result<(Self::Example, usize), I::Failure> {
+        let (image, mask) = self.images.read(item)?;
+        check(&self.name(item), &image, &mask, self.classes.len())?;
+        let bytes = image.as_raw().len() + mask.len();
+        Ok(((image, mask), bytes))
+    }
+
+    fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Crop, I::Failure> {
         let size = self.settings.train.crop;
-        let crops = batch.items.len();
-        let (pixels, classes) = (crops * size * size, self.classes.len());
-        let images = Tensor::<4>::from_data(
-            TensorData::new(batch.images, [crops, size, size, 3]),
-            &device,
-        );
-        let targets = Tensor::from_data(TensorData::new(batch.targets, [pixels, classes]), &device);
-        let weights = Tensor::from_data(TensorData::new(batch.weights, [pixels]), &device);
-        let scores = network.forward(images).reshape([pixels, classes]);
-        let loss = loss.of(scores, targets, weights);
-        let share = loss
-            .clone()
-            .div_scalar(self.settings.train.accumulate as f64);
-        let gradients = GradientsParams::from_grads(share.backward(), network);
-        let step = Step {
-            loss: loss.inner(),
-            items: batch.items,
-        };
-        (step, gradients)
+        let mut crop = self.one(near(0)?, rng)?;
+        let mixture = Mixture::draw(&self.settings.augment, size, rng)?;
+        if mixture != Mixture::Alone {
+            let other = self.one(near(1)?, rng)?;
+            mix(&mut crop.image, &other.image, size, &mixture);
+            mix(&mut crop.targets, &other.targets, size, &mixture);
+            mix(&mut crop.weights, &other.weights, size, &mixture);
+        }
+        Ok(crop)
     }
 
-    /// Reads the losses of an epoch back, all at once, so that no step waits for the device.
-    fn mean_loss(&self, steps: &[Step], epoch: usize, learning_rate: f64) -> Result<f64> {
-        let losses: Vec<Tensor<1>> = steps.iter().map(|step| step.loss.clone()).collect();
-        let losses = Tensor::cat(losses, 0).try_into_vec_as::<f32>()?;
-        let wrong = losses.iter().position(|loss| !loss.is_finite());
-        if let Some(step) = wrong {
-            let items = &steps[step].items;
-            let names: Vec<String> = items.iter().map(|&item| self.images.name(item)).collect();
-            let note = serde_json::json!({
-                "epoch": epoch + 1, "step": step + 1, "images": names, "learning_rate": learning_rate,
-            });
-            let path = self.folder.join("diverged.json");
-            write_file(&path, note.to_string().as_bytes())?;
-            return Err(Error::Diverged {
-                epoch: epoch + 1,
-                items: names.join(", "),
-                learning_rate,
-            });
+    fn loss(&self, network: &SegmentationNetwork, crops: Vec<Crop>, device: &Device) -> Tensor<1> {
+        let size = self.settings.train.crop;
+        let count = crops.len();
+        let (pixels, classes) = (count * size * size, self.classes.len());
+        let (mut images, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        for crop in crops {
+            images.extend(crop.image);
+            targets.extend(crop.targets);
+            weights.extend(crop.weights);
         }
-        Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
+        let images = TensorData::new(images, [count, size, size, 3]);
+        let scores = network
+            .forward(Tensor::<4>::from_data(images, device))
+            .reshape([pixels, classes]);
+        let targets = Tensor::from_data(TensorData::new(targets, [pixels, classes]), device);
+        let weights = Tensor::from_data(TensorData::new(weights, [pixels]), device);
+        self.loss.of(scores, targets, weights)
     }
 
-    fn validate(&self, training: &Training) -> Result<Option<f64>, I::Failure> {
-        if self.validation.is_empty() {
-            return Ok(None);
-        }
-        let segmenter = self.segmenter(predicting(training));
-        let mut overlaps = vec![ClassOverlap::default(); self.classes.len()];
-        for &item in self.validation {
-            let (image, mask) = self.images.read(item)?;
-            check(&self.images.name(item), &image, &mask, self.classes.len())?;
+    fn measure(&self, network: &SegmentationNetwork, items: &[usize]) -> Result<f64, I::Failure> {
+        let segmenter = self.segmenter(network.clone());
+        let classes = self.classes.len();
+        let mut overlaps = vec![ClassOverlap::default(); classes];
+        for &item in items {
+            let ((image, mask), _) = self.read(item)?;
             let probabilities = segmenter.predict(&image, &self.settings.predict)?;
             let predicted = most_probable(probabilities.view());
-            let confusion = pixel_confusion(mask.view(), predicted.view(), self.classes.len())
-                .map_err(|error| Error::PixelLabels {
-                    image: self.images.name(item),
-                    problem: error.to_string(),
+            let confusion =
+                pixel_confusion(mask.view(), predicted.view(), classes).map_err(|error| {
+                    Error::PixelLabels {
+                        image: self.name(item),
+                        problem: error.to_string(),
+                    }
                 })?;
             for (sum, overlap) in overlaps.iter_mut().zip(class_overlaps(&confusion)) {
                 sum.both += overlap.both;
@@ -417,96 +238,115 @@ impl<I: PixelImages> Trainer<'_, I> {
             .skip(1)
             .filter_map(|overlap| overlap.dice(EmptyCase::Undefined).ok())
             .collect();
-        let mean = dice.iter().sum::<f64>() / dice.len().max(1) as f64;
-        Ok(Some(mean))
-    }
-
-    /// Keeps the best epoch, and counts how long it has been the best.
-    fn judge(&self, training: &mut Training, epoch: usize, dice: f64) -> Result<()> {
-        let state = &mut training.state;
-        if state.best.is_none_or(|best| dice > best.dice) {
-            state.best = Some(Best { dice, epoch });
-            state.waited = 0;
-            training.best = Some(parameters(predicting(training))?);
-            return Ok(());
-        }
-        state.waited += 1;
-        if let Schedule::Plateau { patience, .. } = self.settings.train.schedule
-            && state.waited >= patience
-        {
-            state.plateaus += 1;
-            state.waited = 0;
-        }
-        Ok(())
-    }
-
-    fn segmenter(&self, network: &SegmentationNetwork) -> Segmenter {
-        Segmenter::new(
-            self.settings.network.clone(),
-            self.classes.to_vec(),
-            network.valid(),
-            self.device.clone(),
-        )
-    }
-
-    /// The best epoch's network where progress was measured, otherwise the last.
-    fn finished(&self, training: &Training) -> Result<Segmenter> {
-        let mut segmenter = self.segmenter(predicting(training));
-        if let Some(best) = &training.best {
-            let weights = Weights::from_bytes(best, BEST)?;
-            let name = self.settings.network.name();
-            segmenter.network = weights.load_into(segmenter.network, name, str::to_owned)?;
-        }
-        Ok(segmenter)
-    }
-
-    fn write_metrics(&self, state: &State) -> Result<()> {
-        let mut lines = String::new();
-        for epoch in &state.epochs {
-            let line =
-                serde_json::to_string(epoch).map_err(|error| Error::Device(error.to_string()))?;
-            lines.push_str(&line);
-            lines.push('\n');
-        }
-        Ok(write_file(
-            &self.folder.join("metrics.jsonl"),
-            lines.as_bytes(),
-        )?)
+        Ok(dice.iter().sum::<f64>() / dice.len().max(1) as f64)
     }
 }
 
-/// The network that predicts: the average, where there is one.
-fn predicting(training: &Training) -> &SegmentationNetwork {
-    match &training.average {
-        Some(average) => &average.network,
-        None => &training.network,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::augment::AugmentSettings;
+    use crate::training::Loader;
 
-fn update(training: &mut Training, gradients: GradientsParams, rate: f64, most: f64) {
-    let network = training.network.clone();
-    let gradients = if most > 0.0 {
-        clip(&network, gradients, most)
-    } else {
-        gradients
-    };
-    training.network = training.optimiser.step(rate, network, gradients);
-    if let Some(average) = training.average.take() {
-        let average = average.follow(&training.network.valid());
-        training.state.averaged_steps = average.steps();
-        training.average = Some(average);
-    }
-}
+    struct Squares;
 
-fn log(events: &mut EventFile, epoch: &Epoch, speed: Speed) -> Result<(), cleanslide_data::Error> {
-    events.scalar("loss", epoch.epoch, epoch.loss)?;
-    events.scalar("learning rate", epoch.epoch, epoch.learning_rate)?;
-    if let Some(dice) = epoch.validation_dice {
-        events.scalar("validation Dice", epoch.epoch, dice)?;
+    impl PixelImages for Squares {
+        type Failure = Error;
+
+        fn count(&self) -> usize {
+            5
+        }
+
+        fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>), Error> {
+            let mut mask = Array2::from_elem((40, 30), (image % 2) as u8);
+            mask[[0, 0]] = UNLABELLED_CLASS;
+            Ok((
+                RgbImage::from_pixel(30, 40, image::Rgb([50, 90, image as u8])),
+                mask,
+            ))
+        }
     }
-    events.scalar("crops per second", epoch.epoch, speed.crops_per_second)?;
-    match speed.memory {
-        Some(memory) => events.scalar("memory in MiB", epoch.epoch, memory),
-        None => Ok(()),
+
+    /// What a loader makes in an epoch, of two classes unless it says otherwise.
+    fn epoch(
+        items: &[usize],
+        classes: usize,
+        (batch_size, crop): (usize, usize),
+        augment: AugmentSettings,
+        number: usize,
+    ) -> Result<Vec<(Vec<Crop>, Vec<usize>)>> {
+        let settings = SegmentSettings {
+            train: TrainSettings {
+                batch_size,
+                crop,
+                ..TrainSettings::default()
+            },
+            augment,
+            ..SegmentSettings::default()
+        };
+        let task = Pixels {
+            images: &Squares,
+            classes: &["a", "b"].map(String::from)[..classes],
+            settings: &settings,
+            loss: settings.loss.build()?,
+            device: &Device::flex(),
+        };
+        let mut batches = Vec::new();
+        Loader::new(&task, items, 3).epoch(number, |batch| {
+            batches.push((batch.crops, batch.items));
+            Ok(())
+        })?;
+        Ok(batches)
+    }
+
+    #[test]
+    fn batches_are_the_same_each_time_and_full() {
+        let items = [0, 1, 2, 3, 4];
+        let run = |number| epoch(&items, 2, (2, 16), AugmentSettings::default(), number).unwrap();
+        let images = |batches: &[(Vec<Crop>, Vec<usize>)]| -> Vec<Vec<f32>> {
+            let crops = batches.iter().flat_map(|(crops, _)| crops);
+            crops.map(|crop| crop.image.clone()).collect()
+        };
+        let (first, again, other) = (run(0), run(0), run(1));
+        assert_eq!(first.len(), 3);
+        assert_eq!(images(&first), images(&again));
+        assert_ne!(images(&first), images(&other));
+        for (crops, of) in &first {
+            assert_eq!((crops.len(), of.len()), (2, 2));
+            for crop in crops {
+                assert_eq!(crop.image.len(), 16 * 16 * 3);
+                assert_eq!(crop.targets.len(), 16 * 16 * 2);
+            }
+        }
+        let mut seen: Vec<usize> = first.iter().flat_map(|(_, of)| of.clone()).collect();
+        assert_eq!(seen[5], seen[0], "filled up from the beginning");
+        seen.pop();
+        seen.sort_unstable();
+        assert_eq!(seen, items);
+    }
+
+    #[test]
+    fn what_is_not_labelled_has_no_weight() {
+        let batches = epoch(&[1], 2, (1, 64), AugmentSettings::none(), 0).unwrap();
+        let crop = &batches[0].0[0];
+        assert!(crop.weights.contains(&0.0));
+        for (weight, targets) in crop.weights.iter().zip(crop.targets.chunks_exact(2)) {
+            let expected = if *weight > 0.0 {
+                [0.0, 1.0]
+            } else {
+                [0.0, 0.0]
+            };
+            assert_eq!(targets, expected);
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_the_epoch() {
+        let failed = epoch(&[0, 1, 2, 3], 1, (1, 8), AugmentSettings::none(), 0);
+        let failed = failed.err().unwrap().to_string();
+        assert!(
+            failed.contains("class 1, and there are 1 classes"),
+            "{failed}"
+        );
     }
 }

@@ -3,13 +3,21 @@
 mod average;
 mod checkpoint;
 mod clip;
+mod loader;
 mod memory;
+mod run;
 mod settings;
+mod task;
 mod tensorboard;
 
 pub use average::Average;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use clip::clip;
+#[cfg(test)]
+pub(crate) use loader::Loader;
 pub use memory::mebibytes;
+pub(crate) use run::Run;
+pub use run::{Epoch, Speed, Watch};
 pub use settings::{AdamWSettings, Optimiser, Schedule, SgdSettings, TrainSettings};
+pub(crate) use task::{Near, Task};
 pub use tensorboard::EventFile;

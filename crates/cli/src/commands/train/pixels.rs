@@ -12,9 +12,9 @@ use cleanslide_data::{
 use cleanslide_learn::Device;
 use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::{
-    Epoch, Segmenter, Speed, Trainer, Watch, classes_of_objects, most_probable, objects_of_classes,
-    pixel_classes,
+    Segmenter, Trainer, classes_of_objects, most_probable, objects_of_classes, pixel_classes,
 };
+use cleanslide_learn::training::{Epoch, Speed, Watch};
 use image::RgbImage;
 use indicatif::ProgressBar;
 use ndarray::Array2;
@@ -360,7 +360,7 @@ fn train_part(
             .memory
             .map_or_else(String::new, |memory| format!(", {memory:.0} MiB"));
         let dice = epoch
-            .validation_dice
+            .validation
             .map_or_else(String::new, |dice| format!(", Dice {dice:.3}"));
         bar.set_message(format!(
             "{} loss {:.4}{dice}, {:.1} crops/s{memory}",

@@ -1,0 +1,131 @@
+//! Batches of crops, made ready beside the training.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::task::Task;
+
+/// Batches that wait for the training.
+const WAITING: usize = 2;
+
+/// Bytes of decoded items that are kept.
+const KEPT: usize = 512 << 20;
+
+/// Crops, and the items that they are of.
+pub(crate) struct Batch<C> {
+    pub(crate) crops: Vec<C>,
+    pub(crate) items: Vec<usize>,
+}
+
+/// Where crops come from.
+pub(crate) struct Loader<'a, T: Task> {
+    task: &'a T,
+    items: &'a [usize],
+    seed: u64,
+    kept: Mutex<Kept<T::Example>>,
+}
+
+struct Kept<E> {
+    examples: BTreeMap<usize, Arc<E>>,
+    bytes: usize,
+}
+
+impl<'a, T: Task> Loader<'a, T> {
+    pub(crate) fn new(task: &'a T, items: &'a [usize], seed: u64) -> Self {
+        Self {
+            task,
+            items,
+            seed,
+            kept: Mutex::new(Kept {
+                examples: BTreeMap::new(),
+                bytes: 0,
+            }),
+        }
+    }
+
+    /// Batches in an epoch. The last one is filled up with items of the beginning.
+    pub(crate) fn batches(&self) -> usize {
+        self.items.len().div_ceil(self.task.settings().batch_size)
+    }
+
+    /// Hands the batches of an epoch to `take`, in their order; the next ones are made meanwhile.
+    pub(crate) fn epoch(
+        &self,
+        epoch: usize,
+        mut take: impl FnMut(Batch<T::Crop>) -> Result<(), T::Failure>,
+    ) -> Result<(), T::Failure> {
+        let order = self.order(epoch);
+        std::thread::scope(|scope| {
+            let (send, receive) = sync_channel(WAITING);
+            let order = &order;
+            scope.spawn(move || {
+                for batch in 0..self.batches() {
+                    // Nobody receives any more when the training has failed.
+                    if send.send(self.batch(order, epoch, batch)).is_err() {
+                        break;
+                    }
+                }
+            });
+            receive.iter().try_for_each(|batch| take(batch?))
+        })
+    }
+
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order = self.items.to_vec();
+        order.shuffle(&mut self.rng(epoch, 0));
+        order
+    }
+
+    /// A generator of its own for every crop, so that none depends on those before it.
+    fn rng(&self, epoch: usize, part: usize) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream((epoch as u64) << 32 | part as u64);
+        rng
+    }
+
+    fn batch(
+        &self,
+        order: &[usize],
+        epoch: usize,
+        batch: usize,
+    ) -> Result<Batch<T::Crop>, T::Failure> {
+        let size = self.task.settings().batch_size;
+        let mut made = Batch {
+            crops: Vec::with_capacity(size),
+            items: Vec::with_capacity(size),
+        };
+        for position in batch * size..(batch + 1) * size {
+            let near = |distance: usize| {
+                let item = order[(position + distance) % order.len()];
+                Ok((item, self.read(item)?))
+            };
+            let mut rng = self.rng(epoch, position + 1);
+            made.crops.push(self.task.crop(&near, &mut rng)?);
+            made.items.push(order[position % order.len()]);
+        }
+        Ok(made)
+    }
+
+    fn read(&self, item: usize) -> Result<Arc<T::Example>, T::Failure> {
+        let kept = |kept: &Mutex<Kept<T::Example>>| {
+            let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.examples.get(&item).cloned()
+        };
+        if let Some(read) = kept(&self.kept) {
+            return Ok(read);
+        }
+        let (example, bytes) = self.task.read(item)?;
+        let read = Arc::new(example);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.bytes + bytes <= KEPT {
+            kept.bytes += bytes;
+            kept.examples.insert(item, Arc::clone(&read));
+        }
+        Ok(read)
+    }
+}

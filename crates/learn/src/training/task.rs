@@ -1,0 +1,62 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use cleanslide_nn::weights::Weights;
+use rand_chacha::ChaCha8Rng;
+
+use super::TrainSettings;
+use crate::error::{Error, Result};
+
+/// A network, what it learns from and what it is compared with: all that the loop does not know.
+pub(crate) trait Task: Sync {
+    /// What is trained.
+    type Network: Module;
+    /// An item as it is read.
+    type Example: Send + Sync;
+    /// A part of an example, changed at random, with what is said of it.
+    type Crop: Send;
+    /// What reading can fail with.
+    type Failure: From<Error> + Send;
+
+    /// What is measured on the items for validation; more is better.
+    const MEASURE: &'static str;
+
+    /// How the network is trained.
+    fn settings(&self) -> &TrainSettings;
+
+    /// All that decides what is learned, but `settings`, items and seed.
+    fn identity(&self) -> Result<serde_json::Value>;
+
+    /// What the network is called.
+    fn network_name(&self) -> &'static str;
+
+    /// A network with random parameters.
+    fn init(&self, seed: u64, device: &Device) -> Self::Network;
+
+    /// A file of parameters of its encoder that the training begins with.
+    fn pretrained(&self) -> Option<&Path>;
+
+    /// Replaces the parameters of the encoder.
+    fn load_encoder(&self, network: Self::Network, weights: &Weights) -> Result<Self::Network>;
+
+    /// What an item is called in messages.
+    fn name(&self, item: usize) -> String;
+
+    /// An item, and how many bytes it takes.
+    fn read(&self, item: usize) -> Result<(Self::Example, usize), Self::Failure>;
+
+    /// A crop of the item that `near(0)` gives; `near(1)` is the one after it in the epoch.
+    fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Self::Crop, Self::Failure>;
+
+    /// The loss `[1]` of a batch.
+    fn loss(&self, network: &Self::Network, crops: Vec<Self::Crop>, device: &Device) -> Tensor<1>;
+
+    /// The measure of progress, of a network that predicts.
+    fn measure(&self, network: &Self::Network, items: &[usize]) -> Result<f64, Self::Failure>;
+}
+
+/// Items near a place in an epoch, with their numbers.
+pub(crate) type Near<'a, T> =
+    dyn Fn(usize) -> Result<(usize, Arc<<T as Task>::Example>), <T as Task>::Failure> + 'a;
