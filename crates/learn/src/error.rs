@@ -128,6 +128,12 @@ pub enum Error {
     /// An audit that a method rests on refused its input.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Boxes that cannot be brought together.
+    #[error(transparent)]
+    Fusion(#[from] cleanslide_weak::fusion::FusionError),
+    /// Progress that cannot be measured.
+    #[error(transparent)]
+    Measure(#[from] cleanslide_eval::Error),
     /// A file of voters is damaged.
     #[error("this file of nearest-neighbour voters is damaged: {0}")]
     Voters(String),
@@ -159,9 +165,19 @@ pub enum Error {
         /// Why, and what to do.
         problem: String,
     },
-    /// A file that is no trained network for the pixels of images.
-    #[error("this is no network that `train` has written for the pixels of images: {0}")]
-    Segmenter(String),
+    /// Probabilities that objects cannot be made of.
+    #[error(
+        "objects are made of background, one or more classes and border, and there are {0} classes of pixels"
+    )]
+    ObjectClasses(usize),
+    /// A file that is no trained network of the kind that is asked for.
+    #[error("{file} is no network that `train` has written for this: {problem}")]
+    NetworkFile {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The device could not give back what it computed.
     #[error("the device failed: {0}")]
     Device(String),

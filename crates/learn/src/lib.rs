@@ -5,6 +5,7 @@ pub mod bench;
 pub mod classify;
 pub mod correct;
 pub mod cross_validation;
+pub mod detect;
 pub mod embed;
 pub mod error;
 pub mod image_labels;
@@ -16,6 +17,7 @@ pub mod predictions;
 pub mod segment;
 pub mod study;
 pub mod training;
+pub mod views;
 
 /// Where networks run.
 pub use burn::tensor::Device;

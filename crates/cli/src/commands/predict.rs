@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use cleanslide_data::{Classes, MAX_PIXELS, looks_like_image, read_image};
 use cleanslide_learn::classify::Model;
 use cleanslide_learn::predictions::Predictions;
-use cleanslide_learn::segment::TestAugmentation;
+use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::encoders::open;
 use ndarray::{Axis, concatenate};
 use serde::Serialize;

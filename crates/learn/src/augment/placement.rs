@@ -102,6 +102,12 @@ impl Placement {
         self.bend.as_ref().map_or([0.0; 2], |bend| bend.at(place))
     }
 
+    /// Whether a place in the crop, row and column, shows the image itself and not a mirror image.
+    pub fn shows(&self, place: [f32; 2], image: [usize; 2]) -> bool {
+        let source = self.source(place);
+        (0..2).all(|axis| (-0.5..=image[axis] as f32 - 0.5).contains(&source[axis]))
+    }
+
     /// The crop of an image, `[size, size, 3]`, values as shares of white, bilinear.
     pub fn image(&self, image: &RgbImage) -> Vec<f32> {
         let (width, height) = (image.width() as usize, image.height() as usize);

@@ -10,6 +10,6 @@ mod trainer;
 pub use loss::{LossSettings, PixelLoss};
 pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
-pub use predict::{PredictSettings, TestAugmentation, most_probable};
+pub use predict::{PredictSettings, most_probable};
 pub use settings::SegmentSettings;
 pub use trainer::Trainer;

@@ -119,17 +119,16 @@ pub fn classes_of_objects(
 /// own. Objects below the least area are left out.
 ///
 /// # Errors
-/// More pixels than can be numbered.
+/// Fewer than three classes, or more pixels than can be numbered.
 pub fn objects_of_classes(
     probabilities: ArrayView3<'_, f32>,
     settings: &ObjectSettings,
 ) -> Result<(Array2<u32>, Vec<usize>)> {
-    let last = probabilities.len_of(Axis(0)).saturating_sub(1);
-    if last < 2 {
-        return Err(Error::Segmenter(
-            "its classes are not background, objects and border".into(),
-        ));
+    let classes = probabilities.len_of(Axis(0));
+    if classes < 3 {
+        return Err(Error::ObjectClasses(classes));
     }
+    let last = classes - 1;
     let inner = probabilities.slice(s![1..last, .., ..]);
     let inside = inner.sum_axis(Axis(0));
     let belongs = probabilities

@@ -6,13 +6,12 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use cleanslide_image::transform::Turn;
 use image::RgbImage;
-use image::imageops::{FilterType, resize};
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::Segmenter;
-use crate::augment::{mirrored, standardized};
 use crate::error::{Error, Result};
+use crate::views::{TestAugmentation, array, check, scaled, starts, tile};
 
 /// How a network predicts. Every field has a default, and unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,59 +39,13 @@ impl Default for PredictSettings {
     }
 }
 
-/// The turns in which an image is predicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TestAugmentation {
-    /// The image as it is.
-    None,
-    /// Also mirrored left to right, top to bottom, and both.
-    Flips,
-    /// All eight flips and quarter turns.
-    All,
-}
-
-impl TestAugmentation {
-    fn turns(self) -> &'static [Turn] {
-        match self {
-            Self::None => &[Turn::Identity],
-            Self::Flips => &[
-                Turn::Identity,
-                Turn::FlipHorizontal,
-                Turn::FlipVertical,
-                Turn::Half,
-            ],
-            Self::All => &Turn::ALL,
-        }
-    }
-}
-
 impl PredictSettings {
     /// Refuses settings out of their range.
     ///
     /// # Errors
     /// The first such setting.
     pub fn check(&self) -> Result<()> {
-        let wrong = |name, value: String, reason: &str| {
-            Err(Error::Setting {
-                name,
-                value,
-                reason: reason.to_owned(),
-            })
-        };
-        if self.tile == 0 {
-            return wrong("tile", "0".into(), "expected at least 1");
-        }
-        if self.overlap * 2 > self.tile {
-            let reason = "expected at most half a tile";
-            return wrong("overlap", self.overlap.to_string(), reason);
-        }
-        let valid = |scale: &f64| (0.1..=10.0).contains(scale);
-        if self.scales.is_empty() || !self.scales.iter().all(valid) {
-            let reason = "expected one or more numbers from 0.1 to 10";
-            return wrong("scales", format!("{:?}", self.scales), reason);
-        }
-        Ok(())
+        check(self.tile, self.overlap, &self.scales)
     }
 }
 
@@ -116,7 +69,7 @@ impl Segmenter {
         let mut sum: Option<Array3<f32>> = None;
         for &scale in &settings.scales {
             let scaled = scaled(image, scale);
-            let pixels = pixels(&scaled)?;
+            let pixels = array(&scaled)?;
             for &turn in settings.turns.turns() {
                 let turned = turn.colour(pixels.view());
                 let predicted = self.tiles(turned.view(), settings)?;
@@ -175,35 +128,13 @@ impl Segmenter {
         [top, left]: [usize; 2],
         [rows, columns]: [usize; 2],
     ) -> Result<Vec<f32>> {
-        let (height, width, _) = image.dim();
-        let mut values = Vec::with_capacity(rows * columns * 3);
-        for row in top..top + rows {
-            let row = mirrored(row as isize, height);
-            for column in left..left + columns {
-                let pixel = [row, mirrored(column as isize, width)];
-                let pixel = std::array::from_fn(|channel| {
-                    f32::from(image[[pixel[0], pixel[1], channel]]) / 255.0
-                });
-                values.extend(standardized(pixel));
-            }
-        }
+        let values = tile(image, [top, left], [rows, columns]);
         let data = TensorData::new(values, [1, rows, columns, 3]);
         let scores = self.network.forward(Tensor::from_data(data, &self.device));
         let classes = self.classes().len();
         let scores = scores.reshape([rows * columns, classes]);
         Ok(softmax(scores, 1).try_into_vec_as::<f32>()?)
     }
-}
-
-/// Where tiles begin: the last one ends with the image.
-fn starts(length: usize, tile: usize, overlap: usize) -> Vec<usize> {
-    if length <= tile {
-        return vec![0];
-    }
-    let steps = (length - tile).div_ceil(tile - overlap);
-    (0..=steps)
-        .map(|step| (step * (tile - overlap)).min(length - tile))
-        .collect()
 }
 
 /// How much a tile counts at a place: less towards an edge that is not the image's.
@@ -233,21 +164,6 @@ pub fn most_probable(probabilities: ArrayView3<'_, f32>) -> Array2<u8> {
         );
         best as u8
     })
-}
-
-fn scaled(image: &RgbImage, scale: f64) -> std::borrow::Cow<'_, RgbImage> {
-    if scale == 1.0 {
-        return std::borrow::Cow::Borrowed(image);
-    }
-    let side = |length: u32| (f64::from(length) * scale).round().max(1.0) as u32;
-    let (width, height) = (side(image.width()), side(image.height()));
-    std::borrow::Cow::Owned(resize(image, width, height, FilterType::Triangle))
-}
-
-fn pixels(image: &RgbImage) -> Result<Array3<u8>> {
-    let shape = (image.height() as usize, image.width() as usize, 3);
-    Array3::from_shape_vec(shape, image.as_raw().clone())
-        .map_err(|error| Error::Device(error.to_string()))
 }
 
 fn turned_back(predicted: Array3<f32>, turn: Turn) -> Array3<f32> {
@@ -367,12 +283,5 @@ mod tests {
         assert_eq!(one, two);
         let other = Segmenter::from_bytes(b"{}", "model", &Device::flex());
         assert!(other.is_err());
-    }
-
-    #[test]
-    fn starts_cover_everything() {
-        assert_eq!(starts(10, 16, 4), [0]);
-        assert_eq!(starts(17, 16, 4), [0, 1]);
-        assert_eq!(starts(40, 16, 4), [0, 12, 24]);
     }
 }

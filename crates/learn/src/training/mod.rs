@@ -5,6 +5,7 @@ mod checkpoint;
 mod clip;
 mod loader;
 mod memory;
+mod network_file;
 mod run;
 mod settings;
 mod task;
@@ -16,6 +17,7 @@ pub use clip::clip;
 #[cfg(test)]
 pub(crate) use loader::Loader;
 pub use memory::mebibytes;
+pub(crate) use network_file::NetworkFile;
 pub(crate) use run::Run;
 pub use run::{Epoch, Speed, Watch};
 pub use settings::{AdamWSettings, Optimiser, Schedule, SgdSettings, TrainSettings};

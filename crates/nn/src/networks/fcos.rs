@@ -19,6 +19,9 @@ use crate::weights::Weights;
 pub struct FcosConfig {
     /// Which network sees the image. Default ResNet-18.
     pub encoder: EncoderName,
+    /// Channels of the encoder's first stage; each further stage has twice as many. Default 64, as pretrained
+    /// parameters have them; fewer are faster.
+    pub encoder_width: usize,
     /// The side of the cells, in pixels, that the finest level divides an image into: 4, 8, 16 or 32. Default 8.
     pub finest: usize,
     /// Channels of the pyramid and of the heads. Default 128; torchvision's is 256.
@@ -37,6 +40,7 @@ impl Default for FcosConfig {
     fn default() -> Self {
         Self {
             encoder: EncoderName::Resnet18,
+            encoder_width: 64,
             finest: 8,
             width: 128,
             convolutions: 2,
@@ -84,8 +88,10 @@ impl FcosConfig {
         if !matches!(self.finest, 4 | 8 | 16 | 32) {
             return Some(("finest", self.finest, "expected 4, 8, 16 or 32"));
         }
-        if self.width == 0 {
-            return Some(("width", self.width, "expected at least 1"));
+        for (name, width) in [("width", self.width), ("encoder_width", self.encoder_width)] {
+            if width == 0 {
+                return Some((name, width, "expected at least 1"));
+            }
         }
         if self.groups == 0 || !self.width.is_multiple_of(self.groups) {
             return Some(("groups", self.groups, "expected a divisor of `width`"));
@@ -100,6 +106,7 @@ impl FcosConfig {
     pub fn init(&self, channels: usize, classes: usize, start: &mut Start) -> Fcos {
         let encoder = ResNetConfig {
             channels,
+            width: self.encoder_width,
             ..self.encoder.config()
         };
         Fcos::new(&encoder, self, classes, start)
@@ -199,6 +206,10 @@ enum TowerLayer {
 const DEVIATION: f32 = 0.01;
 const PRIOR: f32 = 0.01;
 
+/// The first distance to every side, in cells. torchvision's is 0, where the rectifier that follows has no gradient on
+/// one side: a side may then stay at 0 for ever.
+const DISTANCE: f32 = 2.0;
+
 fn tower(config: &FcosConfig, start: &mut Start) -> Vec<TowerLayer> {
     let width = config.width;
     (0..config.convolutions)
@@ -242,7 +253,7 @@ impl BoxHead {
     fn new(config: &FcosConfig, start: &mut Start) -> Self {
         Self {
             conv: tower(config, start),
-            bbox_reg: answer(config.width, 4, 0.0, start),
+            bbox_reg: answer(config.width, 4, DISTANCE, start),
             bbox_ctrness: answer(config.width, 1, 0.0, start),
         }
     }

@@ -1,5 +1,6 @@
 //! Whole networks, from images with **channels last** to scores of pixels or of objects.
 
+mod detection;
 mod encoder_unet;
 mod fcos;
 mod feature_pyramid;
@@ -8,6 +9,7 @@ mod segmentation;
 mod unet;
 mod vision_transformer;
 
+pub use detection::DetectionConfig;
 pub use encoder_unet::{EncoderName, EncoderUNet, EncoderUNetConfig};
 pub use fcos::{Fcos, FcosConfig, FcosOutput};
 pub use feature_pyramid::{Backbone, FeaturePyramid};

@@ -8,8 +8,10 @@ use cleanslide_data::store::write_file;
 use cleanslide_data::{Classes, MAX_PIXELS, MaskFile, read_image};
 use cleanslide_image::contour::outlines;
 use cleanslide_learn::Device;
-use cleanslide_learn::segment::{ObjectSettings, TestAugmentation};
-use cleanslide_learn::segment::{PredictSettings, Segmenter, most_probable, objects_of_classes};
+use cleanslide_learn::segment::{
+    ObjectSettings, PredictSettings, Segmenter, most_probable, objects_of_classes,
+};
+use cleanslide_learn::views::TestAugmentation;
 use ndarray::{Array2, Array3};
 use serde::Serialize;
 

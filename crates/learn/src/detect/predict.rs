@@ -1,0 +1,308 @@
+//! Boxes of the objects in an image of any size, tile by tile.
+
+use burn::tensor::{Tensor, TensorData};
+use cleanslide_data::{Detection, Rectangle};
+use cleanslide_nn::networks::FcosOutput;
+use cleanslide_weak::fusion::boxes::{NonMaximumSuppression, WeightedBoxesFusion};
+use image::RgbImage;
+use ndarray::ArrayView3;
+use serde::{Deserialize, Serialize};
+
+use super::Detector;
+use super::targets::{Location, locations};
+use crate::error::{Error, Result};
+use crate::views::{TestAugmentation, array, check, scaled, starts, tile};
+
+/// How a detector predicts. Every field has a default, and unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectorPredictSettings {
+    /// Side of a tile, in pixels; what bounds the memory. Default 1024.
+    pub tile: usize,
+    /// Pixels in which neighbouring tiles overlap: at least the size of an object, so that each is whole in the tile
+    /// that its middle is in. Default 128.
+    pub overlap: usize,
+    /// In which turns an image is predicted. Default as it is.
+    pub turns: TestAugmentation,
+    /// In which sizes an image is predicted. Default 1.
+    pub scales: Vec<f64>,
+    /// The least score of a box. Default 0.2.
+    pub score: f64,
+    /// Of boxes that overlap by more (intersection over union), the one with the highest score stays. Default 0.5.
+    pub suppression: f64,
+    /// Whether an object has one class, as cells do: boxes then suppress those of other classes too. Default true.
+    pub exclusive: bool,
+    /// Boxes of several turns and sizes that overlap by more are of the same object: their weighted mean is
+    /// predicted, with a lower score the fewer they are. Default 0.55.
+    pub agreement: f64,
+    /// The most boxes of a tile, those with the highest scores. Default 1000.
+    pub most: usize,
+}
+
+impl Default for DetectorPredictSettings {
+    fn default() -> Self {
+        Self {
+            tile: 1024,
+            overlap: 128,
+            turns: TestAugmentation::None,
+            scales: vec![1.0],
+            score: 0.2,
+            suppression: 0.5,
+            exclusive: true,
+            agreement: 0.55,
+            most: 1000,
+        }
+    }
+}
+
+impl DetectorPredictSettings {
+    /// Refuses settings out of their range.
+    ///
+    /// # Errors
+    /// The first such setting.
+    pub fn check(&self) -> Result<()> {
+        check(self.tile, self.overlap, &self.scales)?;
+        for (name, value) in [
+            ("score", self.score),
+            ("suppression", self.suppression),
+            ("agreement", self.agreement),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(Error::Setting {
+                    name,
+                    value: value.to_string(),
+                    reason: "expected at least 0 and less than 1".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Detector {
+    /// The objects of an image, the surest first. Boxes lie on the image; scores are from 0 to 1.
+    ///
+    /// # Errors
+    /// When a setting is out of range, the image has no pixels, or the device fails.
+    pub fn predict(
+        &self,
+        image: &RgbImage,
+        settings: &DetectorPredictSettings,
+    ) -> Result<Vec<Detection>> {
+        let mut views = self.views(image, settings)?;
+        if views.len() == 1 {
+            return Ok(views.remove(0));
+        }
+        let fusion = WeightedBoxesFusion {
+            overlap: settings.agreement,
+            ..WeightedBoxesFusion::default()
+        };
+        let fused = fusion
+            .fuse(&views)?
+            .into_iter()
+            .map(|fused| fused.detection);
+        let sure: Vec<Detection> = fused
+            .filter(|found| found.score >= settings.score)
+            .collect();
+        suppressed(&sure, settings)
+    }
+
+    /// The objects found in each turn and size of an image, sizes one after the other: at the places of the image as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`Detector::predict`].
+    pub fn views(
+        &self,
+        image: &RgbImage,
+        settings: &DetectorPredictSettings,
+    ) -> Result<Vec<Vec<Detection>>> {
+        settings.check()?;
+        let (width, height) = image.dimensions();
+        if width == 0 || height == 0 {
+            return Err(Error::PixelLabels {
+                image: "to predict".into(),
+                problem: "it has no pixels".into(),
+            });
+        }
+        let mut views = Vec::new();
+        for &scale in &settings.scales {
+            let scaled = scaled(image, scale);
+            let pixels = array(&scaled)?;
+            let size = (pixels.dim().0, pixels.dim().1);
+            let [down, across] = [
+                f64::from(height) / size.0 as f64,
+                f64::from(width) / size.1 as f64,
+            ];
+            for &turn in settings.turns.turns() {
+                let found = self.tiles(turn.colour(pixels.view()).view(), settings)?;
+                let upright = |found: Detection| {
+                    let back = turn.inverse().rectangle(turn.size(size), found.rectangle);
+                    let rectangle = Rectangle {
+                        left: back.left * across,
+                        top: back.top * down,
+                        right: back.right * across,
+                        bottom: back.bottom * down,
+                    };
+                    Detection { rectangle, ..found }
+                };
+                views.push(found.into_iter().map(upright).collect());
+            }
+        }
+        Ok(views)
+    }
+
+    fn tiles(
+        &self,
+        image: ArrayView3<'_, u8>,
+        settings: &DetectorPredictSettings,
+    ) -> Result<Vec<Detection>> {
+        let multiple = self.config().multiple();
+        let (height, width, _) = image.dim();
+        let side = |length: usize| length.min(settings.tile).next_multiple_of(multiple);
+        let size = [side(height), side(width)];
+        let rows = parts(height, size[0], settings.overlap);
+        let columns = parts(width, size[1], settings.overlap);
+        let mut found = Vec::new();
+        for row in &rows {
+            for column in &columns {
+                let of_tile = self.tile(image, [row.start, column.start], size, settings)?;
+                found.extend(of_tile.into_iter().filter(|found| {
+                    let middle = found.rectangle.centre();
+                    row.answers_for(middle.y) && column.answers_for(middle.x)
+                }));
+            }
+        }
+        let on_image = |found: Detection| {
+            let rectangle = found.rectangle.on_image((height, width))?;
+            Some(Detection { rectangle, ..found })
+        };
+        let found: Vec<Detection> = found.into_iter().filter_map(on_image).collect();
+        suppressed(&found, settings)
+    }
+
+    /// The objects of a tile, at their places in the image, those of the highest scores.
+    fn tile(
+        &self,
+        image: ArrayView3<'_, u8>,
+        [top, left]: [usize; 2],
+        [rows, columns]: [usize; 2],
+        settings: &DetectorPredictSettings,
+    ) -> Result<Vec<Detection>> {
+        let values = tile(image, [top, left], [rows, columns]);
+        let data = TensorData::new(values, [1, rows, columns, 3]);
+        let output = self.network.forward(Tensor::from_data(data, &self.device));
+        let mut found = self.decode(output, [rows, columns], settings.score)?;
+        // A stable sort: of equal scores the finer level and the upper row come first.
+        found.sort_by(|one, two| two.score.total_cmp(&one.score));
+        found.truncate(settings.most);
+        let mut found = suppressed(&found, settings)?;
+        for found in &mut found {
+            let rectangle = &mut found.rectangle;
+            rectangle.left += left as f64;
+            rectangle.right += left as f64;
+            rectangle.top += top as f64;
+            rectangle.bottom += top as f64;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn decode(
+        &self,
+        output: FcosOutput,
+        size: [usize; 2],
+        least: f64,
+    ) -> Result<Vec<Detection>> {
+        let classes = output.classes.try_into_vec_as::<f32>()?;
+        let distances = output.distances.try_into_vec_as::<f32>()?;
+        let centredness = output.centredness.try_into_vec_as::<f32>()?;
+        let strides = self.config().strides();
+        let of_classes = classes.chunks_exact(self.classes().len());
+        let places = locations(size, &strides)
+            .zip(of_classes)
+            .zip(distances.as_chunks::<4>().0)
+            .zip(&centredness);
+        let mut found = Vec::new();
+        for (((location, scores), sides), centred) in places {
+            for (class, &score) in scores.iter().enumerate() {
+                let score = (sigmoid(score) * sigmoid(*centred)).sqrt();
+                if score >= least {
+                    found.extend(decoded(location, sides, size).map(|rectangle| Detection {
+                        rectangle,
+                        class,
+                        score,
+                    }));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The boxes that stay, the surest first.
+pub(super) fn suppressed(
+    found: &[Detection],
+    settings: &DetectorPredictSettings,
+) -> Result<Vec<Detection>> {
+    let suppression = NonMaximumSuppression {
+        overlap: settings.suppression,
+    };
+    let of_class = |class: usize| if settings.exclusive { 0 } else { class };
+    let boxes: Vec<Detection> = found
+        .iter()
+        .map(|found| Detection {
+            class: of_class(found.class),
+            ..*found
+        })
+        .collect();
+    let kept = suppression.fuse(&[boxes])?;
+    // The first member of a group is the one that stayed.
+    Ok(kept
+        .iter()
+        .map(|kept| found[kept.members[0].index])
+        .collect())
+}
+
+fn sigmoid(score: f32) -> f64 {
+    1.0 / (1.0 + f64::from(-score).exp())
+}
+
+/// The box around a location, cut off at the edges; `None` if nothing is left.
+fn decoded(location: Location, sides: &[f32; 4], size: [usize; 2]) -> Option<Rectangle> {
+    let [left, top, right, bottom] = sides.map(|side| f64::from(side) * location.stride);
+    let (x, y) = (location.point.x, location.point.y);
+    let rectangle = Rectangle::new(x - left, y - top, x + right, y + bottom).ok()?;
+    rectangle.on_image((size[0], size[1]))
+}
+
+/// Where a tile begins along one side of an image, and between which places it answers for objects.
+struct Part {
+    start: usize,
+    from: f64,
+    to: f64,
+}
+
+impl Part {
+    fn answers_for(&self, middle: f64) -> bool {
+        (self.from..self.to).contains(&middle)
+    }
+}
+
+/// Tiles that share what they overlap in.
+fn parts(length: usize, tile: usize, overlap: usize) -> Vec<Part> {
+    let starts = starts(length, tile, overlap);
+    let border = |left: usize, right: usize| (left + tile + right) as f64 / 2.0;
+    (0..starts.len())
+        .map(|index| Part {
+            start: starts[index],
+            from: match index {
+                0 => f64::NEG_INFINITY,
+                _ => border(starts[index - 1], starts[index]),
+            },
+            to: match starts.get(index + 1) {
+                Some(&next) => border(starts[index], next),
+                None => length as f64,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,352 @@
+//! Targets, losses and decoding against torchvision (`oracles/detection.py`), and a detector that learns.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_data::{Detection, Object, Objects, Rectangle, Trust};
+use cleanslide_nn::losses::{FcosLoss, FcosTargets};
+use cleanslide_nn::networks::{DetectionConfig, FcosConfig, FcosOutput};
+use cleanslide_nn::weights::Weights;
+use image::{Rgb, RgbImage};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::model::init;
+use super::predict::suppressed;
+use super::*;
+use crate::augment::AugmentSettings;
+use crate::error::{Error, Result};
+use crate::training::{TrainSettings, Watch};
+
+/// Sums of some hundred logarithms in f32.
+const TOLERANCE: f32 = 1e-5;
+
+const SIZE: [usize; 2] = [128, 96];
+
+fn golden() -> Weights {
+    Weights::read(Path::new("tests/goldens/detection.safetensors")).unwrap()
+}
+
+fn values(golden: &Weights, name: &str) -> Vec<f32> {
+    golden.tensor(name).unwrap().values.clone()
+}
+
+fn tensor(golden: &Weights, name: &str, device: &Device) -> Tensor<3> {
+    let tensor = golden.tensor(name).unwrap();
+    let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
+    Tensor::from_data(data, device)
+}
+
+fn rectangle(of: &[f32]) -> Rectangle {
+    let [left, top, right, bottom] = [of[0], of[1], of[2], of[3]].map(f64::from);
+    Rectangle::new(left, top, right, bottom).unwrap()
+}
+
+fn object(shape: Rectangle, class: usize) -> Object<Rectangle> {
+    Object {
+        shape,
+        class,
+        trust: Trust::FULL,
+    }
+}
+
+fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let scale = theirs.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let close = (ours - theirs).abs() <= TOLERANCE * scale;
+        assert!(close, "{what} {index}: {ours} instead of {theirs}");
+    }
+}
+
+fn config() -> DetectionConfig {
+    DetectionConfig::Fcos(FcosConfig {
+        encoder_width: 16,
+        width: 32,
+        groups: 4,
+        convolutions: 1,
+        ..FcosConfig::default()
+    })
+}
+
+fn detector(classes: usize) -> Detector {
+    let device = Device::flex();
+    let names = (0..classes).map(|class| class.to_string()).collect();
+    let network = init(&config(), classes, 1, &device);
+    Detector::new(config(), names, network, device)
+}
+
+fn gradient(of: &Tensor<3>, gradients: &burn::tensor::Gradients) -> Vec<f32> {
+    let gradient = of.grad(gradients).unwrap();
+    gradient.into_data().iter::<f32>().collect()
+}
+
+#[test]
+fn losses_and_gradients_equal_torchvision_s() {
+    let golden = golden();
+    let strides = config().strides();
+    let mut all = CropTargets::default();
+    for image in 0..2 {
+        let boxes = values(&golden, &format!("boxes.{image}"));
+        let labels = values(&golden, &format!("labels.{image}"));
+        let objects: Vec<Object<Rectangle>> = boxes
+            .chunks_exact(4)
+            .zip(&labels)
+            .map(|(of, &label)| object(rectangle(of), label as usize))
+            .collect();
+        let unlabelled = Unlabelled::Within(Vec::new());
+        all.extend(CropTargets::new(
+            &objects,
+            &unlabelled,
+            SIZE,
+            &strides,
+            3,
+            |_| true,
+        ));
+    }
+    let device = Device::flex().autodiff();
+    let locations = all.known.len() / 2;
+    let target = |values: &[f32], width: usize| {
+        let data = TensorData::new(values.to_vec(), [2, locations, width]);
+        Tensor::<3>::from_data(data, &device)
+    };
+    let answers = ["classes", "sides", "centredness"]
+        .map(|name| tensor(&golden, name, &device).require_grad());
+    let [classes, distances, centredness] = answers.clone();
+    let output = FcosOutput {
+        classes,
+        distances,
+        centredness,
+    };
+    let targets = FcosTargets {
+        classes: target(&all.classes, 3),
+        known: target(&all.known, 1),
+        distances: target(&all.distances, 4),
+        centredness: target(&all.centredness, 1),
+        objects: target(&all.objects, 1),
+        total: all.objects.iter().map(|&trust| f64::from(trust)).sum(),
+    };
+    let parts = FcosLoss::default().parts(output, targets);
+    let found: Vec<f32> = parts.clone().into_data().iter::<f32>().collect();
+    assert_close("losses", &found, &values(&golden, "losses"));
+    let gradients = parts.sum().backward();
+    for (answer, name) in answers.iter().zip(["classes", "sides", "centredness"]) {
+        let name = format!("gradient.{name}");
+        assert_close(
+            &name,
+            &gradient(answer, &gradients),
+            &values(&golden, &name),
+        );
+    }
+}
+
+#[test]
+fn decoded_boxes_equal_torchvision_s() {
+    let golden = golden();
+    let device = Device::flex();
+    let detector = detector(3);
+    for image in 0..2 {
+        let part = |name: &str| tensor(&golden, name, &device).slice(image..image + 1);
+        let output = FcosOutput {
+            classes: part("classes"),
+            distances: part("sides"),
+            centredness: part("centredness"),
+        };
+        let settings = DetectorPredictSettings {
+            exclusive: false,
+            ..DetectorPredictSettings::default()
+        };
+        let found = detector.decode(output, SIZE, settings.score).unwrap();
+        let found = suppressed(&found, &settings).unwrap();
+        let expected = values(&golden, &format!("found.{image}"));
+        assert_eq!(found.len(), expected.len() / 6);
+        for (ours, theirs) in found.iter().zip(expected.chunks_exact(6)) {
+            let at = ours.rectangle;
+            let ours = [
+                at.left,
+                at.top,
+                at.right,
+                at.bottom,
+                ours.class as f64,
+                ours.score,
+            ];
+            for (ours, &theirs) in ours.into_iter().zip(theirs) {
+                // Coordinates up to 128 and scores in f32.
+                assert!((ours - f64::from(theirs)).abs() < 2e-5, "{ours} {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_not_background() {
+    let strides = config().strides();
+    let known = |unlabelled: Unlabelled| {
+        let objects = [object(rectangle(&[40.0, 40.0, 72.0, 72.0]), 0)];
+        CropTargets::new(&objects, &unlabelled, SIZE, &strides, 1, |place| {
+            place.x < 90.0
+        })
+        .known
+    };
+    // The location in the middle of the object, and three of nothing: in the first row.
+    let places = [7 * 12 + 7, 0, 5, 11];
+    let at = |known: Vec<f32>| places.map(|place| known[place]);
+    let none = Unlabelled::Within(Vec::new());
+    assert_eq!(at(known(none)), [1.0, 1.0, 1.0, 1.0]);
+    let within = Unlabelled::Within(vec![rectangle(&[32.0, 0.0, 48.0, 8.0])]);
+    assert_eq!(at(known(within)), [1.0, 1.0, 0.0, 1.0]);
+    assert_eq!(at(known(Unlabelled::Everywhere)), [1.0, 0.0, 0.0, 0.0]);
+    // Beyond the image is its mirror image, of which nothing is said.
+    let narrow = CropTargets::new(
+        &[],
+        &Unlabelled::Within(Vec::new()),
+        SIZE,
+        &strides,
+        1,
+        |place| place.x < 88.0,
+    );
+    assert_eq!((narrow.known[10], narrow.known[11]), (1.0, 0.0));
+}
+
+/// Dark and bright discs of different sizes on grey.
+struct Discs;
+
+impl BoxImages for Discs {
+    type Failure = Error;
+
+    fn read(&self, image: usize) -> Result<(RgbImage, Objects<Rectangle>)> {
+        let mut rng = ChaCha8Rng::seed_from_u64(image as u64);
+        let mut picture = RgbImage::from_fn(96, 80, |_, _| Rgb([rng.random_range(110..150); 3]));
+        let mut objects: Vec<Object<Rectangle>> = Vec::new();
+        while objects.len() < 5 {
+            let radius = rng.random_range(7.0..13.0f64);
+            let x = rng.random_range(radius..96.0 - radius);
+            let y = rng.random_range(radius..80.0 - radius);
+            let shape = Rectangle::new(x - radius, y - radius, x + radius, y + radius)?;
+            if objects
+                .iter()
+                .any(|other| other.shape.overlap(&shape) > 0.0)
+            {
+                continue;
+            }
+            let class = rng.random_range(0..2);
+            for (column, row, pixel) in picture.enumerate_pixels_mut() {
+                let (dx, dy) = (f64::from(column) + 0.5 - x, f64::from(row) + 0.5 - y);
+                if dx * dx + dy * dy < radius * radius {
+                    *pixel = Rgb([if class == 0 { 40 } else { 220 }; 3]);
+                }
+            }
+            objects.push(object(shape, class));
+        }
+        Ok((
+            picture,
+            Objects {
+                objects,
+                complete: true,
+            },
+        ))
+    }
+}
+
+fn small() -> DetectorSettings {
+    DetectorSettings {
+        network: config(),
+        train: TrainSettings {
+            epochs: 20,
+            batch_size: 4,
+            crop: 64,
+            learning_rate: 4e-3,
+            validation: 0.2,
+            checkpoint_every: 2,
+            ..TrainSettings::default()
+        },
+        augment: AugmentSettings::default(),
+        ..DetectorSettings::default()
+    }
+}
+
+fn train(settings: &DetectorSettings, folder: &Path, watch: &Watch) -> Result<Detector> {
+    Trainer {
+        images: &Discs,
+        items: &(0..32).collect::<Vec<_>>(),
+        validation: &[100, 101, 102, 103],
+        classes: &["dark".to_owned(), "bright".to_owned()],
+        settings,
+        seed: 5,
+        device: &Device::flex(),
+        folder,
+    }
+    .run(watch)
+}
+
+#[test]
+fn discs_are_found_in_every_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let progress = Mutex::new(Vec::new());
+    let watch = Watch {
+        step: &|| (),
+        epoch: &|epoch, _| progress.lock().unwrap().push(epoch.validation.unwrap()),
+    };
+    let detector = train(&small(), folder.path(), &watch).unwrap();
+    let progress = progress.into_inner().unwrap();
+    let best = progress.iter().copied().fold(0.0, f64::max);
+    assert!(best > 0.9, "AP50 {progress:?}");
+
+    let bytes = detector.to_bytes().unwrap();
+    let read = Detector::from_bytes(&bytes, "model", &Device::flex()).unwrap();
+    let whole = DetectorPredictSettings {
+        score: 0.4,
+        ..DetectorPredictSettings::default()
+    };
+    let views = DetectorPredictSettings {
+        turns: crate::views::TestAugmentation::All,
+        scales: vec![1.0, 1.25],
+        ..whole.clone()
+    };
+    let tiled = DetectorPredictSettings {
+        tile: 64,
+        overlap: 28,
+        ..whole.clone()
+    };
+    for settings in [whole, views, tiled] {
+        let (mut found, mut right) = (0, 0);
+        for image in 200..206 {
+            let (picture, labels) = Discs.read(image).unwrap();
+            let boxes = read.predict(&picture, &settings).unwrap();
+            assert_eq!(boxes, detector.predict(&picture, &settings).unwrap());
+            found += boxes.len();
+            right += labels
+                .objects
+                .iter()
+                .filter(|object| boxes.iter().any(|found| same(found, object)))
+                .count();
+        }
+        assert!(right >= 27 && found <= 33, "{right} of 30, {found} found");
+    }
+}
+
+fn same(found: &Detection, object: &Object<Rectangle>) -> bool {
+    found.class == object.class && found.rectangle.iou(&object.shape) > 0.6
+}
+
+#[test]
+fn settings_that_boxes_have_no_use_for_are_refused() {
+    let message = |settings: DetectorSettings| settings.check().unwrap_err().to_string();
+    let mixed = DetectorSettings {
+        augment: AugmentSettings {
+            mix_up: 0.5,
+            ..AugmentSettings::default()
+        },
+        ..small()
+    };
+    assert!(message(mixed).contains("images with boxes are not mixed"));
+    let groups = DetectorSettings {
+        network: DetectionConfig::Fcos(FcosConfig {
+            groups: 7,
+            ..FcosConfig::default()
+        }),
+        ..small()
+    };
+    assert!(message(groups).contains("a divisor of `width`"));
+}
