@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use cleanslide_report::classification::{
     Against, Calibration, ClassSkill, ClassificationReport, Comparison, Confusion, Correction,
-    Dataset, Expert, Experts, HistoryLine, KappaPair, LearningCurves, MethodResult, Noise,
-    NoiseCurve, NoiseEstimate, Noun, Ranking, Setting, SourceCounts, Suspicious, render,
+    Dataset, Expert, Experts, HistoryLine, KappaPair, MethodResult, Noise, NoiseCurve,
+    NoiseEstimate, Noun, Ranking, Setting, SourceCounts, Suspicious, render,
 };
 use cleanslide_report::gallery::Card;
+use cleanslide_report::learning_curves::LearningCurves;
 use cleanslide_report::number::Estimate;
 use cleanslide_report::page::Provenance;
 use cleanslide_report::picture::Picture;

@@ -7,17 +7,20 @@
 use maud::html;
 
 use crate::key_figures::{KeyFigure, key_figures};
+use crate::learning_curves::{LearningCurves, learning_section};
 use crate::number::count;
 use crate::page::{Page, Provenance, warnings};
 
+mod calibration;
 mod comparison;
 mod correction;
 mod data;
 mod experts;
 mod noise;
 mod suspicious;
-mod training;
 
+pub use calibration::Calibration;
+use calibration::calibration_section;
 pub use comparison::{Against, Comparison, MethodResult, NoiseCurve, Setting};
 use comparison::{comparison_section, how_good};
 pub use correction::Correction;
@@ -30,8 +33,6 @@ pub use noise::{Confusion, Noise, NoiseEstimate};
 use noise::{confusion_section, noise_section};
 pub use suspicious::{Ranking, Suspicious};
 use suspicious::{ranking_section, suspicious_section, what_to_look_at};
-pub use training::{Calibration, LearningCurves};
-use training::{calibration_section, learning_section};
 
 /// Fewer items or cases than this are called few.
 const SMALL: usize = 30;
@@ -97,7 +98,7 @@ pub fn render(report: &ClassificationReport) -> String {
         noise_section(report),
         confusion_section(report),
         comparison_section(report),
-        learning_section(report),
+        learning_section(&report.learning_curves),
         calibration_section(report),
         correction_section(report),
     ];

@@ -1,23 +1,12 @@
-//! How training went, and whether probabilities mean what they say.
+//! Whether probabilities mean what they say.
 
 use super::ClassificationReport;
 use super::comparison::Against;
 use crate::figure::{Size, figure, figures};
 use crate::number::{Estimate, Format};
 use crate::page::Section;
-use crate::plots::{Axis, Line, LineChart, Reliability, ReliabilityBin};
+use crate::plots::{Reliability, ReliabilityBin};
 use maud::Markup;
-
-/// How one quantity developed in training.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LearningCurves {
-    /// What is shown.
-    pub title: String,
-    /// The quantity with its unit; names the labels if they are noisy.
-    pub quantity: String,
-    /// One line per part or method, over epochs.
-    pub lines: Vec<Line>,
-}
 
 /// Whether the probabilities of one classifier mean what they say.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,28 +19,6 @@ pub struct Calibration {
     pub expected_error: Estimate,
     /// Bins of the reliability diagram.
     pub bins: Vec<ReliabilityBin>,
-}
-
-pub(super) fn learning_section(report: &ClassificationReport) -> Option<Section> {
-    let charts: Vec<Markup> = report
-        .learning_curves
-        .iter()
-        .map(|curves| {
-            let chart = LineChart {
-                title: curves.title.clone(),
-                x: Axis::number("epoch"),
-                y: Axis::number(&curves.quantity),
-                lines: curves.lines.clone(),
-                reference: None,
-            };
-            figure(&chart, "", Size::Half)
-        })
-        .collect();
-    (!charts.is_empty()).then(|| Section {
-        anchor: "learning",
-        heading: "How training went".to_owned(),
-        body: figures(&charts),
-    })
 }
 
 pub(super) fn calibration_section(report: &ClassificationReport) -> Option<Section> {

@@ -1,0 +1,111 @@
+//! The page of a run of networks for pixels or boxes: what they predict, how well that agrees with labels, how training
+//! went, and the recipe.
+
+use maud::html;
+
+use crate::contact_sheet::{Tile, contact_sheet};
+use crate::key_figures::{KeyFigure, KeyValue, key_figures};
+use crate::learning_curves::{LearningCurves, learning_section};
+use crate::number::{Estimate, Format};
+use crate::page::{Page, Provenance, Section, warnings};
+use crate::table::{Cell, Column, Table, table};
+use crate::thumbnail::Ink;
+
+/// Measures on the first screen.
+const FIRST: usize = 3;
+
+/// Everything that the page shows. Parts that are empty do not appear, nor do their headings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrainingReport {
+    /// The title of the page.
+    pub title: String,
+    /// What was trained, on what, in a sentence.
+    pub lead: String,
+    /// What the reader must know first.
+    pub warnings: Vec<String>,
+    /// Measures of predictions out of sample, the most telling first.
+    pub measures: Vec<(String, Estimate)>,
+    /// What the predictions were measured against.
+    pub against: String,
+    /// What the colours on the images mean.
+    pub legend: Vec<(Ink, String)>,
+    /// Images with what is given and what is predicted.
+    pub tiles: Vec<Tile>,
+    /// How training went.
+    pub learning_curves: Vec<LearningCurves>,
+    /// The recipe as a file.
+    pub recipe: String,
+    /// Where the numbers come from.
+    pub provenance: Provenance,
+}
+
+/// The page as one HTML file. The same report gives the same bytes.
+pub fn render(report: &TrainingReport) -> String {
+    let sections = [
+        pictures(report),
+        measures(report),
+        learning_section(&report.learning_curves),
+        recipe(report),
+    ];
+    Page {
+        title: report.title.clone(),
+        lead: html! {
+            p class="lead" { (report.lead) }
+            (key_figures(&first_measures(report)))
+            (warnings(&report.warnings))
+        },
+        sections: sections.into_iter().flatten().collect(),
+        provenance: report.provenance.clone(),
+    }
+    .render()
+}
+
+fn first_measures(report: &TrainingReport) -> Vec<KeyFigure> {
+    report
+        .measures
+        .iter()
+        .take(FIRST)
+        .map(|(name, estimate)| KeyFigure {
+            question: name.clone(),
+            value: KeyValue::Estimate(*estimate, Format::Decimal(3)),
+            what: format!("out of sample, against {}", report.against),
+            prose: Vec::new(),
+        })
+        .collect()
+}
+
+fn pictures(report: &TrainingReport) -> Option<Section> {
+    (!report.tiles.is_empty()).then(|| Section {
+        anchor: "pictures",
+        heading: "What is predicted".to_owned(),
+        body: contact_sheet(&report.legend, &report.tiles),
+    })
+}
+
+fn measures(report: &TrainingReport) -> Option<Section> {
+    let row = |(name, estimate): &(String, Estimate)| {
+        vec![Cell::Text(name.clone()), Cell::Estimate(*estimate)]
+    };
+    (!report.measures.is_empty()).then(|| Section {
+        anchor: "measures",
+        heading: "How well predictions agree".to_owned(),
+        body: table(&Table {
+            title: format!("Out of sample, against {}", report.against),
+            caption: String::new(),
+            columns: vec![
+                Column::text("measure"),
+                Column::number("value", Format::Decimal(3)),
+            ],
+            rows: report.measures.iter().map(row).collect(),
+            footnote: String::new(),
+        }),
+    })
+}
+
+fn recipe(report: &TrainingReport) -> Option<Section> {
+    (!report.recipe.is_empty()).then(|| Section {
+        anchor: "recipe",
+        heading: "The recipe".to_owned(),
+        body: html! { pre class="listing" { (report.recipe) } },
+    })
+}
