@@ -12,10 +12,10 @@ use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::study::Study;
 use cleanslide_report::classification::{
     Against, Calibration, ClassSkill, ClassificationReport, Confusion, Dataset as DataPart, Expert,
-    Experts, HistoryLine, KappaPair, LearningCurves, Noise, NoiseEstimate, SourceCounts,
-    Suspicious,
+    Experts, HistoryLine, KappaPair, Noise, NoiseEstimate, SourceCounts, Suspicious,
 };
 use cleanslide_report::gallery::Card;
+use cleanslide_report::learning_curves::LearningCurves;
 use cleanslide_report::number::Estimate;
 use cleanslide_report::page::Provenance;
 use cleanslide_report::picture::Picture;

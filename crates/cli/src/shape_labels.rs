@@ -83,6 +83,13 @@ impl ShapeLabels {
         })
     }
 
+    /// Leaves out the other images.
+    pub fn keep(&mut self, wanted: impl Fn(&ImageRecord) -> bool) {
+        let all = self.images.drain(..).zip(self.pieces.drain(..));
+        let kept: Vec<_> = all.filter(|(image, _)| wanted(image)).collect();
+        (self.images, self.pieces) = kept.into_iter().unzip();
+    }
+
     /// The independent case of each labelled image, numbered from 0.
     pub fn cases(&self, dataset: &Dataset) -> Vec<usize> {
         let of_all = independent_units(dataset.images());

@@ -83,7 +83,8 @@ const TRAIN: [&str; 6] = ["train", "data", "--recipe", "recipe.toml", "--out", "
 fn results(run: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let changing = |name: &Path| {
         let name = name.to_string_lossy();
-        name.contains("tfevents") || name == "manifest.json"
+        // The page says which command made it, as the manifest does.
+        name.contains("tfevents") || name == "manifest.json" || name == "report.html"
     };
     let mut files = tree(run);
     files.retain(|(name, _)| !changing(name));
@@ -142,7 +143,12 @@ fn a_killed_training_goes_on_elsewhere_to_the_same_bytes() {
         killed.ok(&["train", "data", "--out", "moved"]);
         fs::rename(killed.path("moved"), killed.path("run")).unwrap();
     }
-    assert_eq!(results(&killed.path("run")), results(&whole.path("run")));
+    let (left, right) = (results(&killed.path("run")), results(&whole.path("run")));
+    for (left, right) in left.iter().zip(&right) {
+        assert_eq!(left.0, right.0);
+        assert!(left.1 == right.1, "{} differs", left.0.display());
+    }
+    assert_eq!(left.len(), right.len());
 }
 
 #[test]
@@ -208,6 +214,190 @@ fn pixels_of_classes_are_learnt_too() {
     lab.ok(&["predict", "run", "images/0.png", "--out", "masks"]);
     let mask = image::open(lab.path("masks/0.png")).unwrap().into_luma8();
     assert!(mask.pixels().all(|pixel| pixel.0[0] < 2));
+}
+
+/// The squares in boxes, in csv files of the format YOLO: class, middle, size, as shares of the image.
+fn boxes() -> Lab {
+    let lab = Lab::new();
+    squares(&lab);
+    for image in 0..6u32 {
+        let corners = [(4 + image, 5), (15 + image, 5 + image), (30, 20 + image)];
+        let lines = corners.map(|(left, top)| {
+            let middle = |from: u32, side: f64| (f64::from(from) + 5.5) / side;
+            format!(
+                "0 {} {} {} {}\n",
+                middle(left, 48.0),
+                middle(top, 40.0),
+                11.0 / 48.0,
+                11.0 / 40.0
+            )
+        });
+        lab.write(&format!("boxes/{image}.txt"), lines.concat());
+    }
+    lab.write("names.txt", "square\n");
+    let import = [
+        "import",
+        "yolo",
+        "boxes",
+        "data",
+        "--names",
+        "names.txt",
+        "--images",
+        "images",
+        "--classes",
+        "square",
+    ];
+    lab.ok(&import);
+    lab.ok(&[&import[..], &["--as-reference", "truth"]].concat());
+    lab.write(
+        "recipe.toml",
+        "folds = 2
+[network.fcos]
+encoder_width = 4
+width = 8
+groups = 4
+convolutions = 1
+[train]
+epochs = 60
+batch_size = 2
+crop = 64
+learning_rate = 0.01
+",
+    );
+    lab
+}
+
+#[test]
+fn a_detector_is_trained_evaluated_and_finds_objects() {
+    let lab = boxes();
+    let trained = lab.ok(&TRAIN);
+    assert!(
+        trained.contains("recall at IoU 0.5") && trained.contains("run/report.html"),
+        "{trained}"
+    );
+    let evaluated = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
+    assert_eq!(evaluated["sources"][0]["images"], 6);
+    let page = lab.read("run/report.html");
+    for shown in [
+        "What is predicted",
+        "How training went",
+        "encoder_width = 4",
+    ] {
+        assert!(page.contains(shown), "{shown}");
+    }
+
+    let predicted = lab.ok(&[
+        "predict", "run", "images", "--turns", "flips", "--out", "found", "--json",
+    ]);
+    let predicted: serde_json::Value = serde_json::from_str(&predicted).unwrap();
+    assert_eq!(predicted["images"], 6);
+    let table = lab.read("found/boxes.csv");
+    let mut lines = table.lines();
+    assert_eq!(
+        lines.next(),
+        Some("image,class,score,left,top,right,bottom")
+    );
+    let objects = lines.count();
+    assert_eq!(predicted["per_class"][0][1], objects);
+    let outlined: usize = (0..6)
+        .map(|image| {
+            let text = lab.read(&format!("found/{image}.geojson"));
+            let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+            found["features"].as_array().unwrap().len()
+        })
+        .sum();
+    assert_eq!(outlined, objects);
+    assert!(objects > 0, "it has learnt nothing");
+}
+
+#[test]
+fn other_data_are_learnt_from_too() {
+    let lab = boxes();
+    // The same images under a class of another name, two of them.
+    lab.write("others/a.png", fs::read(lab.path("images/0.png")).unwrap());
+    lab.write("others/b.png", fs::read(lab.path("images/1.png")).unwrap());
+    for (from, to) in [("0", "a"), ("1", "b")] {
+        let text = lab.read(&format!("boxes/{from}.txt"));
+        lab.write(&format!("others-boxes/{to}.txt"), text);
+    }
+    lab.write("other-names.txt", "cell\n");
+    lab.ok(&[
+        "import",
+        "yolo",
+        "others-boxes",
+        "other",
+        "--names",
+        "other-names.txt",
+        "--images",
+        "others",
+        "--classes",
+        "cell",
+    ]);
+    let unknown = lab.fails(&[&TRAIN[..], &["--also", "other"]].concat());
+    assert!(
+        unknown.starts_with("exit 3")
+            && unknown.contains("data has no class `cell`, which is one of other")
+            && unknown.contains("[also.classes]"),
+        "{unknown}"
+    );
+    let same = lab.fails(&[&TRAIN[..], &["--also", "data"]].concat());
+    assert!(same.contains("is what is learned from already"), "{same}");
+
+    let recipe = lab.read("recipe.toml").replace("epochs = 60", "epochs = 2");
+    let also = "[also]\ndataset = \"other\"\nclasses = { cell = \"square\" }\n";
+    lab.write("recipe.toml", format!("{recipe}{also}"));
+    lab.ok(&TRAIN);
+    let manifest: serde_json::Value = serde_json::from_str(&lab.read("run/manifest.json")).unwrap();
+    assert_eq!(manifest["also"]["images"], 2);
+    // Other data belong to no fold.
+    let split = lab.read("run/split.csv");
+    assert_eq!(split.lines().count(), 7, "{split}");
+}
+
+#[test]
+fn what_is_wrong_with_boxes_is_said() {
+    let lab = boxes();
+    let fails = |recipe: &str| {
+        lab.write("recipe.toml", recipe);
+        lab.fails(&TRAIN)
+    };
+    let network = fails("[network.unet]\n");
+    assert!(
+        network.starts_with("exit 2") && network.contains("unet"),
+        "{network}"
+    );
+    let groups = fails("[network.fcos]\nwidth = 24\n");
+    assert!(
+        groups.contains("`groups` is 32: expected a divisor of `width`"),
+        "{groups}"
+    );
+    let mixed = fails("[augment]\nmix_up = 0.4\n");
+    assert!(mixed.contains("images with boxes are not mixed"), "{mixed}");
+    let method = lab.fails(&["train", "data", "--method", "gce", "--out", "run"]);
+    assert!(method.contains("these labels are boxes"), "{method}");
+
+    let none = Lab::new();
+    none.picture("images/1.png", 3);
+    none.write("boxes/1.txt", "");
+    none.write("names.txt", "cell\n");
+    none.ok(&[
+        "import",
+        "yolo",
+        "boxes",
+        "data",
+        "--names",
+        "names.txt",
+        "--images",
+        "images",
+        "--classes",
+        "cell",
+    ]);
+    let nothing = none.fails(&["train", "data", "--out", "run"]);
+    assert!(
+        nothing.starts_with("exit 3") && nothing.contains("marked no object on any image"),
+        "{nothing}"
+    );
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Run<'_> {
         Trainer {
             images: self.images,
             items: &[0, 1, 2, 3, 4],
+            also: &[],
             validation: self.validation,
             classes: &["background".to_owned(), "disc".to_owned()],
             settings: self.settings,
@@ -277,6 +278,7 @@ fn memory_does_not_grow_over_epochs() {
     Trainer {
         images: &Discs::all(),
         items: &[0, 1, 2, 3, 4],
+        also: &[],
         validation: &[],
         classes: &["background".to_owned(), "disc".to_owned()],
         settings: &settings,

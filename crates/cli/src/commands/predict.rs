@@ -1,5 +1,7 @@
 //! `cleanslide predict`: classes, masks or objects of new images.
 
+mod boxes;
+mod networks;
 mod pixels;
 
 use std::path::{Path, PathBuf};
@@ -15,9 +17,9 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::network_run::is_network_run;
 use crate::new_folder::refuse_existing;
 use crate::output::{Show, count, thousands};
-use crate::pixel_run::is_pixel_run;
 use crate::progress;
 use crate::run_folder::read_run;
 use crate::text_table::TextTable;
@@ -26,7 +28,8 @@ use crate::text_table::TextTable;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv\n  \
-cleanslide predict runs/unet new-images/ --turns all --out masks/"
+cleanslide predict runs/unet new-images/ --turns all --out masks/\n  \
+cleanslide predict runs/fcos new-images/ --out boxes/"
 )]
 pub struct Predict {
     /// Folder of the run
@@ -34,10 +37,11 @@ pub struct Predict {
     /// Images, or folders of images
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Table to write (image, predicted class, probability of each class), or folder of masks
+    /// Table to write (image, predicted class, probability of each class), or folder of masks or boxes
     #[arg(long, value_name = "CSV|FOLDER")]
     out: PathBuf,
-    /// Masks and objects: predict each image in these turns, and take the mean; by default as the recipe says
+    /// Masks and objects: predict each image in these turns, and bring them together; by default as the recipe
+    /// says
     #[arg(long, value_name = "TURNS")]
     turns: Option<Turns>,
     /// Stop at the first image that cannot be used, instead of leaving it out
@@ -80,15 +84,15 @@ impl From<Turns> for TestAugmentation {
 impl Predict {
     pub fn run(self, context: &Context) -> Result<()> {
         refuse_existing(&self.out)?;
-        if is_pixel_run(&self.run) {
-            let request = pixels::Request {
+        if is_network_run(&self.run) {
+            let request = networks::Request {
                 run: &self.run,
                 files: &image_files(&self.inputs)?,
                 out: &self.out,
                 turns: self.turns.map(TestAugmentation::from),
                 strict: self.strict,
             };
-            return pixels::run(context, &request);
+            return networks::run(context, &request);
         }
         let (manifest, recipe) = read_run(&self.run)?;
         if self.turns.is_some() {

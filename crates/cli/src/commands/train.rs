@@ -1,5 +1,8 @@
 //! `cleanslide train`: a model in spite of wrong labels.
 
+mod boxes;
+mod networks;
+mod page;
 mod pixels;
 
 use std::path::{Path, PathBuf};
@@ -33,8 +36,8 @@ use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 cleanslide train mitoses --recipe recipe.toml --out runs/robust\n  \
 cleanslide train nuclei --folds 5 --out runs/unet\n\n\
 A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
-[method] and [train]; of pixels and objects labels, source, folds, whole, [network], [loss], [train], \
-[augment], [predict] and [objects]. config.toml of any run is one, with all defaults."
+[method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [network], [loss], [train], \
+[augment], [predict] and, of instances, [objects]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
     #[command(flatten)]
@@ -54,6 +57,9 @@ pub struct Train {
     /// Folds of the out-of-sample prediction
     #[arg(long)]
     folds: Option<usize>,
+    /// Masks, instances and boxes: another dataset to learn from too; half of each batch is of it
+    #[arg(long, value_name = "DATASET")]
+    also: Option<PathBuf>,
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -84,13 +90,14 @@ impl Train {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
         match dataset.manifest().task {
-            Task::Classification => {}
-            Task::Segmentation => return self.pixels(context, &dataset),
-            Task::Detection => {
+            Task::Classification if self.also.is_some() => {
                 return Err(Failure::usage(
-                    "the labels are boxes, and this version trains no detector",
+                    "`--also` is for masks, instances and boxes, and these labels are classes of images",
                 ));
             }
+            Task::Classification => {}
+            Task::Segmentation => return self.network::<pixels::Pixels>(context, &dataset),
+            Task::Detection => return self.network::<boxes::Boxes>(context, &dataset),
         }
         let recipe = self.recipe()?;
         let (manifest, measures, seconds) =
@@ -107,7 +114,7 @@ impl Train {
         })
     }
 
-    fn pixels(&self, context: &Context, dataset: &Dataset) -> Result<()> {
+    fn network<L: networks::Learner>(&self, context: &Context, dataset: &Dataset) -> Result<()> {
         let of_classes = [
             ("--method", self.method.is_some()),
             ("--encoder", self.encoder.is_some()),
@@ -116,18 +123,23 @@ impl Train {
         ];
         if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(format!(
-                "`{flag}` is for classes of images, and these labels are masks"
+                "`{flag}` is for classes of images, and these labels are {}",
+                match dataset.manifest().task {
+                    Task::Detection => "boxes",
+                    _ => "masks",
+                }
             ))
             .help("What decides the training of a network is in its recipe."));
         }
-        let request = pixels::Request {
+        let request = networks::Request {
             recipe: self.recipe.as_deref(),
             labels: self.labels,
             source: self.source.as_deref(),
             folds: self.folds,
+            also: self.also.as_deref(),
             out: &self.out,
         };
-        pixels::run(context, dataset, &request)
+        networks::run::<L>(context, dataset, &request)
     }
 
     fn recipe(&self) -> Result<Recipe> {

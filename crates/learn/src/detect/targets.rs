@@ -1,6 +1,8 @@
 //! What each location of a detector answers for.
 
+use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Object, Point, Rectangle};
+use cleanslide_nn::losses::FcosTargets;
 
 /// The reach of the middle of an object, in cells.
 const RADIUS: f64 = 1.5;
@@ -148,13 +150,30 @@ impl CropTargets {
         targets
     }
 
-    /// Adds the locations of another crop.
-    pub(super) fn extend(&mut self, other: Self) {
-        self.classes.extend(other.classes);
-        self.known.extend(other.known);
-        self.distances.extend(other.distances);
-        self.centredness.extend(other.centredness);
-        self.objects.extend(other.objects);
+    /// The targets of crops of one size, of so many classes.
+    pub fn batch(crops: Vec<Self>, classes: usize, device: &Device) -> FcosTargets {
+        let count = crops.len();
+        let mut all = Self::default();
+        for crop in crops {
+            all.classes.extend(crop.classes);
+            all.known.extend(crop.known);
+            all.distances.extend(crop.distances);
+            all.centredness.extend(crop.centredness);
+            all.objects.extend(crop.objects);
+        }
+        let locations = all.known.len() / count.max(1);
+        let tensor = |values: Vec<f32>, width: usize| {
+            Tensor::<3>::from_data(TensorData::new(values, [count, locations, width]), device)
+        };
+        let total: f64 = all.objects.iter().map(|&trust| f64::from(trust)).sum();
+        FcosTargets {
+            classes: tensor(all.classes, classes),
+            known: tensor(all.known, 1),
+            distances: tensor(all.distances, 4),
+            centredness: tensor(all.centredness, 1),
+            objects: tensor(all.objects, 1),
+            total: total.max(1.0),
+        }
     }
 
     fn push_object(

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Detection, Object, Objects, Rectangle, Trust};
-use cleanslide_nn::losses::{FcosLoss, FcosTargets};
+use cleanslide_nn::losses::FcosLoss;
 use cleanslide_nn::networks::{DetectionConfig, FcosConfig, FcosOutput};
 use cleanslide_nn::weights::Weights;
 use image::{Rgb, RgbImage};
@@ -86,8 +86,8 @@ fn gradient(of: &Tensor<3>, gradients: &burn::tensor::Gradients) -> Vec<f32> {
 fn losses_and_gradients_equal_torchvision_s() {
     let golden = golden();
     let strides = config().strides();
-    let mut all = CropTargets::default();
-    for image in 0..2 {
+    let device = Device::flex().autodiff();
+    let crops = (0..2).map(|image| {
         let boxes = values(&golden, &format!("boxes.{image}"));
         let labels = values(&golden, &format!("labels.{image}"));
         let objects: Vec<Object<Rectangle>> = boxes
@@ -96,21 +96,9 @@ fn losses_and_gradients_equal_torchvision_s() {
             .map(|(of, &label)| object(rectangle(of), label as usize))
             .collect();
         let unlabelled = Unlabelled::Within(Vec::new());
-        all.extend(CropTargets::new(
-            &objects,
-            &unlabelled,
-            SIZE,
-            &strides,
-            3,
-            |_| true,
-        ));
-    }
-    let device = Device::flex().autodiff();
-    let locations = all.known.len() / 2;
-    let target = |values: &[f32], width: usize| {
-        let data = TensorData::new(values.to_vec(), [2, locations, width]);
-        Tensor::<3>::from_data(data, &device)
-    };
+        CropTargets::new(&objects, &unlabelled, SIZE, &strides, 3, |_| true)
+    });
+    let targets = CropTargets::batch(crops.collect(), 3, &device);
     let answers = ["classes", "sides", "centredness"]
         .map(|name| tensor(&golden, name, &device).require_grad());
     let [classes, distances, centredness] = answers.clone();
@@ -118,14 +106,6 @@ fn losses_and_gradients_equal_torchvision_s() {
         classes,
         distances,
         centredness,
-    };
-    let targets = FcosTargets {
-        classes: target(&all.classes, 3),
-        known: target(&all.known, 1),
-        distances: target(&all.distances, 4),
-        centredness: target(&all.centredness, 1),
-        objects: target(&all.objects, 1),
-        total: all.objects.iter().map(|&trust| f64::from(trust)).sum(),
     };
     let parts = FcosLoss::default().parts(output, targets);
     let found: Vec<f32> = parts.clone().into_data().iter::<f32>().collect();
@@ -270,6 +250,7 @@ fn train(settings: &DetectorSettings, folder: &Path, watch: &Watch) -> Result<De
     Trainer {
         images: &Discs,
         items: &(0..32).collect::<Vec<_>>(),
+        also: &[],
         validation: &[100, 101, 102, 103],
         classes: &["dark".to_owned(), "bright".to_owned()],
         settings,

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Detection, Object, Objects, Point, Rectangle};
 use cleanslide_eval::Weights as ImageWeights;
 use cleanslide_eval::detection::{Coco, CocoSubset, TrueBox};
-use cleanslide_nn::losses::{FcosLoss, FcosTargets};
+use cleanslide_nn::losses::FcosLoss;
 use cleanslide_nn::networks::Fcos;
 use cleanslide_nn::weights::Weights;
 use image::RgbImage;
@@ -16,7 +16,7 @@ use super::model::init;
 use super::{CropTargets, Detector, DetectorPredictSettings, DetectorSettings, Unlabelled};
 use crate::augment::{Placement, crop};
 use crate::error::{Error, Result};
-use crate::training::{Near, Run, Task, TrainSettings, Watch};
+use crate::training::{Items, Near, Run, Task, TrainSettings, Watch};
 
 /// Images with objects in boxes.
 pub trait BoxImages: Sync {
@@ -41,6 +41,8 @@ pub struct Trainer<'a, I> {
     pub images: &'a I,
     /// Those that are learned from.
     pub items: &'a [usize],
+    /// Those of other data that are learned from beside them, in the same batches; there may be none.
+    pub also: &'a [usize],
     /// Those that measure progress.
     pub validation: &'a [usize],
     /// Names of the classes of objects.
@@ -75,7 +77,10 @@ impl<I: BoxImages> Trainer<'_, I> {
         };
         let network = Run {
             task: &task,
-            items: self.items,
+            items: Items {
+                own: self.items,
+                also: self.also,
+            },
             validation: self.validation,
             seed: self.seed,
             device: self.device,
@@ -243,24 +248,12 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         let size = self.settings.train.crop;
         let count = crops.len();
         let mut images = Vec::with_capacity(count * size * size * 3);
-        let mut all = CropTargets::default();
+        let mut targets = Vec::with_capacity(count);
         for crop in crops {
             images.extend(crop.image);
-            all.extend(crop.targets);
+            targets.push(crop.targets);
         }
-        let locations = all.known.len() / count;
-        let tensor = |values: Vec<f32>, width: usize| {
-            Tensor::<3>::from_data(TensorData::new(values, [count, locations, width]), device)
-        };
-        let total: f64 = all.objects.iter().map(|&trust| f64::from(trust)).sum();
-        let targets = FcosTargets {
-            classes: tensor(all.classes, self.classes.len()),
-            known: tensor(all.known, 1),
-            distances: tensor(all.distances, 4),
-            centredness: tensor(all.centredness, 1),
-            objects: tensor(all.objects, 1),
-            total: total.max(1.0),
-        };
+        let targets = CropTargets::batch(targets, self.classes.len(), device);
         let images = TensorData::new(images, [count, size, size, 3]);
         let output = network.forward(Tensor::from_data(images, device));
         self.loss.parts(output, targets).sum()

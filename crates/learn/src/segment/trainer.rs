@@ -18,7 +18,7 @@ use super::{SegmentSettings, Segmenter, most_probable};
 use crate::augment::{Mixture, crop, mix};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
-use crate::training::{Near, Run, Task, TrainSettings, Watch};
+use crate::training::{Items, Near, Run, Task, TrainSettings, Watch};
 
 /// A training: of these images, into this folder.
 pub struct Trainer<'a, I> {
@@ -26,6 +26,8 @@ pub struct Trainer<'a, I> {
     pub images: &'a I,
     /// Those that are learned from.
     pub items: &'a [usize],
+    /// Those of other data that are learned from beside them, in the same batches; there may be none.
+    pub also: &'a [usize],
     /// Those that measure progress.
     pub validation: &'a [usize],
     /// Names of the classes of pixels.
@@ -59,7 +61,10 @@ impl<I: PixelImages> Trainer<'_, I> {
         };
         let network = Run {
             task: &task,
-            items: self.items,
+            items: Items {
+                own: self.items,
+                also: self.also,
+            },
             validation: self.validation,
             seed: self.seed,
             device: self.device,
@@ -269,7 +274,7 @@ mod tests {
 
     /// What a loader makes in an epoch, of two classes unless it says otherwise.
     fn epoch(
-        items: &[usize],
+        [own, also]: [&[usize]; 2],
         classes: usize,
         (batch_size, crop): (usize, usize),
         augment: AugmentSettings,
@@ -292,7 +297,7 @@ mod tests {
             device: &Device::flex(),
         };
         let mut batches = Vec::new();
-        Loader::new(&task, items, 3).epoch(number, |batch| {
+        Loader::new(&task, Items { own, also }, 3).epoch(number, |batch| {
             batches.push((batch.crops, batch.items));
             Ok(())
         })?;
@@ -302,7 +307,16 @@ mod tests {
     #[test]
     fn batches_are_the_same_each_time_and_full() {
         let items = [0, 1, 2, 3, 4];
-        let run = |number| epoch(&items, 2, (2, 16), AugmentSettings::default(), number).unwrap();
+        let run = |number| {
+            epoch(
+                [&items, &[]],
+                2,
+                (2, 16),
+                AugmentSettings::default(),
+                number,
+            )
+            .unwrap()
+        };
         let images = |batches: &[(Vec<Crop>, Vec<usize>)]| -> Vec<Vec<f32>> {
             let crops = batches.iter().flat_map(|(crops, _)| crops);
             crops.map(|crop| crop.image.clone()).collect()
@@ -326,8 +340,33 @@ mod tests {
     }
 
     #[test]
+    fn mixed_batches_have_equal_parts_however_many_there_are() {
+        // Three crops of each kind per batch: the two other images are seen nine times in three batches.
+        let own: Vec<usize> = [0, 1, 2].repeat(3);
+        let run = |also: &[usize], number| -> Vec<Vec<usize>> {
+            let batches = epoch([&own, also], 2, (6, 8), AugmentSettings::none(), number);
+            batches.unwrap().into_iter().map(|(_, of)| of).collect()
+        };
+        let batches = [run(&[3, 4], 0), run(&[3, 4], 1)].concat();
+        assert_eq!(batches.len(), 6);
+        let mut others = Vec::new();
+        for of in &batches {
+            assert!(of[..3].iter().all(|item| own.contains(item)), "{of:?}");
+            others.extend(&of[3..]);
+        }
+        for pass in others.chunks(2) {
+            assert_eq!(
+                pass.iter().sum::<usize>(),
+                7,
+                "each once a pass: {others:?}"
+            );
+        }
+        assert_eq!(run(&[3, 4], 1), batches[3..]);
+    }
+
+    #[test]
     fn what_is_not_labelled_has_no_weight() {
-        let batches = epoch(&[1], 2, (1, 64), AugmentSettings::none(), 0).unwrap();
+        let batches = epoch([&[1], &[]], 2, (1, 64), AugmentSettings::none(), 0).unwrap();
         let crop = &batches[0].0[0];
         assert!(crop.weights.contains(&0.0));
         for (weight, targets) in crop.weights.iter().zip(crop.targets.chunks_exact(2)) {
@@ -342,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_failure_ends_the_epoch() {
-        let failed = epoch(&[0, 1, 2, 3], 1, (1, 8), AugmentSettings::none(), 0);
+        let failed = epoch([&[0, 1, 2, 3], &[]], 1, (1, 8), AugmentSettings::none(), 0);
         let failed = failed.err().unwrap().to_string();
         assert!(
             failed.contains("class 1, and there are 1 classes"),

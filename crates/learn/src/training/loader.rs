@@ -13,8 +13,20 @@ use super::task::Task;
 /// Batches that wait for the training.
 const WAITING: usize = 2;
 
+/// Streams of random numbers from here on shuffle other data; those below belong to epochs.
+const PASSES: u64 = 1 << 63;
+
 /// Bytes of decoded items that are kept.
 const KEPT: usize = 512 << 20;
+
+/// What batches are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Items<'a> {
+    /// The items that are learned from; an epoch is a pass over them.
+    pub(crate) own: &'a [usize],
+    /// Items of other data that are learned from beside them, as many passes as that takes; there may be none.
+    pub(crate) also: &'a [usize],
+}
 
 /// Crops, and the items that they are of.
 pub(crate) struct Batch<C> {
@@ -25,7 +37,9 @@ pub(crate) struct Batch<C> {
 /// Where crops come from.
 pub(crate) struct Loader<'a, T: Task> {
     task: &'a T,
-    items: &'a [usize],
+    items: Items<'a>,
+    /// Crops of a batch that are not of other data: the first ones.
+    own: usize,
     seed: u64,
     kept: Mutex<Kept<T::Example>>,
 }
@@ -36,10 +50,11 @@ struct Kept<E> {
 }
 
 impl<'a, T: Task> Loader<'a, T> {
-    pub(crate) fn new(task: &'a T, items: &'a [usize], seed: u64) -> Self {
+    pub(crate) fn new(task: &'a T, items: Items<'a>, seed: u64) -> Self {
         Self {
             task,
             items,
+            own: task.settings().own_crops(!items.also.is_empty()),
             seed,
             kept: Mutex::new(Kept {
                 examples: BTreeMap::new(),
@@ -50,7 +65,7 @@ impl<'a, T: Task> Loader<'a, T> {
 
     /// Batches in an epoch. The last one is filled up with items of the beginning.
     pub(crate) fn batches(&self) -> usize {
-        self.items.len().div_ceil(self.task.settings().batch_size)
+        self.items.own.len().div_ceil(self.own)
     }
 
     /// Hands the batches of an epoch to `take`, in their order; the next ones are made meanwhile.
@@ -76,9 +91,20 @@ impl<'a, T: Task> Loader<'a, T> {
     }
 
     fn order(&self, epoch: usize) -> Vec<usize> {
-        let mut order = self.items.to_vec();
+        let mut order = self.items.own.to_vec();
         order.shuffle(&mut self.rng(epoch, 0));
         order
+    }
+
+    /// The item of other data at a place in the endless sequence of passes over them.
+    fn also(&self, place: usize) -> usize {
+        let also = self.items.also;
+        let (pass, place) = (place / also.len(), place % also.len());
+        let mut order = also.to_vec();
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(PASSES | pass as u64);
+        order.shuffle(&mut rng);
+        order[place]
     }
 
     /// A generator of its own for every crop, so that none depends on those before it.
@@ -95,18 +121,32 @@ impl<'a, T: Task> Loader<'a, T> {
         batch: usize,
     ) -> Result<Batch<T::Crop>, T::Failure> {
         let size = self.task.settings().batch_size;
+        let (own, also, batches) = (self.own, size - self.own, self.batches());
         let mut made = Batch {
             crops: Vec::with_capacity(size),
             items: Vec::with_capacity(size),
         };
-        for position in batch * size..(batch + 1) * size {
+        for crop in 0..size {
+            let item = |distance: usize| {
+                if crop < own {
+                    order[(batch * own + crop + distance) % order.len()]
+                } else {
+                    let place = (epoch * batches + batch) * also + crop - own;
+                    self.also(place + distance)
+                }
+            };
             let near = |distance: usize| {
-                let item = order[(position + distance) % order.len()];
+                let item = item(distance);
                 Ok((item, self.read(item)?))
             };
-            let mut rng = self.rng(epoch, position + 1);
+            let part = if crop < own {
+                batch * own + crop
+            } else {
+                batches * own + batch * also + crop - own
+            };
+            let mut rng = self.rng(epoch, part + 1);
             made.crops.push(self.task.crop(&near, &mut rng)?);
-            made.items.push(order[position % order.len()]);
+            made.items.push(item(0));
         }
         Ok(made)
     }

@@ -14,6 +14,7 @@ mod tensorboard;
 pub use average::Average;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use clip::clip;
+pub(crate) use loader::Items;
 #[cfg(test)]
 pub(crate) use loader::Loader;
 pub use memory::mebibytes;

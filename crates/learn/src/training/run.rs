@@ -11,7 +11,7 @@ use cleanslide_data::store::write_file;
 use cleanslide_nn::weights::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::loader::{Batch, Loader};
+use super::loader::{Batch, Items, Loader};
 use super::{
     Average, Checkpoint, Checkpoints, EventFile, Schedule, Task, TrainSettings, clip, mebibytes,
 };
@@ -60,7 +60,7 @@ pub(crate) struct Run<'a, T> {
     /// What is learned.
     pub(crate) task: &'a T,
     /// The items that are learned from.
-    pub(crate) items: &'a [usize],
+    pub(crate) items: Items<'a>,
     /// Those that measure progress.
     pub(crate) validation: &'a [usize],
     /// The seed of everything random.
@@ -123,11 +123,14 @@ impl<T: Task> Run<'_, T> {
     /// Nothing to learn from, an item that cannot be used, a checkpoint of another training, a loss that is not
     /// finite (`diverged.json` then names the items of the step), or a file system that refuses.
     pub(crate) fn run(&self, watch: &Watch) -> Result<T::Network, T::Failure> {
-        if self.items.is_empty() {
+        if self.items.own.is_empty() {
             let reason = "no image is left for training".into();
             return Err(Error::NothingToLearn { reason }.into());
         }
         let train = self.task.settings();
+        if !self.items.also.is_empty() {
+            train.check_mixed()?;
+        }
         let loader = Loader::new(self.task, self.items, self.seed);
         let checkpoints = Checkpoints::new(self.folder.join("checkpoints"));
         let mut training = self.begin(checkpoints.latest().map_err(Error::from)?)?;
@@ -262,8 +265,10 @@ impl<T: Task> Run<'_, T> {
             checkpoint_every: 1,
             ..self.task.settings().clone()
         };
-        let items = self.items.iter().chain(self.validation);
-        let names: Vec<String> = items.map(|&item| self.task.name(item)).collect();
+        let items = [self.items.own, self.items.also, self.validation];
+        let names = items.map(|items| -> Vec<String> {
+            items.iter().map(|&item| self.task.name(item)).collect()
+        });
         let pretrained = pretrained.map(Weights::hash);
         let all = (
             &settings,

@@ -35,6 +35,9 @@ pub struct TrainSettings {
     pub patience: usize,
     /// Epochs from one checkpoint to the next. Default 5.
     pub checkpoint_every: usize,
+    /// Where other data are learned from too, their share of every batch, in (0, 1). Default 0.5, equal parts
+    /// (balanced gradient contribution, Ros et al., arXiv 1604.01545).
+    pub also_share: f64,
 }
 
 impl Default for TrainSettings {
@@ -53,6 +56,7 @@ impl Default for TrainSettings {
             validation: 0.0,
             patience: 0,
             checkpoint_every: 5,
+            also_share: 0.5,
         }
     }
 }
@@ -193,6 +197,13 @@ impl TrainSettings {
                 return wrong(name, value, "expected at least 0 and less than 1");
             }
         }
+        if !(self.also_share > 0.0 && self.also_share < 1.0) {
+            return wrong(
+                "also_share",
+                self.also_share,
+                "expected a number between 0 and 1",
+            );
+        }
         match &self.optimiser {
             Optimiser::Sgd(sgd) => {
                 if !(0.0..1.0).contains(&sgd.momentum) {
@@ -239,6 +250,31 @@ impl TrainSettings {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses batches that are too small to be mixed.
+    ///
+    /// # Errors
+    /// A batch of one crop.
+    pub(crate) fn check_mixed(&self) -> Result<()> {
+        if self.batch_size > 1 {
+            return Ok(());
+        }
+        Err(Error::Setting {
+            name: "batch_size",
+            value: self.batch_size.to_string(),
+            reason: "a batch of two kinds of data has at least 2 crops".to_owned(),
+        })
+    }
+
+    /// Crops of a batch that are not of other data: where it is mixed, the nearest number to their share that
+    /// leaves room for both.
+    pub fn own_crops(&self, mixed: bool) -> usize {
+        if !mixed {
+            return self.batch_size;
+        }
+        let also = (self.batch_size as f64 * self.also_share).round() as usize;
+        self.batch_size.saturating_sub(also.max(1)).max(1)
     }
 
     /// The learning rate of a step, both counted from 0.

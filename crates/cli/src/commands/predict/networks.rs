@@ -1,0 +1,183 @@
+//! What networks say of new images.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cleanslide_data::formats::{Annotation, geojson};
+use cleanslide_data::store::write_file;
+use cleanslide_data::{Classes, MAX_PIXELS, read_image};
+use cleanslide_learn::views::TestAugmentation;
+use image::RgbImage;
+use serde::Serialize;
+
+use super::boxes::Boxes;
+use super::pixels::Pixels;
+use super::{nothing_read, predicted};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::network_run::{Labelled, NetworkManifest, read_manifest};
+use crate::new_folder::publish;
+use crate::output::{Show, thousands};
+use crate::progress;
+use crate::text_table::TextTable;
+
+/// What is asked.
+pub struct Request<'a> {
+    /// The run.
+    pub run: &'a Path,
+    /// The images.
+    pub files: &'a [PathBuf],
+    /// The folder to write into.
+    pub out: &'a Path,
+    /// Turns, if others than the run's.
+    pub turns: Option<TestAugmentation>,
+    /// Whether a bad image ends the work.
+    pub strict: bool,
+}
+
+/// A trained network, and how its results are written.
+pub trait Predictor {
+    /// What is counted.
+    fn what(&self) -> &'static str;
+
+    /// Predicts an image and writes files with this name and endings of their own. Counts what there is of each
+    /// class.
+    fn write(&mut self, image: &RgbImage, name: &Target, counts: &mut [u64]) -> Result<()>;
+
+    /// Writes what is said of all images together.
+    fn finish(&self, _folder: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Where the results of an image go.
+pub struct Target {
+    folder: PathBuf,
+    /// The name of its file without the ending.
+    pub name: String,
+}
+
+impl Target {
+    /// A file with an ending; the name may have dots of its own.
+    pub fn with(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.name))
+    }
+
+    /// Writes objects as QuPath reads them.
+    pub fn write_annotations(&self, annotations: &[Annotation]) -> Result<()> {
+        let mut bytes = Vec::new();
+        geojson::write(&mut bytes, annotations)
+            .map_err(|error| Failure::other(error.to_string()))?;
+        Ok(write_file(&self.with("geojson"), &bytes)?)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    folder: PathBuf,
+    images: usize,
+    left_out: usize,
+    /// Objects, or pixels, of each class.
+    per_class: Vec<(String, u64)>,
+    #[serde(skip)]
+    what: &'static str,
+}
+
+/// Predicts, and writes the results of each image.
+pub fn run(context: &Context, request: &Request) -> Result<()> {
+    let manifest = read_manifest(request.run)?;
+    let names = names(request.files)?;
+    let mut predictor: Box<dyn Predictor> = match manifest.kind {
+        Labelled::Boxes => Box::new(Boxes::open(request, &manifest)?),
+        Labelled::Pixels | Labelled::Instances => Box::new(Pixels::open(request, &manifest)?),
+    };
+    let mut counts = vec![0; manifest.classes.len()];
+    let bar = progress::bar("predicting", request.files.len());
+    let (images, left_out) = publish(request.out, |folder| {
+        let (mut images, mut left_out) = (0, 0);
+        for (file, name) in request.files.iter().zip(&names) {
+            match read_image(file, MAX_PIXELS) {
+                Ok(image) => {
+                    let target = Target {
+                        folder: folder.to_owned(),
+                        name: name.clone(),
+                    };
+                    predictor.write(&image.pixels, &target, &mut counts)?;
+                    images += 1;
+                }
+                Err(error) if request.strict => return Err(error.into()),
+                Err(error) => {
+                    left_out += 1;
+                    context.output.warn(&error.to_string());
+                }
+            }
+            bar.inc(1);
+        }
+        if images == 0 {
+            return Err(nothing_read(request.files.len()));
+        }
+        predictor.finish(folder)?;
+        Ok((images, left_out))
+    })?;
+    bar.finish_and_clear();
+    context.output.show(&Summary {
+        folder: request.out.to_owned(),
+        images,
+        left_out,
+        per_class: manifest.classes.iter().cloned().zip(counts).collect(),
+        what: predictor.what(),
+    })
+}
+
+/// The network of all images: its file, and the name of that.
+pub fn network(request: &Request, manifest: &NetworkManifest) -> Result<(Vec<u8>, String)> {
+    let path = request.run.join("model.safetensors");
+    if !path.exists() {
+        let failure = Failure::input(format!(
+            "{} has no network of all images",
+            request.run.display()
+        ));
+        return Err(match manifest.finished {
+            Some(_) => failure.help("Train with `whole = true` in the recipe."),
+            None => failure.help("The run is not finished; `cleanslide train` goes on with it."),
+        });
+    }
+    let bytes =
+        std::fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    Ok((bytes, path.display().to_string()))
+}
+
+/// The classes of a run.
+pub fn classes(manifest: &NetworkManifest) -> Result<Classes> {
+    Ok(Classes::new(manifest.classes.clone())?)
+}
+
+/// The name of each image's results: that of its file.
+fn names(files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut known = BTreeSet::new();
+    files
+        .iter()
+        .map(|file| {
+            let name = file
+                .file_stem()
+                .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            if known.insert(name.clone()) {
+                return Ok(name);
+            }
+            Err(
+                Failure::usage(format!("two images are called {name}, as results would be"))
+                    .help("Predict their folders one by one, with a folder of results each."),
+            )
+        })
+        .collect()
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut table = TextTable::new(&["predicted class", self.what]);
+        for (class, number) in &self.per_class {
+            table.row([class.clone(), thousands(*number as usize)]);
+        }
+        predicted(&self.folder, self.images, self.left_out, &table)
+    }
+}

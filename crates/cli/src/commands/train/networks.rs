@@ -1,0 +1,708 @@
+//! Training of networks that give every pixel a class, or find objects.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use cleanslide_data::store::{publish_folder, write_file};
+use cleanslide_data::{
+    Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Proportions, Scope, Split, Target, Trust,
+    VersionId, assign_folds, assign_splits, read_image, to_csv,
+};
+use cleanslide_learn::training::{Epoch, Speed, Watch};
+use image::RgbImage;
+use indicatif::ProgressBar;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use super::page::RunPage;
+use crate::arguments::LabelsArguments;
+use crate::commands::evaluate::shapes::{Judged, cases, measures};
+use crate::context::{Context, command_line, now, program};
+use crate::failure::{Failure, Result};
+use crate::measures::{Measure, table};
+use crate::network_run::{
+    self, Also, AlsoManifest, Chosen, NetworkManifest, NetworkRecipe, begin, finish,
+};
+use crate::output::{Show, count};
+use crate::pipeline::{may_be_learned_from, refuse_leaks};
+use crate::progress;
+use crate::run_folder::read_recipe;
+use crate::shape_labels::{ShapeLabels, dense};
+
+/// The name of the source whose labels a run predicts.
+pub const SOURCE: &str = "predicted";
+
+/// What is asked.
+pub struct Request<'a> {
+    /// A recipe.
+    pub recipe: Option<&'a Path>,
+    /// Label version.
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    pub source: Option<&'a str>,
+    /// Folds.
+    pub folds: Option<usize>,
+    /// Another dataset to learn from too.
+    pub also: Option<&'a Path>,
+    /// The folder of the run.
+    pub out: &'a Path,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    run: PathBuf,
+    dataset: PathBuf,
+    network: &'static str,
+    labels: String,
+    source: String,
+    images: usize,
+    cases: usize,
+    seconds: f64,
+    /// Of predictions out of sample, where there are folds.
+    against_given_labels: Option<Vec<Measure>>,
+}
+
+/// A network to train.
+pub struct Part {
+    /// The name of its folder in the run.
+    pub name: String,
+    /// Images that it learns from, by their place among the labelled ones.
+    pub items: Vec<usize>,
+    /// Images that measure its progress.
+    pub validation: Vec<usize>,
+    /// Images that it predicts, because it did not see them.
+    held_out: Vec<usize>,
+}
+
+impl Part {
+    /// Steps of its training, if it does not stop early.
+    fn steps<R: NetworkRecipe>(&self, job: &Job<R>) -> usize {
+        let train = job.recipe.train();
+        let own = train.own_crops(job.other.is_some());
+        self.items.len().div_ceil(own) * train.epochs
+    }
+}
+
+/// What is trained, from what.
+pub struct Job<'a, R> {
+    /// The dataset.
+    pub dataset: &'a Dataset,
+    /// What is learned from.
+    pub labels: &'a ShapeLabels,
+    /// What is learned from besides.
+    pub other: Option<&'a OtherData>,
+    /// All settings.
+    pub recipe: &'a R,
+}
+
+/// Another dataset that is learned from.
+pub struct OtherData {
+    dataset: Dataset,
+    labels: ShapeLabels,
+    /// Which class of the dataset each of its classes is.
+    classes: Vec<usize>,
+}
+
+/// A labelled image.
+pub struct Labelled<'a> {
+    /// The image.
+    pub record: &'a ImageRecord,
+    /// What is said of it.
+    pub piece: &'a Evidence,
+    dataset: &'a Dataset,
+    /// Of another dataset, which class of the dataset each of its classes is.
+    classes: Option<&'a [usize]>,
+}
+
+impl<R> Job<'_, R> {
+    /// A labelled image by its number; those of other data come last.
+    pub fn image(&self, image: usize) -> Labelled<'_> {
+        let own = self.labels.images.len();
+        match self.other {
+            Some(other) if image >= own => Labelled {
+                record: &other.labels.images[image - own],
+                piece: &other.labels.pieces[image - own],
+                dataset: &other.dataset,
+                classes: Some(&other.classes),
+            },
+            _ => Labelled {
+                record: &self.labels.images[image],
+                piece: &self.labels.pieces[image],
+                dataset: self.dataset,
+                classes: None,
+            },
+        }
+    }
+
+    /// The numbers of the images of other data.
+    pub fn also(&self) -> Vec<usize> {
+        let own = self.labels.images.len();
+        let others = self.other.map_or(0, |other| other.labels.images.len());
+        (own..own + others).collect()
+    }
+}
+
+impl Labelled<'_> {
+    /// Its pixels.
+    pub fn pixels(&self) -> Result<RgbImage> {
+        Ok(read_image(&self.dataset.image_path(self.record), MAX_PIXELS)?.pixels)
+    }
+
+    /// What a class of its labels is in the dataset.
+    pub fn class(&self, class: usize) -> usize {
+        self.classes.map_or(class, |classes| classes[class])
+    }
+}
+
+/// What kinds of networks differ in.
+pub trait Learner {
+    /// Its recipe.
+    type Recipe: NetworkRecipe;
+    /// A trained network.
+    type Model;
+
+    /// Refuses labels that it cannot learn from.
+    fn check(job: &Job<Self::Recipe>) -> Result<()>;
+
+    /// Trains a network in a folder.
+    fn train(
+        job: &Job<Self::Recipe>,
+        part: &Part,
+        seed: u64,
+        folder: &Path,
+        watch: &Watch,
+    ) -> Result<Self::Model>;
+
+    /// The file of a network.
+    fn bytes(model: &Self::Model) -> Result<Vec<u8>>;
+
+    /// Writes what a network says of a labelled image for [`Learner::predicted`]: files with this name and endings
+    /// of their own.
+    fn predict(
+        job: &Job<Self::Recipe>,
+        model: &Self::Model,
+        image: usize,
+        name: &Path,
+    ) -> Result<()>;
+
+    /// Reads it.
+    fn predicted(job: &Job<Self::Recipe>, name: &Path) -> Result<Target>;
+}
+
+/// Trains, and shows how well.
+pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
+    let start = Instant::now();
+    refuse_leaks(dataset)?;
+    let recipe: L::Recipe = recipe(request)?;
+    recipe.check()?;
+    let chosen = recipe.chosen();
+    if chosen.folds == 0 && !chosen.whole {
+        return Err(
+            Failure::usage("neither folds nor a network of all images are asked for")
+                .help("Give `folds` of at least 2, or leave `whole` out."),
+        );
+    }
+    let labels = labels(
+        dataset,
+        &LabelsArguments {
+            labels: chosen.labels,
+            source: chosen.source,
+        },
+    )?;
+    let other = match &chosen.also {
+        Some(also) => Some(other_data(context, dataset, &labels, also)?),
+        None => None,
+    };
+    let job = Job {
+        dataset,
+        labels: &labels,
+        other: other.as_ref(),
+        recipe: &recipe,
+    };
+    L::check(&job)?;
+    let units = labels.cases(dataset);
+    let parts = parts(&job, &units, context.seed)?;
+    let (config, manifest) = manifest(context, &job, &units)?;
+    begin(
+        request.out,
+        &manifest,
+        &config,
+        &split_table(&labels, &parts),
+    )?;
+    context.output.note(&format!(
+        "training {} on {} of {} ({} of {}){}: {}, {}",
+        recipe.network(),
+        count(labels.images.len(), "image"),
+        count(manifest.cases, "case"),
+        labels.source,
+        labels.version,
+        manifest
+            .also
+            .as_ref()
+            .map_or_else(String::new, |also| format!(
+                " and {} of {}",
+                count(also.images, "image"),
+                also.dataset.display()
+            )),
+        parts
+            .iter()
+            .map(|part| part.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+        count(context.threads, "thread"),
+    ));
+    let bar = progress::bar("training", parts.iter().map(|part| part.steps(&job)).sum());
+    for part in &parts {
+        train_part::<L>(context, &job, part, request.out, &bar)?;
+    }
+    bar.finish_and_clear();
+    publish::<L>(&job, &parts, request.out)?;
+    let measured = match chosen.folds {
+        0 => None,
+        _ => Some(measure(context, dataset, &labels, request.out)?),
+    };
+    RunPage {
+        job: &job,
+        parts: &parts,
+        manifest: &manifest,
+        config: &config,
+        measured: measured.as_deref(),
+        run: request.out,
+    }
+    .write()?;
+    finish(request.out, manifest.clone(), now())?;
+    context.output.show(&Summary {
+        run: request.out.to_owned(),
+        dataset: dataset.folder().to_owned(),
+        network: recipe.network(),
+        labels: labels.version.to_string(),
+        source: labels.source.clone(),
+        images: labels.images.len(),
+        cases: manifest.cases,
+        seconds: start.elapsed().as_secs_f64(),
+        against_given_labels: measured,
+    })
+}
+
+fn recipe<R: NetworkRecipe>(request: &Request) -> Result<R> {
+    // An unfinished run knows what it was begun with.
+    let begun = request.out.join("config.toml");
+    let recipe: R = match request.recipe {
+        Some(path) => read_recipe(path)?,
+        None if begun.exists() => read_recipe(&begun)?,
+        None => R::default(),
+    };
+    let chosen = recipe.chosen();
+    Ok(recipe.with(Chosen {
+        labels: request.labels.or(chosen.labels),
+        source: request.source.map(String::from).or(chosen.source),
+        folds: request.folds.unwrap_or(chosen.folds),
+        whole: chosen.whole,
+        also: match request.also {
+            Some(dataset) => Some(Also {
+                dataset: dataset.to_owned(),
+                labels: None,
+                source: None,
+                classes: BTreeMap::new(),
+            }),
+            None => chosen.also,
+        },
+    }))
+}
+
+/// The labels of the images that may be learned from, or measure progress.
+fn labels(dataset: &Dataset, asked: &LabelsArguments) -> Result<ShapeLabels> {
+    let mut labels = ShapeLabels::load(dataset, asked)?;
+    labels.keep(|image| may_be_learned_from(image) || image.split == Some(Split::Validation));
+    if labels.images.is_empty() {
+        return Err(Failure::input(format!(
+            "`{}` labelled no image that may be learned from",
+            labels.source
+        ))
+        .help("Images for test take no part; `cleanslide status` shows the split."));
+    }
+    Ok(labels)
+}
+
+/// Opens other data, and finds what its classes are called here.
+fn other_data(
+    context: &Context,
+    dataset: &Dataset,
+    labels: &ShapeLabels,
+    also: &Also,
+) -> Result<OtherData> {
+    let other = context.open(&also.dataset)?;
+    let folder = |dataset: &Dataset| dataset.folder().canonicalize().ok();
+    if folder(&other) == folder(dataset) {
+        return Err(Failure::usage(format!(
+            "{} is what is learned from already",
+            also.dataset.display()
+        ))
+        .help("`also` names another dataset, so that no image is on both sides of a fold."));
+    }
+    let mut found = ShapeLabels::load(
+        &other,
+        &LabelsArguments {
+            labels: also.labels,
+            source: also.source.clone(),
+        },
+    )?;
+    found.keep(may_be_learned_from);
+    if found.family != labels.family {
+        return Err(Failure::input(format!(
+            "{} has {}, and {} {}",
+            also.dataset.display(),
+            found.family.name(),
+            dataset.folder().display(),
+            labels.family.name()
+        ))
+        .help("Data that are learned from together have labels of one kind."));
+    }
+    if found.images.is_empty() {
+        return Err(Failure::input(format!(
+            "{} has no labelled image that may be learned from",
+            also.dataset.display()
+        )));
+    }
+    let names = other.classes().names();
+    if let Some(unknown) = also.classes.keys().find(|name| !names.contains(name)) {
+        return Err(Failure::usage(format!(
+            "{} has no class `{unknown}`",
+            also.dataset.display()
+        ))
+        .help(format!("Its classes are {}.", names.join(", "))));
+    }
+    let here = dataset.classes().names();
+    let classes = names
+        .iter()
+        .map(|name| {
+            let called = also.classes.get(name).unwrap_or(name);
+            here.iter().position(|known| known == called).ok_or_else(|| {
+                Failure::input(format!(
+                    "{} has no class `{called}`, which is one of {}",
+                    dataset.folder().display(),
+                    also.dataset.display()
+                ))
+                .help(format!(
+                    "Say in the recipe what it is here, one of {}: [also.classes] with \"{name}\" = \"…\".",
+                    here.join(", ")
+                ))
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(OtherData {
+        dataset: other,
+        labels: found,
+        classes,
+    })
+}
+
+fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<Vec<Part>> {
+    let (labels, chosen) = (job.labels, job.recipe.chosen());
+    let all: Vec<usize> = (0..labels.images.len())
+        .filter(|&image| may_be_learned_from(&labels.images[image]))
+        .collect();
+    let mut parts = Vec::new();
+    if chosen.folds > 0 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let of_all: Vec<usize> = all.iter().map(|&image| units[image]).collect();
+        let renumbered = dense(&of_all);
+        let folds = assign_folds(&renumbered, &vec![None; all.len()], chosen.folds, &mut rng)?;
+        for fold in 0..chosen.folds {
+            let (mut items, mut held_out) = (Vec::new(), Vec::new());
+            for (&image, &of) in all.iter().zip(&folds) {
+                if of == fold {
+                    held_out.push(image);
+                } else {
+                    items.push(image);
+                }
+            }
+            parts.push(Part {
+                name: format!("fold-{}", fold + 1),
+                items,
+                validation: Vec::new(),
+                held_out,
+            });
+        }
+    }
+    if chosen.whole {
+        parts.push(Part {
+            name: "whole".into(),
+            items: all,
+            validation: Vec::new(),
+            held_out: Vec::new(),
+        });
+    }
+    let share = job.recipe.train().validation;
+    if share > 0.0 {
+        for part in &mut parts {
+            validate(job.dataset, labels, units, share, seed, part)?;
+        }
+    }
+    Ok(parts)
+}
+
+/// What each network does with each image.
+fn split_table(labels: &ShapeLabels, parts: &[Part]) -> Vec<u8> {
+    let names = parts.iter().map(|part| part.name.as_str());
+    let header: Vec<&str> = std::iter::once("image").chain(names).collect();
+    let rows = labels.images.iter().enumerate().map(|(image, record)| {
+        let role = |part: &Part| {
+            let has = |images: &[usize]| images.contains(&image);
+            match (has(&part.items), has(&part.validation), has(&part.held_out)) {
+                (true, ..) => "learns",
+                (_, true, _) => "validates",
+                (.., true) => "predicts",
+                _ => "",
+            }
+        };
+        let roles = parts.iter().map(|part| role(part).to_owned());
+        std::iter::once(record.id.clone())
+            .chain(roles)
+            .collect::<Vec<_>>()
+    });
+    to_csv(&header, rows)
+}
+
+/// Gives a part what measures its progress: the images of the dataset's validation split, or a share of the
+/// cases that it would learn from.
+fn validate(
+    dataset: &Dataset,
+    labels: &ShapeLabels,
+    units: &[usize],
+    share: f64,
+    seed: u64,
+    part: &mut Part,
+) -> Result<()> {
+    let named = dataset
+        .images()
+        .iter()
+        .any(|image| image.split == Some(Split::Validation));
+    if named {
+        part.validation = (0..labels.images.len())
+            .filter(|&image| labels.images[image].split == Some(Split::Validation))
+            .collect();
+        return Ok(());
+    }
+    let of_items: Vec<usize> = part.items.iter().map(|&image| units[image]).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let splits = assign_splits(
+        &dense(&of_items),
+        &vec![None; of_items.len()],
+        Proportions::new(share, 0.0)?,
+        &mut rng,
+    )?;
+    let (mut items, mut validation) = (Vec::new(), Vec::new());
+    for (&image, split) in part.items.iter().zip(splits) {
+        if split == Split::Validation {
+            validation.push(image);
+        } else {
+            items.push(image);
+        }
+    }
+    (part.items, part.validation) = (items, validation);
+    Ok(())
+}
+
+fn manifest<R: NetworkRecipe>(
+    context: &Context,
+    job: &Job<R>,
+    units: &[usize],
+) -> Result<(String, NetworkManifest)> {
+    let (dataset, labels) = (job.dataset, job.labels);
+    let chosen = Chosen {
+        labels: Some(labels.version),
+        source: Some(labels.source.clone()),
+        ..job.recipe.chosen()
+    };
+    let config = toml::to_string(&job.recipe.clone().with(chosen))
+        .map_err(|error| Failure::other(error.to_string()))?;
+    let kind =
+        network_run::Labelled::of(labels.family).ok_or_else(|| Failure::other("no shapes"))?;
+    let manifest = NetworkManifest {
+        kind,
+        program: program(),
+        command: command_line(),
+        created: now(),
+        finished: None,
+        dataset: dataset.folder().to_owned(),
+        classes: dataset.classes().names().to_vec(),
+        labels: labels.version,
+        labels_hash: dataset.version(labels.version)?.hash,
+        source: labels.source.clone(),
+        config_hash: blake3::hash(config.as_bytes()).to_hex().to_string(),
+        seed: context.seed,
+        threads: context.threads,
+        images: labels.images.len(),
+        cases: units.iter().max().map_or(0, |last| last + 1),
+        also: match job.other {
+            Some(other) => Some(AlsoManifest {
+                dataset: other.dataset.folder().to_owned(),
+                labels: other.labels.version,
+                labels_hash: other.dataset.version(other.labels.version)?.hash,
+                source: other.labels.source.clone(),
+                images: other.labels.images.len(),
+            }),
+            None => None,
+        },
+    };
+    Ok((config, manifest))
+}
+
+/// Trains one network, unless it is there, and predicts what it did not see.
+fn train_part<L: Learner>(
+    context: &Context,
+    job: &Job<L::Recipe>,
+    part: &Part,
+    run: &Path,
+    bar: &ProgressBar,
+) -> Result<()> {
+    let folder = run.join(&part.name);
+    let file = folder.join("model.safetensors");
+    if file.exists() {
+        bar.inc(part.steps(job) as u64);
+        return Ok(());
+    }
+    fs::create_dir_all(&folder)
+        .map_err(|error| cleanslide_data::Error::io("create", &folder, error))?;
+    let tell = |epoch: &Epoch, speed: Speed| {
+        let memory = speed
+            .memory
+            .map_or_else(String::new, |memory| format!(", {memory:.0} MiB"));
+        let validation = epoch
+            .validation
+            .map_or_else(String::new, |value| format!(", validation {value:.3}"));
+        bar.set_message(format!(
+            "{} loss {:.4}{validation}, {:.1} crops/s{memory}",
+            part.name, epoch.loss, speed.crops_per_second
+        ));
+    };
+    let watch = Watch {
+        step: &|| bar.inc(1),
+        epoch: &tell,
+    };
+    let model = L::train(job, part, context.seed, &folder, &watch)?;
+    for &image in &part.held_out {
+        L::predict(job, &model, image, &predicted(&folder, image))?;
+    }
+    Ok(write_file(&file, &L::bytes(&model)?)?)
+}
+
+/// The name, without ending, of the files of a predicted image.
+fn predicted(folder: &Path, image: usize) -> PathBuf {
+    folder.join("predicted").join(format!("{image:06}"))
+}
+
+/// Gathers what the parts have made.
+fn publish<L: Learner>(job: &Job<L::Recipe>, parts: &[Part], run: &Path) -> Result<()> {
+    let chosen = job.recipe.chosen();
+    let refused = |path: &Path, error| cleanslide_data::Error::io("read", path, error);
+    let read = |path: PathBuf| fs::read(&path).map_err(|error| refused(&path, error));
+    let mut metrics = String::new();
+    for part in parts {
+        let text = read(run.join(&part.name).join("metrics.jsonl"))?;
+        for line in String::from_utf8_lossy(&text).lines() {
+            // A line is an object; the part is its first entry.
+            metrics.push_str(&format!("{{\"part\":\"{}\",{}\n", part.name, &line[1..]));
+        }
+    }
+    write_file(&run.join("metrics.jsonl"), metrics.as_bytes())?;
+    if chosen.whole {
+        let model = read(run.join("whole/model.safetensors"))?;
+        write_file(&run.join("model.safetensors"), &model)?;
+    }
+    let predictions = run.join("predictions");
+    if chosen.folds == 0 || predictions.exists() {
+        return Ok(());
+    }
+    let mut evidence = Vec::new();
+    for part in parts {
+        for &image in &part.held_out {
+            evidence.push(Evidence {
+                source: SOURCE.into(),
+                scope: Scope::Image(job.labels.images[image].id.clone()),
+                target: L::predicted(job, &predicted(&run.join(&part.name), image))?,
+                trust: Trust::FULL,
+            });
+        }
+    }
+    let classes = job.dataset.classes();
+    let labels = Labels::new(evidence, classes)?;
+    publish_folder(&predictions, |folder| labels.write(folder, classes))?;
+    for part in parts {
+        let folder = run.join(&part.name).join("predicted");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .map_err(|error| cleanslide_data::Error::io("remove", &folder, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    context: &Context,
+    dataset: &Dataset,
+    labels: &ShapeLabels,
+    run: &Path,
+) -> Result<Vec<Measure>> {
+    let predicted = Labels::read(&run.join("predictions"), dataset.classes())?;
+    let given = dataset.labels(labels.version)?;
+    let found = measures(
+        context,
+        dataset,
+        &Judged {
+            judged: &predicted.of_images(SOURCE, labels.family),
+            truth: &given.of_images(&labels.source, labels.family),
+            cases: &cases(dataset),
+            family: labels.family,
+            class_agnostic: false,
+            all: false,
+        },
+    )?;
+    Ok(found.map_or_else(Vec::new, |(.., measures)| measures))
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{}: {} on {} of {} ({} of {}), {}\n",
+            self.run.display(),
+            self.network,
+            count(self.images, "image"),
+            count(self.cases, "case"),
+            self.source,
+            self.labels,
+            duration(self.seconds),
+        );
+        if let Some(measures) = &self.against_given_labels {
+            text.push_str(&format!(
+                "out of sample against the given labels, which may be wrong:\n{}\n\
+                 next: cleanslide evaluate {} {} --reference NAME\n",
+                table(&["value"], &[measures]),
+                self.dataset.display(),
+                self.run.display(),
+            ));
+        } else {
+            text.push_str(&format!(
+                "next: cleanslide predict {} IMAGES --out FOLDER\n",
+                self.run.display()
+            ));
+        }
+        text.push_str(&format!(
+            "pictures and curves: {}",
+            self.run.join("report.html").display()
+        ));
+        text
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.1} min", seconds / 60.0)
+    }
+}

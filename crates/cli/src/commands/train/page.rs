@@ -1,0 +1,210 @@
+//! Fills the page of a run of networks.
+
+use std::fs;
+use std::path::Path;
+
+use cleanslide_data::store::write_file;
+use cleanslide_data::{Evidence, Family, Labels, Polygon, Target, UNLABELLED_CLASS, mask};
+use cleanslide_learn::training::Epoch;
+use cleanslide_report::contact_sheet::Tile;
+use cleanslide_report::learning_curves::LearningCurves;
+use cleanslide_report::number::Estimate;
+use cleanslide_report::page::Provenance;
+use cleanslide_report::plots::Line;
+use cleanslide_report::thumbnail::{Ink, Outlines};
+use cleanslide_report::training::{TrainingReport, render};
+
+use super::networks::{Job, Part, SOURCE};
+use crate::failure::{Failure, Result};
+use crate::measures::Measure;
+use crate::network_run::{NetworkManifest, NetworkRecipe};
+use crate::output::count;
+use crate::page::estimate;
+use crate::sheet::{self, evenly};
+
+/// Fewer cases than this are called few.
+const FEW: usize = 30;
+
+/// What the page is of.
+pub struct RunPage<'a, R> {
+    /// What was trained, from what.
+    pub job: &'a Job<'a, R>,
+    /// The networks.
+    pub parts: &'a [Part],
+    /// What the run is made from.
+    pub manifest: &'a NetworkManifest,
+    /// Its recipe.
+    pub config: &'a str,
+    /// Of predictions out of sample, where there are any.
+    pub measured: Option<&'a [Measure]>,
+    /// The folder of the run.
+    pub run: &'a Path,
+}
+
+impl<R: NetworkRecipe> RunPage<'_, R> {
+    /// Writes `report.html`.
+    pub fn write(&self) -> Result<()> {
+        let manifest = self.manifest;
+        let network = self.job.recipe.network();
+        let name = self.run.file_name().unwrap_or_default().to_string_lossy();
+        let measures = self.measured.unwrap_or_default().iter();
+        let report = TrainingReport {
+            title: format!("{name}: {network}"),
+            lead: format!(
+                "{network} on {} of {}, labels of {} in {}.",
+                count(manifest.images, "image"),
+                count(manifest.cases, "case"),
+                manifest.source,
+                manifest.labels,
+            ),
+            warnings: self.warnings(),
+            measures: measures
+                .filter_map(|measure| {
+                    let found = estimate(measure.estimate.as_ref()?);
+                    Some((measure.name.clone(), found))
+                })
+                .collect(),
+            against: format!("the given labels of {}", manifest.source),
+            legend: vec![
+                (Ink::Sky, format!("given by {}", manifest.source)),
+                (
+                    Ink::Orange,
+                    "predicted by a network that did not see the case".to_owned(),
+                ),
+            ],
+            tiles: match self.measured {
+                Some(_) => self.tiles()?,
+                None => Vec::new(),
+            },
+            learning_curves: self.curves()?,
+            recipe: self.config.to_owned(),
+            provenance: Provenance {
+                label_version: Some(manifest.labels.to_string()),
+                seed: Some(manifest.seed),
+                config_hash: Some(manifest.config_hash.clone()),
+                command: Some(manifest.command.clone()),
+                build: Some(manifest.program.clone()),
+            },
+        };
+        Ok(write_file(
+            &self.run.join("report.html"),
+            render(&report).as_bytes(),
+        )?)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.measured.is_some() {
+            all.push(format!(
+                "Predictions are measured against the labels of {}, which may be wrong: the figures say how well \
+                 the network agrees with them, not how often it is right.",
+                self.manifest.source
+            ));
+        }
+        if self.manifest.cases < FEW {
+            all.push(format!(
+                "Small sample: only {}; intervals that resample cases are rough.",
+                count(self.manifest.cases, "case")
+            ));
+        }
+        all
+    }
+
+    /// Images with what is given and what is predicted.
+    fn tiles(&self) -> Result<Vec<Tile>> {
+        let labels = self.job.labels;
+        let predictions = Labels::read(&self.run.join("predictions"), self.job.dataset.classes())?;
+        let predicted = predictions.of_images(SOURCE, labels.family);
+        let both: Vec<(usize, &Evidence)> = (0..labels.images.len())
+            .filter_map(|image| {
+                let id = labels.images[image].id.as_str();
+                Some((image, *predicted.get(id)?))
+            })
+            .collect();
+        evenly(&both, sheet::IMAGES)
+            .into_iter()
+            .map(|(image, predicted)| self.tile(image, predicted))
+            .collect()
+    }
+
+    fn tile(&self, image: usize, predicted: &Evidence) -> Result<Tile> {
+        let labels = self.job.labels;
+        let given = outlines(&labels.pieces[image].target)?;
+        let predicted = outlines(&predicted.target)?;
+        let words = match labels.family {
+            Family::Mask => "borders given and predicted".to_owned(),
+            _ => format!("{} given, {} predicted", given.len(), predicted.len()),
+        };
+        let drawn = [(Ink::Sky, given), (Ink::Orange, predicted)]
+            .map(|(ink, polygons)| Outlines { ink, polygons });
+        sheet::tile(self.job.dataset, &labels.images[image], words, drawn.into())
+    }
+
+    fn curves(&self) -> Result<Vec<LearningCurves>> {
+        let (mut losses, mut validations) = (Vec::new(), Vec::new());
+        for part in self.parts {
+            let epochs = epochs(&self.run.join(&part.name).join("metrics.jsonl"))?;
+            let line = |value: fn(&Epoch) -> Option<f64>| Line {
+                name: part.name.clone(),
+                points: epochs
+                    .iter()
+                    .filter_map(|epoch| {
+                        let value = Estimate::without_interval(value(epoch)?);
+                        Some((epoch.epoch as f64, value))
+                    })
+                    .collect(),
+            };
+            losses.push(line(|epoch| Some(epoch.loss)));
+            validations.push(line(|epoch| epoch.validation));
+        }
+        let measure = match self.job.labels.family {
+            Family::Boxes => "AP50",
+            _ => "Dice",
+        };
+        let mut curves = vec![LearningCurves {
+            title: "Loss".into(),
+            quantity: "mean loss of an epoch".into(),
+            lines: losses,
+        }];
+        if validations.iter().any(|line| !line.points.is_empty()) {
+            curves.push(LearningCurves {
+                title: "Validation".into(),
+                quantity: format!("{measure}, given labels"),
+                lines: validations,
+            });
+        }
+        Ok(curves)
+    }
+}
+
+fn epochs(path: &Path) -> Result<Vec<Epoch>> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+    text.lines()
+        .map(|line| {
+            serde_json::from_str(line)
+                .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+        })
+        .collect()
+}
+
+/// Boxes, or the borders of objects or of all classes but the first.
+fn outlines(target: &Target) -> Result<Vec<Polygon>> {
+    match target {
+        Target::Boxes(boxes) => {
+            let boxes = boxes.objects.iter();
+            Ok(boxes.map(|object| sheet::of_box(object.shape)).collect())
+        }
+        Target::Instances { mask: file, .. } => {
+            sheet::of_mask(mask::read_instance_mask(&file.path)?.view(), |_| true)
+        }
+        Target::Dense(file) | Target::Partial(file) => {
+            let regions = mask::read_class_mask(&file.path)?.mapv(|class| match class {
+                UNLABELLED_CLASS => 0,
+                class => u32::from(class),
+            });
+            sheet::of_mask(regions.view(), |_| true)
+        }
+        _ => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,450 @@
+//! The folder of a training of networks for pixels or boxes: it exists from the beginning, so that an interrupted
+//! training goes on, here or on another machine.
+//!
+//! ```text
+//! config.toml, manifest.json          what is trained, from what
+//! split.csv                           what each network does with each image: learns, validates or predicts it
+//! fold-1/, fold-2/, …, whole/         one network each: metrics.jsonl, model.safetensors, events for TensorBoard,
+//!                                     and while it is trained checkpoints/
+//! model.safetensors, metrics.jsonl    in the end: the network of all images, all epochs
+//! report.html                         in the end: pictures, measures, curves
+//! predictions/                        in the end: labels by networks that did not see the image's case
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cleanslide_data::store::{publish_folder, write_file};
+use cleanslide_data::{Family, VersionId};
+use cleanslide_learn::augment::AugmentSettings;
+use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
+use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
+use cleanslide_learn::training::TrainSettings;
+use cleanslide_nn::networks::{DetectionConfig, SegmentationConfig};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Result};
+use crate::run_folder::read_recipe;
+
+const CONFIG: &str = "config.toml";
+const MANIFEST: &str = "manifest.json";
+
+/// Other data that a network learns from too, in the same batches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Also {
+    /// The folder of another dataset.
+    pub dataset: PathBuf,
+    /// Its label version; the latest by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What its classes are called here; by default the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, String>,
+}
+
+/// What a recipe says of the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Label version; the latest by default.
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    pub source: Option<String>,
+    /// Folds of the out-of-sample prediction; 0, the default, is none.
+    pub folds: usize,
+    /// Whether a network learns from all images. Default true.
+    pub whole: bool,
+    /// Other data that it learns from too.
+    pub also: Option<Also>,
+}
+
+/// Everything that decides a run, but the dataset and the seed.
+pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
+    /// What it says of the data.
+    fn chosen(&self) -> Chosen;
+
+    /// The same with other data.
+    fn with(self, chosen: Chosen) -> Self;
+
+    /// The name of its network.
+    fn network(&self) -> &'static str;
+
+    /// How its network is trained.
+    fn train(&self) -> &TrainSettings;
+
+    /// Refuses settings out of their range, and those that exclude each other.
+    fn check(&self) -> Result<()>;
+}
+
+/// The recipe of a network for pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PixelRecipe {
+    /// Label version; the latest by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Folds of the out-of-sample prediction; 0, the default, is none.
+    pub folds: usize,
+    /// Whether a network learns from all images. Default true.
+    pub whole: bool,
+    /// Other data that it learns from too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub also: Option<Also>,
+    /// The network.
+    pub network: SegmentationConfig,
+    /// What it is compared by.
+    pub loss: LossSettings,
+    /// How it is trained.
+    pub train: TrainSettings,
+    /// What is done to images in training.
+    pub augment: AugmentSettings,
+    /// How it predicts.
+    pub predict: PredictSettings,
+    /// How objects are told from each other.
+    pub objects: ObjectSettings,
+}
+
+impl Default for PixelRecipe {
+    fn default() -> Self {
+        let settings = SegmentSettings::default();
+        Self {
+            labels: None,
+            source: None,
+            folds: 0,
+            whole: true,
+            also: None,
+            network: settings.network,
+            loss: settings.loss,
+            train: settings.train,
+            augment: settings.augment,
+            predict: settings.predict,
+            objects: settings.objects,
+        }
+    }
+}
+
+impl NetworkRecipe for PixelRecipe {
+    fn chosen(&self) -> Chosen {
+        Chosen {
+            labels: self.labels,
+            source: self.source.clone(),
+            folds: self.folds,
+            whole: self.whole,
+            also: self.also.clone(),
+        }
+    }
+
+    fn with(self, chosen: Chosen) -> Self {
+        let Chosen {
+            labels,
+            source,
+            folds,
+            whole,
+            also,
+        } = chosen;
+        Self {
+            labels,
+            source,
+            folds,
+            whole,
+            also,
+            ..self
+        }
+    }
+
+    fn network(&self) -> &'static str {
+        self.network.name()
+    }
+
+    fn train(&self) -> &TrainSettings {
+        &self.train
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.settings().check()?)
+    }
+}
+
+impl PixelRecipe {
+    /// What the training is told.
+    pub fn settings(&self) -> SegmentSettings {
+        SegmentSettings {
+            network: self.network.clone(),
+            loss: self.loss.clone(),
+            train: self.train.clone(),
+            augment: self.augment.clone(),
+            predict: self.predict.clone(),
+            objects: self.objects.clone(),
+        }
+    }
+}
+
+/// The recipe of a detector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BoxRecipe {
+    /// Label version; the latest by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Folds of the out-of-sample prediction; 0, the default, is none.
+    pub folds: usize,
+    /// Whether a network learns from all images. Default true.
+    pub whole: bool,
+    /// Other data that it learns from too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub also: Option<Also>,
+    /// The network.
+    pub network: DetectionConfig,
+    /// What it is compared by.
+    pub loss: DetectorLossSettings,
+    /// How it is trained.
+    pub train: TrainSettings,
+    /// What is done to images in training.
+    pub augment: AugmentSettings,
+    /// How it predicts.
+    pub predict: DetectorPredictSettings,
+}
+
+impl Default for BoxRecipe {
+    fn default() -> Self {
+        let settings = DetectorSettings::default();
+        Self {
+            labels: None,
+            source: None,
+            folds: 0,
+            whole: true,
+            also: None,
+            network: settings.network,
+            loss: settings.loss,
+            train: settings.train,
+            augment: settings.augment,
+            predict: settings.predict,
+        }
+    }
+}
+
+impl NetworkRecipe for BoxRecipe {
+    fn chosen(&self) -> Chosen {
+        Chosen {
+            labels: self.labels,
+            source: self.source.clone(),
+            folds: self.folds,
+            whole: self.whole,
+            also: self.also.clone(),
+        }
+    }
+
+    fn with(self, chosen: Chosen) -> Self {
+        let Chosen {
+            labels,
+            source,
+            folds,
+            whole,
+            also,
+        } = chosen;
+        Self {
+            labels,
+            source,
+            folds,
+            whole,
+            also,
+            ..self
+        }
+    }
+
+    fn network(&self) -> &'static str {
+        self.network.name()
+    }
+
+    fn train(&self) -> &TrainSettings {
+        &self.train
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.settings().check()?)
+    }
+}
+
+impl BoxRecipe {
+    /// What the training is told.
+    pub fn settings(&self) -> DetectorSettings {
+        DetectorSettings {
+            network: self.network.clone(),
+            loss: self.loss.clone(),
+            train: self.train.clone(),
+            augment: self.augment.clone(),
+            predict: self.predict.clone(),
+        }
+    }
+}
+
+/// What the labels are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Labelled {
+    /// A class for each pixel.
+    Pixels,
+    /// Objects told from each other.
+    Instances,
+    /// Objects in boxes.
+    Boxes,
+}
+
+impl Labelled {
+    /// Of masks, instances or boxes.
+    pub fn of(family: Family) -> Option<Self> {
+        match family {
+            Family::Mask => Some(Self::Pixels),
+            Family::Instances => Some(Self::Instances),
+            Family::Boxes => Some(Self::Boxes),
+            _ => None,
+        }
+    }
+}
+
+/// `manifest.json`: what such a run is made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkManifest {
+    /// What kind of run it is.
+    pub kind: Labelled,
+    /// The program and its version.
+    pub program: String,
+    /// The command line.
+    pub command: String,
+    /// When it began, in UTC.
+    pub created: String,
+    /// When it was done.
+    pub finished: Option<String>,
+    /// Folder of the dataset, as it was given.
+    pub dataset: PathBuf,
+    /// Classes of the dataset.
+    pub classes: Vec<String>,
+    /// Label version.
+    pub labels: VersionId,
+    /// Hash of the label version's content.
+    pub labels_hash: String,
+    /// Whose labels.
+    pub source: String,
+    /// Hash of `config.toml`.
+    pub config_hash: String,
+    /// Seed.
+    pub seed: u64,
+    /// Threads.
+    pub threads: usize,
+    /// Images learned from.
+    pub images: usize,
+    /// Independent cases among them.
+    pub cases: usize,
+    /// Other data that were learned from too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also: Option<AlsoManifest>,
+}
+
+/// What a run learned from besides its dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlsoManifest {
+    /// Folder of the dataset, as it was given.
+    pub dataset: PathBuf,
+    /// Label version.
+    pub labels: VersionId,
+    /// Hash of the label version's content.
+    pub labels_hash: String,
+    /// Whose labels.
+    pub source: String,
+    /// Images learned from.
+    pub images: usize,
+}
+
+/// True if a folder is a run of this kind, finished or not.
+pub fn is_network_run(folder: &Path) -> bool {
+    read_manifest(folder).is_ok()
+}
+
+/// Reads how a run is configured.
+pub fn read_config<R: NetworkRecipe>(folder: &Path) -> Result<R> {
+    read_recipe(&folder.join(CONFIG))
+}
+
+/// Reads what a run is made from.
+pub fn read_manifest(folder: &Path) -> Result<NetworkManifest> {
+    let path = folder.join(MANIFEST);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+}
+
+/// Makes the folder of a run, or finds the one that it goes on in.
+pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u8]) -> Result<()> {
+    if !folder.exists() {
+        return Ok(publish_folder(folder, |folder| {
+            write_file(&folder.join(CONFIG), config.as_bytes())?;
+            write_file(&folder.join("split.csv"), split)?;
+            write_manifest(folder, manifest)
+        })?);
+    }
+    let other = read_manifest(folder).map_err(|_| {
+        Failure::usage(format!(
+            "{} exists already, and is no training that could go on",
+            folder.display()
+        ))
+        .help("Choose another folder with `--out`.")
+    })?;
+    if other.finished.is_some() {
+        return Err(
+            Failure::usage(format!("{} is a finished run", folder.display()))
+                .help("Choose another folder with `--out`; a run is never overwritten."),
+        );
+    }
+    let differs = [
+        ("recipe", other.config_hash != manifest.config_hash),
+        ("label version", other.labels_hash != manifest.labels_hash),
+        ("source", other.source != manifest.source),
+        ("seed", other.seed != manifest.seed),
+        ("images", other.images != manifest.images),
+        ("set of other data", !same(&other.also, &manifest.also)),
+    ];
+    match differs.iter().find(|(_, differs)| *differs) {
+        None => Ok(()),
+        Some((what, _)) => Err(Failure::usage(format!(
+            "{} is an unfinished run of another {what}",
+            folder.display()
+        ))
+        .help("Go on with what it was begun with, or choose another folder with `--out`.")),
+    }
+}
+
+/// True if the same was learned from besides, wherever it lies now.
+fn same(one: &Option<AlsoManifest>, other: &Option<AlsoManifest>) -> bool {
+    let content =
+        |also: &AlsoManifest| (also.labels_hash.clone(), also.source.clone(), also.images);
+    one.as_ref().map(content) == other.as_ref().map(content)
+}
+
+/// Says that a run is done.
+pub fn finish(folder: &Path, manifest: NetworkManifest, now: String) -> Result<()> {
+    let manifest = NetworkManifest {
+        finished: Some(now),
+        ..manifest
+    };
+    Ok(write_manifest(folder, &manifest)?)
+}
+
+fn write_manifest(folder: &Path, manifest: &NetworkManifest) -> cleanslide_data::Result<()> {
+    let path = folder.join(MANIFEST);
+    let text = serde_json::to_vec_pretty(manifest).map_err(|error| {
+        cleanslide_data::Error::io("write", &path, std::io::Error::other(error))
+    })?;
+    write_file(&path, &text)
+}
