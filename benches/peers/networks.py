@@ -1,4 +1,4 @@
-"""Networks, forward and in training: ours against PyTorch 2.9.0 (CPU, numpy 2.3.4), same machine.
+"""Networks, forward and in training: ours against PyTorch 2.9.0 and torchvision 0.24.0 (CPU, numpy 2.3.4), same machine.
 
     cargo build --release --workspace --example bench_networks
     python benches/peers/networks.py [--json PATH]
@@ -10,6 +10,8 @@ two threads.
 
 unet-step   U-Net of 32, 64, 128 and 256 channels, batch normalisation, 2×2 transposed convolutions; 4 images of
             256² pixels: forward, cross-entropy, backward, Adam
+fcos-step   FCOS on ResNet-18 with a feature pyramid of 128 channels from 1/8 on and heads of two convolutions; 4
+            images of 256² pixels with 25 cells each: targets, forward, losses, backward, Adam; the peer is torchvision's
 vit-forward ViT-S/16 without a classifier, 8 images of 224² pixels, without gradients; the peer is timm 1.0.31's
 
 Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better), then peak memory.
@@ -31,7 +33,7 @@ PAIRS = 6
 COMMAND = "just bench-engine"
 
 # Images and size of each network.
-NETWORKS = {"unet-step": (4, 256), "vit-forward": (8, 224)}
+NETWORKS = {"unet-step": (4, 256), "fcos-step": (4, 256), "vit-forward": (8, 224)}
 
 
 class Process:
@@ -80,6 +82,46 @@ def peer(memory_format):
             seconds = time.perf_counter() - start
         return seconds
 
+    def fcos_step(images, size):
+        from torchvision.models import resnet18
+        from torchvision.models.detection import FCOS
+        from torchvision.models.detection.anchor_utils import AnchorGenerator
+        from torchvision.models.detection.backbone_utils import BackboneWithFPN
+        from torchvision.models.detection.fcos import FCOSHead
+        from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+        levels = {f"layer{level}": str(level) for level in (2, 3, 4)}
+        backbone = BackboneWithFPN(
+            resnet18(), levels, [128, 256, 512], 128, LastLevelP6P7(128, 128)
+        )
+        anchors = AnchorGenerator(((8,), (16,), (32,), (64,), (128,)), ((1.0,),) * 5)
+        network = FCOS(
+            backbone,
+            num_classes=1,
+            min_size=size,
+            max_size=size,
+            anchor_generator=anchors,
+            head=FCOSHead(128, 1, 1, num_convs=2),
+        ).to(memory_format=memory_format)
+        optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+        pixels = torch.rand(images, 3, size, size).to(memory_format=memory_format)
+        sides = [24 + number % 5 * 4 for number in range((size // 48) ** 2)]
+        corners = [
+            (column * 48 + 4, row * 48 + 4) for row in range(size // 48) for column in range(size // 48)
+        ]
+        cells = [(x, y, x + side, y + side) for (x, y), side in zip(corners, sides)]
+        target = {
+            "boxes": torch.tensor(cells, dtype=torch.float32),
+            "labels": torch.zeros(len(cells), dtype=torch.int64),
+        }
+        for _ in range(3):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            sum(network(list(pixels), [target] * images).values()).backward()
+            optimizer.step()
+            seconds = time.perf_counter() - start
+        return seconds
+
     def vit_forward(images, size):
         import timm
 
@@ -93,7 +135,7 @@ def peer(memory_format):
             seconds = time.perf_counter() - start
         return seconds
 
-    runs = {"unet-step": unet_step, "vit-forward": vit_forward}
+    runs = {"unet-step": unet_step, "fcos-step": fcos_step, "vit-forward": vit_forward}
     for line in sys.stdin:
         network, images, size = line.split()
         seconds = runs[network](int(images), int(size))

@@ -7,8 +7,11 @@ use std::time::Instant;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_data::{Object, Rectangle, Trust};
+use cleanslide_learn::detect::{CropTargets, Unlabelled};
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::{UNetConfig, VisionTransformerConfig};
+use cleanslide_nn::losses::FcosLoss;
+use cleanslide_nn::networks::{FcosConfig, UNetConfig, VisionTransformerConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -23,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (images, size) = (images.parse()?, size.parse()?);
         let seconds = match network {
             "unet-step" => unet_step(images, size),
+            "fcos-step" => fcos_step(images, size),
             "vit-forward" => vit_forward(images, size),
             _ => return Err(format!("unknown network {network}").into()),
         };
@@ -59,6 +63,56 @@ fn unet_step(images: usize, size: usize) -> f64 {
         seconds = start.elapsed().as_secs_f64();
     }
     seconds
+}
+
+/// What each location answers for, forward, the three losses, backward and a step of Adam.
+fn fcos_step(images: usize, size: usize) -> f64 {
+    let device = Device::flex().autodiff();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let config = FcosConfig::default();
+    let mut network = config.init(3, 1, &mut Start::new(&mut rng, &device));
+    let mut optimizer = AdamConfig::new().init();
+    let pixels = values(images * size * size * 3);
+    let cells = cells(size);
+    let mut seconds = 0.0;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let of_image = || {
+            let nothing = Unlabelled::Within(Vec::new());
+            CropTargets::new(&cells, &nothing, [size; 2], &config.strides(), 1, |_| true)
+        };
+        let targets = (0..images).map(|_| of_image()).collect();
+        let targets = CropTargets::batch(targets, 1, &device);
+        let pixels = TensorData::new(pixels.clone(), [images, size, size, 3]);
+        let output = network.forward(Tensor::from_data(pixels, &device));
+        let loss = FcosLoss::default().parts(output, targets).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(1e-3, network, gradients);
+        seconds = start.elapsed().as_secs_f64();
+    }
+    seconds
+}
+
+/// Boxes of 24 to 40 pixels, 48 pixels apart.
+fn cells(size: usize) -> Vec<Object<Rectangle>> {
+    let places = (0..size / 48).flat_map(|row| (0..size / 48).map(move |column| (row, column)));
+    places
+        .enumerate()
+        .map(|(number, (row, column))| {
+            let side = 24.0 + (number % 5 * 4) as f64;
+            let [top, left] = [row, column].map(|place| (place * 48 + 4) as f64);
+            Object {
+                shape: Rectangle {
+                    left,
+                    top,
+                    right: left + side,
+                    bottom: top + side,
+                },
+                class: 0,
+                trust: Trust::FULL,
+            }
+        })
+        .collect()
 }
 
 /// ViT-S/16 without gradients.
