@@ -11,7 +11,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::networks::{
-    EncoderUNet, Fcos, FcosConfig, ResNetConfig, UNetConfig, VisionTransformerConfig,
+    EncoderConfig, EncoderUNet, Fcos, FcosConfig, ResNetConfig, UNetConfig, VisionTransformerConfig,
 };
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
@@ -225,10 +225,10 @@ fn vision_transformer() {
 
 #[test]
 fn unet_around_an_encoder() {
-    let encoder = ResNetConfig {
+    let encoder = EncoderConfig::ResNet(ResNetConfig {
         blocks: [1, 1, 1, 1],
         ..narrow(ResNetConfig::resnet18())
-    };
+    });
     compare(
         "encoder_unet",
         |start| EncoderUNet::new(&encoder, [24, 16, 8, 8, 4], 3, start),
@@ -238,10 +238,10 @@ fn unet_around_an_encoder() {
 
 #[test]
 fn fcos() {
-    let encoder = ResNetConfig {
+    let encoder = EncoderConfig::ResNet(ResNetConfig {
         blocks: [1, 1, 1, 1],
         ..narrow(ResNetConfig::resnet18())
-    };
+    });
     let config = FcosConfig {
         width: 8,
         groups: 4,

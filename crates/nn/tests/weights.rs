@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::{EncoderUNet, ResNetConfig};
+use cleanslide_nn::networks::{EncoderConfig, EncoderUNet, ResNetConfig};
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -52,10 +52,12 @@ fn a_damaged_checkpoint_says_so() {
 
 #[test]
 fn an_encoder_takes_the_parameters_of_a_file() {
-    let config = |blocks| ResNetConfig {
-        width: 4,
-        blocks,
-        ..ResNetConfig::resnet18()
+    let config = |blocks| {
+        EncoderConfig::ResNet(ResNetConfig {
+            width: 4,
+            blocks,
+            ..ResNetConfig::resnet18()
+        })
     };
     let network = |blocks| {
         let mut rng = ChaCha8Rng::seed_from_u64(0);

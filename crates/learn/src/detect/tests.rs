@@ -62,7 +62,7 @@ fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
 
 fn config() -> DetectionConfig {
     DetectionConfig::Fcos(FcosConfig {
-        encoder_width: 16,
+        encoder_width: Some(16),
         width: 32,
         groups: 4,
         convolutions: 1,

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{ResNet, ResNetConfig};
+use super::{Encoder, EncoderConfig, EncoderName};
 use crate::error::WeightsError;
 use crate::layers::{BatchNorm, Convolution, Start};
 use crate::operators::{Activation, double, join};
@@ -22,28 +22,6 @@ pub struct EncoderUNetConfig {
     /// torchvision's or timm's names. Default random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
-}
-
-/// Encoders of larger networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderName {
-    /// ResNet-18.
-    Resnet18,
-    /// ResNet-34.
-    Resnet34,
-    /// ResNet-50.
-    Resnet50,
-}
-
-impl EncoderName {
-    pub(super) fn config(self) -> ResNetConfig {
-        match self {
-            Self::Resnet18 => ResNetConfig::resnet18(),
-            Self::Resnet34 => ResNetConfig::resnet34(),
-            Self::Resnet50 => ResNetConfig::resnet50(),
-        }
-    }
 }
 
 impl Default for EncoderUNetConfig {
@@ -66,7 +44,7 @@ impl Default for EncoderUNetConfig {
 /// ```
 #[derive(Module, Debug)]
 pub struct EncoderUNet {
-    encoder: ResNet,
+    encoder: Encoder,
     decoder: Decoder,
     segmentation_head: [Convolution; 1],
 }
@@ -74,15 +52,12 @@ pub struct EncoderUNet {
 impl EncoderUNetConfig {
     /// What height and width of images must be multiples of.
     pub fn multiple(&self) -> usize {
-        32
+        EncoderConfig::MULTIPLE
     }
 
     /// The network with random parameters, for images of so many channels.
     pub fn init(&self, channels: usize, classes: usize, start: &mut Start) -> EncoderUNet {
-        let encoder = ResNetConfig {
-            channels,
-            ..self.encoder.config()
-        };
+        let encoder = self.encoder.config().with_channels(channels);
         EncoderUNet::new(&encoder, self.widths, classes, start)
     }
 }
@@ -90,7 +65,7 @@ impl EncoderUNetConfig {
 impl EncoderUNet {
     /// A network around an encoder of any size.
     pub fn new(
-        encoder: &ResNetConfig,
+        encoder: &EncoderConfig,
         widths: [usize; 5],
         classes: usize,
         start: &mut Start,
@@ -118,8 +93,7 @@ impl EncoderUNet {
     /// # Errors
     /// When the file holds another network.
     pub fn load_encoder(mut self, weights: &Weights) -> Result<Self, WeightsError> {
-        let weights = weights.clone().without("fc.");
-        self.encoder = weights.load_into(self.encoder, "the encoder", str::to_owned)?;
+        self.encoder = self.encoder.load(weights)?;
         Ok(self)
     }
 

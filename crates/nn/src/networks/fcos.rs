@@ -7,7 +7,7 @@ use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
 use super::feature_pyramid::Backbone;
-use super::{EncoderName, ResNetConfig};
+use super::{EncoderConfig, EncoderName};
 use crate::error::WeightsError;
 use crate::layers::{Convolution, GroupNorm, Start};
 use crate::operators::Activation;
@@ -19,9 +19,10 @@ use crate::weights::Weights;
 pub struct FcosConfig {
     /// Which network sees the image. Default ResNet-18.
     pub encoder: EncoderName,
-    /// Channels of the encoder's first stage; each further stage has twice as many. Default 64, as pretrained
-    /// parameters have them; fewer are faster.
-    pub encoder_width: usize,
+    /// Channels after the encoder's first convolution; all others are in proportion. Default as pretrained parameters
+    /// have them; fewer are faster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder_width: Option<usize>,
     /// The side of the cells, in pixels, that the finest level divides an image into: 4, 8, 16 or 32. Default 8.
     pub finest: usize,
     /// Channels of the pyramid and of the heads. Default 128; torchvision's is 256.
@@ -40,7 +41,7 @@ impl Default for FcosConfig {
     fn default() -> Self {
         Self {
             encoder: EncoderName::Resnet18,
-            encoder_width: 64,
+            encoder_width: None,
             finest: 8,
             width: 128,
             convolutions: 2,
@@ -74,7 +75,7 @@ pub struct FcosOutput {
 impl FcosConfig {
     /// What height and width of images must be multiples of.
     pub fn multiple(&self) -> usize {
-        Backbone::MULTIPLE
+        EncoderConfig::MULTIPLE
     }
 
     /// The side of the cells of each level, in pixels. A level divides an image into ⌈height / side⌉ rows of
@@ -88,9 +89,12 @@ impl FcosConfig {
         if !matches!(self.finest, 4 | 8 | 16 | 32) {
             return Some(("finest", self.finest, "expected 4, 8, 16 or 32"));
         }
-        for (name, width) in [("width", self.width), ("encoder_width", self.encoder_width)] {
-            if width == 0 {
-                return Some((name, width, "expected at least 1"));
+        for (name, width) in [
+            ("width", Some(self.width)),
+            ("encoder_width", self.encoder_width),
+        ] {
+            if width == Some(0) {
+                return Some((name, 0, "expected at least 1"));
             }
         }
         if self.groups == 0 || !self.width.is_multiple_of(self.groups) {
@@ -104,10 +108,10 @@ impl FcosConfig {
     /// # Panics
     /// When the sizes have a [problem](Self::problem).
     pub fn init(&self, channels: usize, classes: usize, start: &mut Start) -> Fcos {
-        let encoder = ResNetConfig {
-            channels,
-            width: self.encoder_width,
-            ..self.encoder.config()
+        let encoder = self.encoder.config().with_channels(channels);
+        let encoder = match self.encoder_width {
+            Some(width) => encoder.with_width(width),
+            None => encoder,
         };
         Fcos::new(&encoder, self, classes, start)
     }
@@ -119,7 +123,7 @@ impl Fcos {
     /// # Panics
     /// When the sizes have a [problem](FcosConfig::problem).
     pub fn new(
-        encoder: &ResNetConfig,
+        encoder: &EncoderConfig,
         config: &FcosConfig,
         classes: usize,
         start: &mut Start,

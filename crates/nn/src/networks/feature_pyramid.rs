@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use super::{ResNet, ResNetConfig};
+use super::{Encoder, EncoderConfig};
 use crate::error::WeightsError;
 use crate::layers::{Convolution, Start};
 use crate::operators::{Activation, add, double};
@@ -11,7 +11,7 @@ use crate::weights::Weights;
 /// An encoder with a feature pyramid on top, as torchvision's detectors have it, with its parameter names.
 #[derive(Module, Debug)]
 pub struct Backbone {
-    body: ResNet,
+    body: Encoder,
     fpn: FeaturePyramid,
 }
 
@@ -31,9 +31,6 @@ struct CoarserLevels {
 }
 
 impl Backbone {
-    /// What height and width of images must be multiples of.
-    pub const MULTIPLE: usize = 32;
-
     /// How many levels a pyramid has above its finest, whose pixels are 1 / `finest` of the image's.
     ///
     /// # Panics
@@ -51,7 +48,7 @@ impl Backbone {
     ///
     /// # Panics
     /// When `finest` is not 4, 8, 16 or 32.
-    pub fn new(encoder: &ResNetConfig, finest: usize, width: usize, start: &mut Start) -> Self {
+    pub fn new(encoder: &EncoderConfig, finest: usize, width: usize, start: &mut Start) -> Self {
         let body = encoder.init(start);
         let levels = Self::strides(finest).len() - 2;
         let inputs = &encoder.features()[5 - levels..];
@@ -83,8 +80,7 @@ impl Backbone {
     /// # Errors
     /// When the file holds another network.
     pub fn load_encoder(mut self, weights: &Weights) -> Result<Self, WeightsError> {
-        let weights = weights.clone().without("fc.");
-        self.body = weights.load_into(self.body, "the encoder", str::to_owned)?;
+        self.body = self.body.load(weights)?;
         Ok(self)
     }
 

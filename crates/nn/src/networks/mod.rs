@@ -1,6 +1,7 @@
 //! Whole networks, from images with **channels last** to scores of pixels or of objects.
 
 mod detection;
+mod encoder;
 mod encoder_unet;
 mod fcos;
 mod feature_pyramid;
@@ -10,7 +11,8 @@ mod unet;
 mod vision_transformer;
 
 pub use detection::DetectionConfig;
-pub use encoder_unet::{EncoderName, EncoderUNet, EncoderUNetConfig};
+pub use encoder::{Encoder, EncoderConfig, EncoderName};
+pub use encoder_unet::{EncoderUNet, EncoderUNetConfig};
 pub use fcos::{Fcos, FcosConfig, FcosOutput};
 pub use feature_pyramid::{Backbone, FeaturePyramid};
 pub use resnet::{ResNet, ResNetConfig};
