@@ -287,6 +287,12 @@ fn a_detector_is_trained_evaluated_and_finds_objects() {
         assert!(page.contains(shown), "{shown}");
     }
 
+    let compared = lab.fails(&["report", "data", "--run", "run", "--out", "page.html"]);
+    assert!(
+        compared.starts_with("exit 2") && compared.contains("run/report.html"),
+        "{compared}"
+    );
+
     let predicted = lab.ok(&[
         "predict", "run", "images", "--turns", "flips", "--out", "found", "--json",
     ]);

@@ -82,7 +82,7 @@ pub enum Command {
     /// Classes of images: every labelled image is predicted once by a model that did not see its case (out of
     /// sample); then a final model learns from all of them. The run folder appears when all is done.
     ///
-    /// Classes of pixels, and objects: a network learns from all labelled images, and one for each fold predicts
+    /// Masks, instances and boxes: a network learns from all labelled images, and one for each fold predicts
     /// what it did not see. The run folder exists from the beginning: the same command goes on after an
     /// interruption, here or on another machine.
     ///
@@ -90,10 +90,11 @@ pub enum Command {
     Train(train::Train),
     /// Correct suspicious labels, as a new label version
     Correct(correct::Correct),
-    /// Predict classes, masks or objects of images with a trained model
+    /// Predict classes, masks, objects or boxes of images with a trained model
     ///
     /// Classes of images go into a table. Classes of pixels go into a folder, as a mask NAME.png for each image;
-    /// objects as an instance mask NAME.png and their outlines NAME.geojson, which QuPath reads.
+    /// objects as an instance mask NAME.png and their outlines NAME.geojson, which QuPath reads; boxes as
+    /// NAME.geojson and, of all images, boxes.csv.
     Predict(predict::Predict),
     /// Measure predictions or labels against a reference, with 95 % intervals
     Evaluate(evaluate::Evaluate),

@@ -19,6 +19,7 @@ use crate::arguments::DatasetArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::Known;
+use crate::network_run::is_network_run;
 use crate::output::{Show, count};
 use crate::page;
 use crate::pipeline::audit_study;
@@ -62,6 +63,16 @@ struct Shown {
 impl Report {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
+        if let Some(run) = self.runs.iter().find(|run| is_network_run(run)) {
+            return Err(Failure::usage(format!(
+                "{} is a run of networks, and this page compares classifiers of images",
+                run.display()
+            ))
+            .help(format!(
+                "Such a run has a page of its own: {}",
+                run.join("report.html").display()
+            )));
+        }
         let judged = from_run(context, &dataset, &self.runs[0], false)?;
         let audit = audit_study(
             &judged.study,
