@@ -382,11 +382,6 @@ struct ParameterPath {
 
 impl ParameterPath {
     fn enter(&mut self, name: &str, container: &str) {
-        let name = match (container, name) {
-            ("Struct:BatchNorm", "gamma") => "weight",
-            ("Struct:BatchNorm", "beta") => "bias",
-            _ => name,
-        };
         if !container.starts_with(VARIANT) {
             self.parts.push((name.to_owned(), container.to_owned()));
         }
@@ -513,8 +508,12 @@ impl<F: Fn(&str) -> String> ModuleMapper for Loader<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use crate::layers::{BatchNorm, Start};
 
     #[derive(Module, Debug)]
     struct Small {
@@ -524,8 +523,9 @@ mod tests {
 
     fn small() -> Small {
         let device = Device::flex();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
         Small {
-            norm: BatchNormConfig::new(2).init(&device),
+            norm: BatchNorm::new(2, &mut Start::new(&mut rng, &device)),
             fc: LinearConfig::new(2, 3).init(&device),
         }
     }
@@ -593,9 +593,9 @@ mod tests {
             .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
             .collect();
         let loaded = load(&entries).unwrap();
-        let gamma: Vec<f32> = loaded.norm.gamma.val().into_data().try_to_vec().unwrap();
-        let beta: Vec<f32> = loaded.norm.beta.val().into_data().try_to_vec().unwrap();
-        assert_eq!((gamma, beta), (vec![1.5, -2.0], vec![0.25, 8.0]));
+        let weight: Vec<f32> = loaded.norm.weight.val().into_data().try_to_vec().unwrap();
+        let bias: Vec<f32> = loaded.norm.bias.val().into_data().try_to_vec().unwrap();
+        assert_eq!((weight, bias), (vec![1.5, -2.0], vec![0.25, 8.0]));
     }
 
     #[test]

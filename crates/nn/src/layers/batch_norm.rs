@@ -10,12 +10,12 @@ use crate::operators::{Activation, Normalization, moments, normalize};
 /// ones follow; elsewhere by the running ones.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
-    weight: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
-    running_mean: RunningState<Tensor<1>>,
-    running_var: RunningState<Tensor<1>>,
+    pub(crate) weight: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
+    pub(crate) running_mean: RunningState<Tensor<1>>,
+    pub(crate) running_var: RunningState<Tensor<1>>,
     #[module(skip)]
-    epsilon: f64,
+    pub(crate) epsilon: f64,
     /// The share of a new batch in the running mean and variance.
     #[module(skip)]
     momentum: f64,
@@ -32,6 +32,13 @@ impl BatchNorm {
             epsilon: 1e-5,
             momentum: 0.1,
         }
+    }
+
+    /// The same, but `epsilon` is added to the variance, and a new batch has a share of `momentum`.
+    pub fn with_constants(mut self, epsilon: f64, momentum: f64) -> Self {
+        self.epsilon = epsilon;
+        self.momentum = momentum;
+        self
     }
 
     /// Images `[n, height, width, channels]`, normalised per channel, and an activation.

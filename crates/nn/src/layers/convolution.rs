@@ -2,15 +2,18 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Start;
-use crate::operators::{ConvolutionOptions, convolution, transposed_convolution};
+use crate::operators::{ConvolutionOptions, convolution, same_padding, transposed_convolution};
 
 /// Filters over images; PyTorch's `Conv2d`.
 #[derive(Module, Debug)]
 pub struct Convolution {
-    weight: Param<Tensor<4>>,
+    pub(crate) weight: Param<Tensor<4>>,
     bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
-    options: ConvolutionOptions,
+    pub(crate) options: ConvolutionOptions,
+    /// The padding is worked out from the size of the images.
+    #[module(skip)]
+    same_padding: bool,
 }
 
 impl Convolution {
@@ -21,6 +24,7 @@ impl Convolution {
             weight: start.uniform([outputs, inputs, kernel, kernel], inputs * kernel * kernel),
             bias: None,
             options: ConvolutionOptions::centred(kernel),
+            same_padding: false,
         }
     }
 
@@ -35,6 +39,7 @@ impl Convolution {
             weight: start.normal([outputs, inputs, kernel, kernel], deviation),
             bias: None,
             options: ConvolutionOptions::centred(kernel),
+            same_padding: false,
         }
     }
 
@@ -58,13 +63,28 @@ impl Convolution {
         self
     }
 
+    /// The same, but with the zeros that [TensorFlow's SAME padding](same_padding) puts around images.
+    pub fn with_same_padding(mut self) -> Self {
+        self.same_padding = true;
+        self
+    }
+
     /// Images `[n, height, width, inputs]` to `[n, height', width', outputs]`.
     ///
     /// # Panics
     /// When the images have other channels.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| bias.val());
-        convolution(images, self.weight.val(), bias, self.options)
+        let mut options = self.options;
+        if self.same_padding {
+            let ([_, height, width, _], [.., rows, columns]) = (images.dims(), self.weight.dims());
+            let kernel = [rows, columns];
+            options.padding = std::array::from_fn(|axis| {
+                let reach = (kernel[axis] - 1) * options.dilation[axis] + 1;
+                same_padding([height, width][axis], reach, options.stride[axis])
+            });
+        }
+        convolution(images, self.weight.val(), bias, options)
     }
 }
 

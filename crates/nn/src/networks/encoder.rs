@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{ResNet, ResNetConfig};
+use super::{EfficientNetLite, EfficientNetLiteConfig, Origin, ResNet, ResNetConfig};
 use crate::error::WeightsError;
 use crate::layers::Start;
 use crate::weights::Weights;
@@ -17,16 +17,23 @@ pub enum EncoderName {
     Resnet34,
     /// ResNet-50.
     Resnet50,
+    /// EfficientNet-Lite0 as [TensorFlow](Origin::TensorFlow) has it.
+    EfficientnetLite0,
+    /// EfficientNet-Lite0 as [timm](Origin::Timm) has it.
+    TimmEfficientnetLite0,
 }
 
 impl EncoderName {
     /// The encoder as pretrained parameters have it, for images of three channels.
     pub fn config(self) -> EncoderConfig {
-        EncoderConfig::ResNet(match self {
-            Self::Resnet18 => ResNetConfig::resnet18(),
-            Self::Resnet34 => ResNetConfig::resnet34(),
-            Self::Resnet50 => ResNetConfig::resnet50(),
-        })
+        let lite0 = |origin| EncoderConfig::EfficientNetLite(EfficientNetLiteConfig::lite0(origin));
+        match self {
+            Self::Resnet18 => EncoderConfig::ResNet(ResNetConfig::resnet18()),
+            Self::Resnet34 => EncoderConfig::ResNet(ResNetConfig::resnet34()),
+            Self::Resnet50 => EncoderConfig::ResNet(ResNetConfig::resnet50()),
+            Self::EfficientnetLite0 => lite0(Origin::TensorFlow),
+            Self::TimmEfficientnetLite0 => lite0(Origin::Timm),
+        }
     }
 }
 
@@ -35,6 +42,8 @@ impl EncoderName {
 pub enum EncoderConfig {
     /// See [`ResNet`].
     ResNet(ResNetConfig),
+    /// See [`EfficientNetLite`].
+    EfficientNetLite(EfficientNetLiteConfig),
 }
 
 /// A network that sees images at five sizes; larger networks are built around it. Its parameters have the names
@@ -43,6 +52,8 @@ pub enum EncoderConfig {
 pub enum Encoder {
     /// See [`ResNet`].
     ResNet(ResNet),
+    /// See [`EfficientNetLite`].
+    EfficientNetLite(EfficientNetLite),
 }
 
 impl EncoderConfig {
@@ -54,22 +65,24 @@ impl EncoderConfig {
     pub fn with_channels(mut self, channels: usize) -> Self {
         match &mut self {
             Self::ResNet(config) => config.channels = channels,
+            Self::EfficientNetLite(config) => config.channels = channels,
         }
         self
     }
 
     /// The same with so many channels after the first convolution, and all others in proportion.
-    pub fn with_width(mut self, width: usize) -> Self {
-        match &mut self {
-            Self::ResNet(config) => config.width = width,
+    pub fn with_width(self, width: usize) -> Self {
+        match self {
+            Self::ResNet(config) => Self::ResNet(ResNetConfig { width, ..config }),
+            Self::EfficientNetLite(config) => Self::EfficientNetLite(config.with_width(width)),
         }
-        self
     }
 
     /// The same, but that many of the last features keep the size of the one before: filters are spread instead.
     pub fn with_dilated(mut self, dilated: usize) -> Self {
         match &mut self {
             Self::ResNet(config) => config.dilated = dilated,
+            Self::EfficientNetLite(config) => config.dilated = dilated,
         }
         self
     }
@@ -78,6 +91,7 @@ impl EncoderConfig {
     pub fn features(&self) -> [usize; 5] {
         match self {
             Self::ResNet(config) => config.features(),
+            Self::EfficientNetLite(config) => config.features(),
         }
     }
 
@@ -85,6 +99,7 @@ impl EncoderConfig {
     pub fn init(&self, start: &mut Start) -> Encoder {
         match self {
             Self::ResNet(config) => Encoder::ResNet(config.init(start)),
+            Self::EfficientNetLite(config) => Encoder::EfficientNetLite(config.init(start)),
         }
     }
 }
@@ -101,6 +116,9 @@ impl Encoder {
                 let weights = weights.clone().without("fc.");
                 Self::ResNet(weights.load_into(encoder, network, str::to_owned)?)
             }
+            Self::EfficientNetLite(encoder) => {
+                Self::EfficientNetLite(encoder.load(weights, network)?)
+            }
         })
     }
 
@@ -109,6 +127,28 @@ impl Encoder {
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 5] {
         match self {
             Self::ResNet(encoder) => encoder.features(images),
+            Self::EfficientNetLite(encoder) => encoder.features(images),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipes_name_encoders() {
+        for (encoder, name) in [
+            (EncoderName::Resnet18, "resnet18"),
+            (EncoderName::Resnet34, "resnet34"),
+            (EncoderName::Resnet50, "resnet50"),
+            (EncoderName::EfficientnetLite0, "efficientnet-lite0"),
+            (
+                EncoderName::TimmEfficientnetLite0,
+                "timm-efficientnet-lite0",
+            ),
+        ] {
+            assert_eq!(serde_json::to_value(encoder).unwrap(), name);
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct EncoderUNetConfig {
     /// Channels of the decoder's blocks, the coarsest first. Default 256, 128, 64, 32, 16.
     pub widths: [usize; 5],
     /// A file of parameters of the encoder that training begins with (safetensors, or a PyTorch checkpoint), with
-    /// torchvision's or timm's names. Default random ones.
+    /// the names of torchvision, timm or efficientnet_lite_pytorch. Default random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
 }

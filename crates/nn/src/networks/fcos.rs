@@ -32,7 +32,7 @@ pub struct FcosConfig {
     /// Groups of channels that are normalised together. Default 32.
     pub groups: usize,
     /// A file of parameters of the encoder that training begins with (safetensors, or a PyTorch checkpoint), with
-    /// torchvision's or timm's names. Default random ones.
+    /// the names of torchvision, timm or efficientnet_lite_pytorch. Default random ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PathBuf>,
 }

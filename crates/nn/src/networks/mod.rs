@@ -1,6 +1,7 @@
 //! Whole networks, from images with **channels last** to scores of pixels or of objects.
 
 mod detection;
+pub(crate) mod efficientnet_lite;
 mod encoder;
 mod encoder_unet;
 mod fcos;
@@ -11,6 +12,7 @@ mod unet;
 mod vision_transformer;
 
 pub use detection::DetectionConfig;
+pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig, Origin, Stage};
 pub use encoder::{Encoder, EncoderConfig, EncoderName};
 pub use encoder_unet::{EncoderUNet, EncoderUNetConfig};
 pub use fcos::{Fcos, FcosConfig, FcosOutput};

@@ -40,6 +40,15 @@ impl ConvolutionOptions {
     }
 }
 
+/// The zeros before and after an image of so many pixels that TensorFlow's SAME padding asks for: the result has
+/// ⌈length / stride⌉ pixels, and of an odd number of zeros the last is after the image. `reach` is the distance from the
+/// first tap of a filter to the last, both counted.
+pub fn same_padding(length: usize, reach: usize, stride: usize) -> [usize; 2] {
+    let padded = length.div_ceil(stride).saturating_sub(1) * stride + reach;
+    let zeros = padded.saturating_sub(length);
+    [zeros / 2, zeros.div_ceil(2)]
+}
+
 /// Images `[n, height, width, inputs]`, filters `[outputs, inputs, rows, columns]` (or `[channels, 1, rows,
 /// columns]`, depthwise) and one bias per output to `[n, height', width', outputs]`.
 ///

@@ -23,7 +23,7 @@ mod tests;
 pub use addition::add;
 pub use attention::attention;
 pub use cleanslide_kernels::Activation;
-pub use convolution::{ConvolutionOptions, convolution, transposed_convolution};
+pub use convolution::{ConvolutionOptions, convolution, same_padding, transposed_convolution};
 pub use custom::instructions_name;
 pub use enlarging::double;
 pub use gelu::gelu;

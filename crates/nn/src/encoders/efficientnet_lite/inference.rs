@@ -1,4 +1,4 @@
-//! The forward pass of [`EfficientNetLite`] for frozen weights.
+//! The forward pass of [`EmbeddingNetwork`] for frozen weights.
 //!
 //! Batch norms are folded into the convolutions, `w' = w γ / √(σ² + ε)`, `b' = β − μ γ / √(σ² + ε)`,
 //! images are laid out as [row, column, channel] so that 1×1 convolutions are matrix products, and
@@ -6,13 +6,14 @@
 //! until the depthwise convolution and the projection have consumed them. Images are independent;
 //! the caller spreads them over threads.
 
-use burn::nn::BatchNorm;
-use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
+use super::EmbeddingNetwork;
 use super::kernels::{Activation, DepthwiseRow, PackedMatrix, Placement, Product, panel_width};
-use super::{EfficientNetLite, InvertedResidual};
 use crate::error::EncoderError;
+use crate::layers::{BatchNorm, Convolution};
+use crate::networks::efficientnet_lite;
+use crate::operators;
 
 /// Values of the expanded rows of a band: with the products' operands they fit the second-level
 /// cache.
@@ -45,6 +46,7 @@ struct Block {
     stride: usize,
     project: PackedMatrix,
     inputs: usize,
+    adds_input: bool,
 }
 
 /// Height and width.
@@ -52,11 +54,8 @@ type Size = (usize, usize);
 
 /// Output size and the rows and columns of zeros before the input, as TensorFlow's SAME.
 fn same_padding(length: usize, kernel: usize, stride: usize) -> (usize, usize) {
-    let output = length.div_ceil(stride);
-    (
-        output,
-        ((output - 1) * stride + kernel).saturating_sub(length) / 2,
-    )
+    let [before, _] = operators::same_padding(length, kernel, stride);
+    (length.div_ceil(stride), before)
 }
 
 impl Inference {
@@ -64,13 +63,15 @@ impl Inference {
     ///
     /// # Errors
     /// When the parameters cannot be read from their device.
-    pub fn new(network: &EfficientNetLite) -> Result<Self, EncoderError> {
-        let blocks = network
+    pub fn new(network: &EmbeddingNetwork) -> Result<Self, EncoderError> {
+        let body = &network.body;
+        let blocks = body
             .blocks
             .iter()
+            .flatten()
             .map(Block::new)
             .collect::<Result<_, _>>()?;
-        let stem = Folded::new(&network.conv_stem, &network.bn0)?;
+        let stem = Folded::new(&body.conv_stem, &body.bn1)?;
         let outputs = stem.bias.len();
         Ok(Self {
             // Rows of the product are patches [kernel row, kernel column, channel].
@@ -81,7 +82,7 @@ impl Inference {
                 |output| stem.bias[output],
             ),
             blocks,
-            head: Folded::new(&network.conv_head, &network.bn1)?.pack(None, None),
+            head: Folded::new(&network.conv_head, &network.bn2)?.pack(None, None),
         })
     }
 
@@ -165,21 +166,24 @@ impl Inference {
 }
 
 impl Block {
-    fn new(block: &InvertedResidual) -> Result<Self, EncoderError> {
-        let depthwise = Folded::new(&block.depthwise_conv, &block.bn1)?;
+    fn new(block: &efficientnet_lite::Block) -> Result<Self, EncoderError> {
+        let layers = block.layers();
+        let (filters, norm) = layers.depthwise;
+        let depthwise = Folded::new(filters, norm)?;
         let channels = depthwise.bias.len();
         let hidden = channels.next_multiple_of(panel_width());
-        let kernel = block.depthwise_conv.kernel_size[0];
+        let [.., kernel] = filters.weight.dims();
         let filled = |values: &dyn Fn(usize) -> f32| -> Vec<f32> {
             (0..hidden)
                 .map(|c| if c < channels { values(c) } else { 0.0 })
                 .collect()
         };
         let taps = kernel * kernel;
-        let expand = match (&block.expand_conv, &block.bn0) {
-            (Some(convolution), Some(norm)) => Some(Folded::new(convolution, norm)?),
-            _ => None,
-        };
+        let expand = layers
+            .expand
+            .map(|(convolution, norm)| Folded::new(convolution, norm))
+            .transpose()?;
+        let (convolution, norm) = layers.project;
         Ok(Self {
             inputs: expand.as_ref().map_or(channels, |folded| folded.inputs),
             expand: expand.map(|folded| folded.pack(None, Some(hidden))),
@@ -188,8 +192,9 @@ impl Block {
                 .flat_map(|tap| filled(&|c| depthwise.weights[c * taps + tap]))
                 .collect(),
             kernel,
-            stride: block.depthwise_conv.stride[0],
-            project: Folded::new(&block.project_conv, &block.bn2)?.pack(Some(hidden), None),
+            stride: filters.options.stride[0],
+            project: Folded::new(convolution, norm)?.pack(Some(hidden), None),
+            adds_input: layers.adds_input,
         })
     }
 
@@ -203,7 +208,6 @@ impl Block {
         let band = band.min(output_height);
         let band_rows = (band - 1) * stride + kernel;
         let outputs = self.project.outputs();
-        let residual = stride == 1 && self.inputs == outputs;
 
         let Scratch {
             input,
@@ -238,7 +242,7 @@ impl Block {
                 input: filtered,
                 matrix: &self.project,
                 activation: Activation::Identity,
-                residual: residual.then(|| &input[span.clone()]),
+                residual: self.adds_input.then(|| &input[span.clone()]),
                 placement: Placement::contiguous(pixels),
                 output: &mut output[span],
             }
@@ -339,11 +343,11 @@ struct Folded {
 }
 
 impl Folded {
-    fn new(convolution: &Conv2d, norm: &BatchNorm) -> Result<Self, EncoderError> {
+    fn new(convolution: &Convolution, norm: &BatchNorm) -> Result<Self, EncoderError> {
         let [outputs, inputs, ..] = convolution.weight.dims();
         let mut weights = values(convolution.weight.val())?;
-        let gamma = values(norm.gamma.val())?;
-        let beta = values(norm.beta.val())?;
+        let gamma = values(norm.weight.val())?;
+        let beta = values(norm.bias.val())?;
         let mean = values(norm.running_mean.value())?;
         let variance = values(norm.running_var.value())?;
         let mut bias = Vec::with_capacity(outputs);
