@@ -16,6 +16,7 @@ mod vectors;
 
 pub mod addition;
 pub mod attention;
+pub mod average_pooling;
 pub mod channels;
 pub mod convolution;
 pub mod enlarging;
@@ -30,6 +31,7 @@ mod scratch;
 mod tiles;
 
 pub use attention::Attention;
+pub use average_pooling::AveragePooling;
 pub use convolution::{Algorithm, Convolution};
 pub use normalization::Activation;
 pub use pooling::Pooling;

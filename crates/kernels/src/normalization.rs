@@ -396,9 +396,10 @@ pub fn sums(instructions: Instructions, values: &[f32], sums: &mut [f32]) {
     });
 }
 
-struct BlockSums<'a> {
-    values: &'a [f32],
-    sums: &'a mut [f32],
+/// The sums of a block's rows.
+pub(crate) struct BlockSums<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) sums: &'a mut [f32],
 }
 
 impl WithSimd for BlockSums<'_> {

@@ -6,7 +6,7 @@ mod common;
 use cleanslide_kernels::normalization::{
     Affine, GradientAffine, gradient_sums, moments, normalize, sums, values_gradient,
 };
-use cleanslide_kernels::{Activation, Pooling, Resize};
+use cleanslide_kernels::{Activation, AveragePooling, Pooling, Resize};
 use common::instruction_sets;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -186,6 +186,59 @@ proptest! {
             sizes.max_backward(instructions, &values, &gradient, &mut images_gradient);
             for (&ours, &expected) in images_gradient.iter().zip(&expected_gradient) {
                 assert_close("gradient", ours, expected, 9.0 * 8.0);
+            }
+        }
+    }
+
+    #[test]
+    fn average_pooling(
+        images in 1usize..3,
+        size in [1usize..20, 1usize..20],
+        result_size in [1usize..8, 1usize..8],
+        channels in 1usize..40,
+        seed in any::<u64>(),
+    ) {
+        let sizes = AveragePooling { images, size, channels, result_size };
+        let values = random(seed, sizes.images_length());
+        let gradient = random(seed ^ 1, sizes.result_length());
+        // Whether a pixel is in a window, in whole numbers: no quotient is rounded.
+        let inside = |axis: usize, window: usize, pixel: usize| {
+            let (size, windows) = (size[axis], result_size[axis]);
+            (pixel + 1) * windows > window * size && pixel * windows < (window + 1) * size
+        };
+        let mut expected = vec![[0.0f64; 2]; gradient.len()];
+        let mut expected_gradient = vec![[0.0f64; 2]; values.len()];
+        for place in 0..images * result_size[0] * result_size[1] {
+            let image = place / (result_size[0] * result_size[1]);
+            let (y, x) = (place / result_size[1] % result_size[0], place % result_size[1]);
+            let pixels: Vec<usize> = (0..size[0])
+                .flat_map(|row| (0..size[1]).map(move |column| (row, column)))
+                .filter(|&(row, column)| inside(0, y, row) && inside(1, x, column))
+                .map(|(row, column)| (image * size[0] + row) * size[1] + column)
+                .collect();
+            let share = 1.0 / pixels.len() as f64;
+            for channel in 0..channels {
+                let index = place * channels + channel;
+                for pixel in &pixels {
+                    let value = share * f64::from(values[pixel * channels + channel]);
+                    expected[index][0] += value;
+                    expected[index][1] += value.abs();
+                    let given = share * f64::from(gradient[index]);
+                    expected_gradient[pixel * channels + channel][0] += given;
+                    expected_gradient[pixel * channels + channel][1] += given.abs();
+                }
+            }
+        }
+        for instructions in instruction_sets() {
+            let mut result = vec![f32::NAN; gradient.len()];
+            sizes.forward(instructions, &values, &mut result);
+            for (&ours, &[expected, scale]) in result.iter().zip(&expected) {
+                assert_close("result", ours, expected, scale);
+            }
+            let mut images_gradient = vec![f32::NAN; values.len()];
+            sizes.backward(instructions, &gradient, &mut images_gradient);
+            for (&ours, &[expected, scale]) in images_gradient.iter().zip(&expected_gradient) {
+                assert_close("gradient", ours, expected, scale);
             }
         }
     }
