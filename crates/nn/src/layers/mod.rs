@@ -1,5 +1,6 @@
 //! Layers with parameters, on [`operators`](crate::operators): channels last, PyTorch's names and defaults.
 
+mod adaptive_average_pooling;
 mod batch_norm;
 mod convolution;
 mod fully_connected;
@@ -7,6 +8,7 @@ mod group_norm;
 mod layer_norm;
 mod start;
 
+pub use adaptive_average_pooling::AdaptiveAveragePooling;
 pub use batch_norm::BatchNorm;
 pub use convolution::{Convolution, TransposedConvolution};
 pub use fully_connected::FullyConnected;

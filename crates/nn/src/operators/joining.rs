@@ -21,6 +21,15 @@ pub fn join(first: Tensor<4>, second: Tensor<4>) -> Tensor<4> {
     binary(operator, first, second)
 }
 
+/// The same of any number of images, in order.
+///
+/// # Panics
+/// When sizes differ, or there is no image.
+pub fn join_all(mut images: Vec<Tensor<4>>) -> Tensor<4> {
+    let first = images.remove(0);
+    images.into_iter().fold(first, join)
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Join {
     size: [usize; 3],

@@ -5,6 +5,7 @@
 
 mod addition;
 mod attention;
+mod average_pooling;
 mod convolution;
 mod custom;
 mod enlarging;
@@ -22,13 +23,14 @@ mod tests;
 
 pub use addition::add;
 pub use attention::attention;
+pub use average_pooling::adaptive_average_pooling;
 pub use cleanslide_kernels::Activation;
 pub use convolution::{ConvolutionOptions, convolution, same_padding, transposed_convolution};
 pub use custom::instructions_name;
-pub use enlarging::double;
+pub use enlarging::{double, enlarge};
 pub use gelu::gelu;
 pub use group_norm::{GroupNormalization, group_normalize};
-pub use joining::join;
+pub use joining::{join, join_all};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use normalization::{Normalization, moments, normalize};

@@ -6,12 +6,15 @@ use super::memory;
 
 /// Images `[n, height, width, channels]` in another size, bilinear. `align_corners` keeps the centres of the
 /// corner pixels where they are; otherwise the edges of the image stay, as with PyTorch's
-/// `align_corners=False`.
+/// `align_corners=False`. Images of that size stay as they are.
 ///
 /// # Panics
 /// When an image has no pixels.
 pub fn resize(images: Tensor<4>, size: [usize; 2], align_corners: bool) -> Tensor<4> {
     let [n, height, width, channels] = images.dims();
+    if size == [height, width] {
+        return images;
+    }
     let sizes = Resize {
         images: n,
         size: [height, width],

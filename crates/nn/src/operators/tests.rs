@@ -8,9 +8,10 @@ use rand_chacha::ChaCha8Rng;
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions, add, attention,
-    convolution, double, gelu, group_normalize, join, layer_norm, linear, max_pooling, moments,
-    normalize, pooling, resize, transposed_convolution,
+    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions,
+    adaptive_average_pooling, add, attention, convolution, enlarge, gelu, group_normalize, join,
+    join_all, layer_norm, linear, max_pooling, moments, normalize, pooling, resize,
+    transposed_convolution,
 };
 
 /// Sums of some hundred products of values below 1 in f32, and Winograd's transforms: see the tests of the
@@ -183,6 +184,19 @@ fn poolings() {
     }
 }
 
+#[test]
+fn average_poolings() {
+    for windows in [[1, 1], [3, 4], [2, 6], [5, 7], [12, 13]] {
+        compare(
+            [2, 9, 12, 19],
+            [1],
+            1,
+            |images, _, _| adaptive_average_pooling(images, windows),
+            |images, _, _| super::average_pooling::composed(images, windows),
+        );
+    }
+}
+
 /// Compares results and gradients of a function of rows, a matrix and a row.
 fn compare_rows(
     rows: [usize; 2],
@@ -289,13 +303,15 @@ fn group_normalizations() {
 
 #[test]
 fn enlarged_images() {
-    compare(
-        [2, 5, 6, 7],
-        [1],
-        1,
-        |images, _, _| double(images),
-        |images, _, _| super::enlarging::composed(images),
-    );
+    for factor in [1, 2, 3, 8] {
+        compare(
+            [2, 5, 6, 7],
+            [1],
+            1,
+            |images, _, _| enlarge(images, factor),
+            |images, _, _| super::enlarging::composed(images, factor),
+        );
+    }
 }
 
 #[test]
@@ -307,6 +323,14 @@ fn joined_channels() {
         |first, second, _| join(first, second),
         |first, second, _| Tensor::cat(vec![first, second], 3),
     );
+    let all = |first: Tensor<4>, second| vec![first.clone(), second, first];
+    compare(
+        [2, 31, 40, 5],
+        [2, 31, 40, 3],
+        1,
+        |first, second, _| join_all(all(first, second)),
+        |first, second, _| Tensor::cat(all(first, second), 3),
+    );
 }
 
 #[test]
@@ -316,6 +340,8 @@ fn resizes() {
         ([14, 23], true),
         ([3, 4], false),
         ([1, 1], true),
+        ([7, 9], true),
+        ([7, 9], false),
     ] {
         let sizes = Resize {
             images: 2,
