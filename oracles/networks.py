@@ -23,11 +23,14 @@ import timm
 import torch
 from safetensors.torch import save_file
 from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
+from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.encoders._utils import replace_strides_with_dilation
 from segmentation_models_pytorch.encoders.timm_efficientnet import EfficientNetBaseEncoder
 from timm.models.efficientnet import EfficientNet
 from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.hrnet import HighResolutionNet
 from torch import nn
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -105,6 +108,17 @@ def vision_transformer():
     return Tokens((16, 24), 8, embed_dim=24, depth=2, num_heads=3, num_classes=0)
 
 
+def features(encoder, images):
+    """As segmentation_models_pytorch's encoders give them, so far as our narrow one has stages."""
+    found = [images, encoder.relu(encoder.bn1(encoder.conv1(images)))]
+    hidden = encoder.maxpool(found[-1])
+    for stage in ("layer1", "layer2", "layer3", "layer4"):
+        if hasattr(encoder, stage):
+            hidden = getattr(encoder, stage)(hidden)
+            found.append(hidden)
+    return found
+
+
 def encoder_unet():
     """segmentation_models_pytorch's decoder and head around our narrow encoder."""
 
@@ -116,13 +130,92 @@ def encoder_unet():
             self.segmentation_head = SegmentationHead(4, 3)
 
         def forward(self, images):
-            encoder = self.encoder
-            features = [images, encoder.relu(encoder.bn1(encoder.conv1(images)))]
-            hidden = encoder.maxpool(features[-1])
-            for stage in (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4):
-                hidden = stage(hidden)
-                features.append(hidden)
-            return self.segmentation_head(self.decoder(features))
+            return self.segmentation_head(self.decoder(features(self.encoder, images)))
+
+    return Network()
+
+
+def deeplab():
+    """segmentation_models_pytorch's decoder and head of DeepLabV3+, without dropout, around our narrow encoder."""
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = resnet(BasicBlock, [1, 1, 1, 1], dilated=1)
+            self.decoder = DeepLabV3PlusDecoder(
+                (3, 4, 4, 8, 16, 32), 5, 8, (2, 3, 5), 16, aspp_separable=True, aspp_dropout=0.0
+            )
+            self.segmentation_head = SegmentationHead(8, 2, kernel_size=1, upsampling=4)
+
+        def forward(self, images):
+            return self.segmentation_head(self.decoder(features(self.encoder, images)))
+
+    return Network()
+
+
+def pspnet():
+    """segmentation_models_pytorch's decoder and head of PSPNet, without dropout, around half of our narrow encoder."""
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = resnet(BasicBlock, [1, 2, 1, 1])
+            del self.encoder.layer3, self.encoder.layer4
+            self.decoder = PSPDecoder((3, 4, 4, 8), out_channels=12, dropout=0.0)
+            self.segmentation_head = SegmentationHead(12, 2, kernel_size=3, upsampling=8)
+
+        def forward(self, images):
+            return self.segmentation_head(self.decoder(features(self.encoder, images)))
+
+    return Network()
+
+
+def hrnet():
+    """timm's network without its classifier, and the head of mmsegmentation's FCNHead on all branches."""
+
+    def stage(block, modules, blocks, *channels):
+        return {
+            "num_modules": modules,
+            "num_branches": len(channels),
+            "block_type": block,
+            "num_blocks": (blocks,) * len(channels),
+            "num_channels": channels,
+            "fuse_method": "SUM",
+        }
+
+    class Layer(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.conv = nn.Conv2d(channels, channels, 1, bias=False)
+            self.bn = nn.BatchNorm2d(channels)
+
+    class Head(nn.Module):
+        def __init__(self, channels):
+            super().__init__()
+            self.convs = nn.ModuleList([Layer(channels)])
+            self.conv_seg = nn.Conv2d(channels, 2, 1)
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            sizes = {
+                "stem_width": 4,
+                "stage1": stage("BOTTLENECK", 1, 2, 2),
+                "stage2": stage("BASIC", 1, 1, 2, 4),
+                "stage3": stage("BASIC", 2, 1, 2, 4, 8),
+                "stage4": stage("BASIC", 1, 1, 2, 4, 8, 16),
+            }
+            self.backbone = HighResolutionNet(sizes, head="")
+            self.decode_head = Head(2 + 4 + 8 + 16)
+
+        def forward(self, images):
+            resize = partial(nn.functional.interpolate, mode="bilinear", align_corners=False)
+            branches = self.backbone.forward_features(images)
+            finest = branches[0].shape[2:]
+            joined = torch.cat([branches[0]] + [resize(b, finest) for b in branches[1:]], 1)
+            layer = self.decode_head.convs[0]
+            hidden = torch.relu(layer.bn(layer.conv(joined)))
+            return resize(self.decode_head.conv_seg(hidden), images.shape[2:])
 
     return Network()
 
@@ -221,6 +314,12 @@ NETWORKS = {
     "efficientnet_lite": (efficientnet_lite, (2, 3, 67, 90)),
     "efficientnet_unet": (efficientnet_unet, (2, 3, 64, 64)),
     "fcos": (fcos, (2, 3, 96, 64)),
+    # Four images: what normalises their means would leave only signs of two.
+    "deeplab": (deeplab, (4, 3, 64, 48)),
+    # 7 × 5 pixels at 1/8, so that windows overlap. Four images: where the mean of each passes its ReLU, a norm takes
+    # its bias away again, and the gradient is 0.
+    "pspnet": (pspnet, (4, 3, 56, 40)),
+    "hrnet": (hrnet, (2, 3, 96, 64)),
     "encoder_unet": (encoder_unet, (2, 3, 96, 96)),
     "vision_transformer": (vision_transformer, (2, 3, 16, 24)),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),

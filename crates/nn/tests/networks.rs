@@ -11,8 +11,9 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::networks::{
-    EfficientNetLiteConfig, EncoderConfig, EncoderUNet, Fcos, FcosConfig, Origin, ResNetConfig,
-    Stage, UNetConfig, VisionTransformerConfig,
+    DeepLabV3Plus, EfficientNetLiteConfig, EncoderConfig, EncoderUNet, Fcos, FcosConfig,
+    HighResolutionNetConfig, HrNet, Origin, PspNet, ResNetConfig, Stage, UNetConfig,
+    VisionTransformerConfig,
 };
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
@@ -295,6 +296,50 @@ fn unet_around_an_efficientnet() {
     compare(
         "efficientnet_unet",
         |start| EncoderUNet::new(&encoder, [16, 16, 8, 8, 4], 2, start),
+        |network, images| network.forward(images),
+    );
+}
+
+#[test]
+fn deeplab() {
+    let encoder = EncoderConfig::ResNet(ResNetConfig {
+        blocks: [1, 1, 1, 1],
+        ..narrow(ResNetConfig::resnet18())
+    });
+    compare(
+        "deeplab",
+        |start| DeepLabV3Plus::new(encoder.clone(), 8, [2, 3, 5], 2, start),
+        |network, images| network.forward(images),
+    );
+}
+
+#[test]
+fn pspnet() {
+    let encoder = EncoderConfig::ResNet(ResNetConfig {
+        blocks: [1, 2, 1, 1],
+        ..narrow(ResNetConfig::resnet18())
+    });
+    compare(
+        "pspnet",
+        |start| PspNet::new(encoder.clone(), 12, 2, start),
+        |network, images| network.forward(images),
+    );
+}
+
+#[test]
+fn hrnet() {
+    let backbone = HighResolutionNetConfig {
+        channels: 3,
+        stem: [4, 64],
+        bottleneck_width: 2,
+        bottlenecks: 2,
+        width: 2,
+        modules: [1, 2, 1],
+        blocks: 1,
+    };
+    compare(
+        "hrnet",
+        |start| HrNet::new(&backbone, 2, start),
         |network, images| network.forward(images),
     );
 }

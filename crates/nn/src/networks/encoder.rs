@@ -87,6 +87,17 @@ impl EncoderConfig {
         self
     }
 
+    /// The same without what comes after so many features, 1 to 5: those after are the last that there is.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn with_depth(mut self, depth: usize) -> Self {
+        match &mut self {
+            Self::ResNet(config) => config.blocks[depth - 1..].fill(0),
+        }
+        self
+    }
+
     /// Channels of the images that [`Encoder::features`] gives.
     pub fn features(&self) -> [usize; 5] {
         match self {
@@ -105,7 +116,8 @@ impl EncoderConfig {
 }
 
 impl Encoder {
-    /// Replaces the parameters; a classifier in the file is left out.
+    /// Replaces the parameters; left out are a classifier in the file, and what comes after the
+    /// [depth](EncoderConfig::with_depth) of this encoder.
     ///
     /// # Errors
     /// When the file holds another network.
@@ -113,7 +125,8 @@ impl Encoder {
         let network = "the encoder";
         Ok(match self {
             Self::ResNet(encoder) => {
-                let weights = weights.clone().without("fc.");
+                let beyond = encoder.absent_stages();
+                let weights = beyond.fold(weights.clone().without("fc."), Weights::without);
                 Self::ResNet(weights.load_into(encoder, network, str::to_owned)?)
             }
             Self::EfficientNetLite(encoder) => {

@@ -1,22 +1,30 @@
 //! Whole networks, from images with **channels last** to scores of pixels or of objects.
 
+mod deeplab;
 mod detection;
 pub(crate) mod efficientnet_lite;
 mod encoder;
 mod encoder_unet;
 mod fcos;
 mod feature_pyramid;
+mod high_resolution_net;
+mod hrnet;
+mod pspnet;
 mod resnet;
 mod segmentation;
 mod unet;
 mod vision_transformer;
 
+pub use deeplab::{DeepLabV3Plus, DeepLabV3PlusConfig};
 pub use detection::DetectionConfig;
 pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig, Origin, Stage};
 pub use encoder::{Encoder, EncoderConfig, EncoderName};
 pub use encoder_unet::{EncoderUNet, EncoderUNetConfig};
 pub use fcos::{Fcos, FcosConfig, FcosOutput};
 pub use feature_pyramid::{Backbone, FeaturePyramid};
+pub use high_resolution_net::{HighResolutionNet, HighResolutionNetConfig};
+pub use hrnet::{HrNet, HrNetConfig, HrNetSize};
+pub use pspnet::{PspNet, PspNetConfig};
 pub use resnet::{ResNet, ResNetConfig};
 pub use segmentation::{SegmentationConfig, SegmentationNetwork};
 pub use unet::{UNet, UNetConfig};

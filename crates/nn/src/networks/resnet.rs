@@ -12,7 +12,7 @@ pub struct ResNetConfig {
     /// Channels of the first convolution and of the first stage; each further stage has twice as many.
     /// Default 64.
     pub width: usize,
-    /// Blocks of each of the four stages.
+    /// Blocks of each of the four stages; a stage without any is left out.
     pub blocks: [usize; 4],
     /// Blocks are 1×1, 3×3 and 1×1 convolutions with four times the stage's channels, not two 3×3 ones.
     pub bottleneck: bool,
@@ -107,6 +107,18 @@ impl ResNetConfig {
 }
 
 impl ResNet {
+    /// What the names of the parameters begin with that stages without blocks would have.
+    pub(super) fn absent_stages(&self) -> impl Iterator<Item = &'static str> {
+        let stages = [
+            ("layer1.", self.layer1.is_empty()),
+            ("layer2.", self.layer2.is_empty()),
+            ("layer3.", self.layer3.is_empty()),
+            ("layer4.", self.layer4.is_empty()),
+        ];
+        let absent = stages.into_iter().filter(|(_, empty)| *empty);
+        absent.map(|(name, _)| name)
+    }
+
     /// Images `[n, height, width, channels]` to images of 1/2, 1/4, 1/8, 1/16 and 1/32 of their size
     /// (rounded up; larger where stages are dilated).
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 5] {
@@ -133,7 +145,7 @@ impl ResNet {
 
 /// Convolutions whose result is added to their images.
 #[derive(Module, Debug)]
-struct Residual {
+pub(super) struct Residual {
     conv1: Convolution,
     bn1: BatchNorm,
     conv2: Convolution,
@@ -145,7 +157,7 @@ struct Residual {
 
 impl Residual {
     /// Two 3×3 convolutions, or a bottleneck where a block has more outputs than it has in between.
-    fn new(
+    pub(super) fn new(
         [inputs, hidden, outputs]: [usize; 3],
         stride: usize,
         dilation: usize,
@@ -186,7 +198,7 @@ impl Residual {
         }
     }
 
-    fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let hidden = self
             .bn1
             .forward(self.conv1.forward(images.clone()), Activation::Relu);

@@ -4,7 +4,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{EncoderUNet, EncoderUNetConfig, UNet, UNetConfig};
+use super::{
+    DeepLabV3Plus, DeepLabV3PlusConfig, EncoderUNet, EncoderUNetConfig, HrNet, HrNetConfig, PspNet,
+    PspNetConfig, UNet, UNetConfig,
+};
 use crate::error::WeightsError;
 use crate::layers::Start;
 use crate::weights::Weights;
@@ -17,6 +20,13 @@ pub enum SegmentationConfig {
     Unet(UNetConfig),
     /// A U-Net around an encoder whose parameters may be pretrained.
     EncoderUnet(EncoderUNetConfig),
+    /// See [`HrNet`].
+    Hrnet(HrNetConfig),
+    /// See [`DeepLabV3Plus`].
+    #[serde(rename = "deeplabv3-plus")]
+    DeepLabV3Plus(DeepLabV3PlusConfig),
+    /// See [`PspNet`].
+    Pspnet(PspNetConfig),
 }
 
 impl Default for SegmentationConfig {
@@ -33,6 +43,12 @@ pub enum SegmentationNetwork {
     Unet(UNet),
     /// See [`EncoderUNet`].
     EncoderUnet(EncoderUNet),
+    /// See [`HrNet`].
+    Hrnet(HrNet),
+    /// See [`DeepLabV3Plus`].
+    DeepLabV3Plus(DeepLabV3Plus),
+    /// See [`PspNet`].
+    Pspnet(PspNet),
 }
 
 impl SegmentationConfig {
@@ -41,6 +57,9 @@ impl SegmentationConfig {
         match self {
             Self::Unet(_) => "unet",
             Self::EncoderUnet(_) => "encoder-unet",
+            Self::Hrnet(_) => "hrnet",
+            Self::DeepLabV3Plus(_) => "deeplabv3-plus",
+            Self::Pspnet(_) => "pspnet",
         }
     }
 
@@ -49,6 +68,26 @@ impl SegmentationConfig {
         match self {
             Self::Unet(config) => config.multiple(),
             Self::EncoderUnet(config) => config.multiple(),
+            Self::Hrnet(config) => config.multiple(),
+            Self::DeepLabV3Plus(config) => config.multiple(),
+            Self::Pspnet(config) => config.multiple(),
+        }
+    }
+
+    /// How many images it needs at least to learn from.
+    pub fn least_batch(&self) -> usize {
+        match self {
+            Self::DeepLabV3Plus(config) => config.least_batch(),
+            Self::Unet(_) | Self::EncoderUnet(_) | Self::Hrnet(_) | Self::Pspnet(_) => 1,
+        }
+    }
+
+    /// What is wrong with the sizes, if anything.
+    pub fn problem(&self) -> Option<(&'static str, usize, &'static str)> {
+        match self {
+            Self::Unet(_) | Self::EncoderUnet(_) | Self::Hrnet(_) => None,
+            Self::DeepLabV3Plus(config) => config.problem(),
+            Self::Pspnet(config) => config.problem(),
         }
     }
 
@@ -57,16 +96,27 @@ impl SegmentationConfig {
         match self {
             Self::Unet(_) => None,
             Self::EncoderUnet(config) => config.pretrained.as_deref(),
+            Self::Hrnet(config) => config.pretrained.as_deref(),
+            Self::DeepLabV3Plus(config) => config.pretrained.as_deref(),
+            Self::Pspnet(config) => config.pretrained.as_deref(),
         }
     }
 
     /// The network with random parameters, for images of three channels and so many classes.
+    ///
+    /// # Panics
+    /// When the sizes have a [problem](Self::problem).
     pub fn init(&self, classes: usize, start: &mut Start) -> SegmentationNetwork {
         match self {
             Self::Unet(config) => SegmentationNetwork::Unet(config.init(3, classes, start)),
             Self::EncoderUnet(config) => {
                 SegmentationNetwork::EncoderUnet(config.init(3, classes, start))
             }
+            Self::Hrnet(config) => SegmentationNetwork::Hrnet(config.init(3, classes, start)),
+            Self::DeepLabV3Plus(config) => {
+                SegmentationNetwork::DeepLabV3Plus(config.init(3, classes, start))
+            }
+            Self::Pspnet(config) => SegmentationNetwork::Pspnet(config.init(3, classes, start)),
         }
     }
 }
@@ -80,6 +130,9 @@ impl SegmentationNetwork {
         Ok(match self {
             Self::Unet(network) => Self::Unet(network),
             Self::EncoderUnet(network) => Self::EncoderUnet(network.load_encoder(weights)?),
+            Self::Hrnet(network) => Self::Hrnet(network.load_encoder(weights)?),
+            Self::DeepLabV3Plus(network) => Self::DeepLabV3Plus(network.load_encoder(weights)?),
+            Self::Pspnet(network) => Self::Pspnet(network.load_encoder(weights)?),
         })
     }
 
@@ -91,6 +144,9 @@ impl SegmentationNetwork {
         match self {
             Self::Unet(network) => network.forward(images),
             Self::EncoderUnet(network) => network.forward(images),
+            Self::Hrnet(network) => network.forward(images),
+            Self::DeepLabV3Plus(network) => network.forward(images),
+            Self::Pspnet(network) => network.forward(images),
         }
     }
 }
