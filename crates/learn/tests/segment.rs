@@ -13,7 +13,10 @@ use cleanslide_learn::segment::{
     LossSettings, PredictSettings, SegmentSettings, Segmenter, Trainer,
 };
 use cleanslide_learn::training::{Optimiser, Schedule, SgdSettings, TrainSettings, Watch};
-use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
+use cleanslide_nn::networks::{
+    DeepLabV3PlusConfig, EncoderName, HrNetConfig, HrNetSize, PspNetConfig, SegmentationConfig,
+    UNetConfig,
+};
 use image::{Rgb, RgbImage};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
@@ -220,6 +223,96 @@ fn an_interrupted_training_ends_in_the_same_bytes() {
         assert_eq!(metrics(parted.path()), metrics(whole.path()));
         assert!(!parted.path().join("checkpoints").exists());
     }
+}
+
+#[test]
+fn each_network_is_trained_and_goes_on_after_an_interruption() {
+    let networks = [
+        SegmentationConfig::Hrnet(HrNetConfig {
+            size: HrNetSize::W18Small,
+            pretrained: None,
+        }),
+        SegmentationConfig::DeepLabV3Plus(DeepLabV3PlusConfig {
+            encoder: EncoderName::Resnet18,
+            encoder_width: Some(8),
+            width: 16,
+            ..DeepLabV3PlusConfig::default()
+        }),
+        SegmentationConfig::Pspnet(PspNetConfig {
+            encoder: EncoderName::Resnet18,
+            encoder_width: Some(8),
+            width: 16,
+            ..PspNetConfig::default()
+        }),
+    ];
+    for network in networks {
+        let name = network.name();
+        let mut settings = settings();
+        settings.network = network;
+        settings.train.epochs = 2;
+        let (whole, parted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let run = |images: &Discs, folder: &Path| {
+            Run {
+                images,
+                settings: &settings,
+                seed: 3,
+                folder,
+                validation: &[5],
+            }
+            .train()
+        };
+        let expected = run(&Discs::all(), whole.path()).unwrap();
+        run(&Discs::failing_after(5 + 1), parted.path()).unwrap_err();
+        let resumed = run(&Discs::all(), parted.path()).unwrap();
+        assert!(
+            resumed.to_bytes().unwrap() == expected.to_bytes().unwrap(),
+            "{name}"
+        );
+        let losses = std::fs::read_to_string(whole.path().join("metrics.jsonl")).unwrap();
+        assert_eq!(losses.lines().count(), 2, "{name}: {losses}");
+        // What is saved is read again, and predicts the same.
+        let bytes = resumed.to_bytes().unwrap();
+        let read = Segmenter::from_bytes(&bytes, name, &Device::flex()).unwrap();
+        let (image, _) = Discs::all().read(6).unwrap();
+        let predict = |network: &Segmenter| network.predict(&image, &PredictSettings::default());
+        let probabilities = predict(&read).unwrap();
+        assert_eq!(probabilities, predict(&resumed).unwrap(), "{name}");
+        assert!(
+            probabilities.iter().all(|value| value.is_finite()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn sizes_that_a_network_cannot_have_are_refused() {
+    let message = |network, batch_size| {
+        let mut settings = settings();
+        settings.network = network;
+        settings.train.batch_size = batch_size;
+        settings.check().unwrap_err().to_string()
+    };
+    let deeplab = DeepLabV3PlusConfig::default();
+    let single = message(SegmentationConfig::DeepLabV3Plus(deeplab.clone()), 1);
+    assert!(
+        single.contains("batch_size") && single.contains("at least 2"),
+        "{single}"
+    );
+    let rates = DeepLabV3PlusConfig {
+        rates: [1, 0, 2],
+        ..deeplab
+    };
+    let still = message(SegmentationConfig::DeepLabV3Plus(rates), 2);
+    assert!(still.contains("rates"), "{still}");
+    let odd = PspNetConfig {
+        encoder_width: Some(3),
+        ..PspNetConfig::default()
+    };
+    let odd = message(SegmentationConfig::Pspnet(odd), 2);
+    assert!(
+        odd.contains("encoder_width") && odd.contains("multiple of 4"),
+        "{odd}"
+    );
 }
 
 #[test]

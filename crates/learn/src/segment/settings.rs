@@ -36,13 +36,28 @@ impl SegmentSettings {
         self.predict.check()?;
         self.objects.check()?;
         self.loss.build()?;
+        let wrong = |name, value: usize, reason: String| {
+            Err(Error::Setting {
+                name,
+                value: value.to_string(),
+                reason,
+            })
+        };
+        if let Some((name, value, reason)) = self.network.problem() {
+            return wrong(name, value, reason.to_owned());
+        }
+        let TrainSettings {
+            crop, batch_size, ..
+        } = self.train;
         let multiple = self.network.multiple();
-        if !self.train.crop.is_multiple_of(multiple) {
-            return Err(Error::Setting {
-                name: "crop",
-                value: self.train.crop.to_string(),
-                reason: format!("this network needs a multiple of {multiple}"),
-            });
+        if !crop.is_multiple_of(multiple) {
+            let reason = format!("this network needs a multiple of {multiple}");
+            return wrong("crop", crop, reason);
+        }
+        let least = self.network.least_batch();
+        if batch_size < least {
+            let reason = format!("this network needs at least {least} crops to learn from");
+            return wrong("batch_size", batch_size, reason);
         }
         Ok(())
     }
