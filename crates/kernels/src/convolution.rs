@@ -4,17 +4,20 @@
 //! `[outputs, inputs, height, width]`, and `[channels, 1, height, width]` where each channel has a
 //! filter of its own (`depthwise`).
 //!
-//! Three algorithms, chosen by the sizes alone:
+//! Four algorithms, chosen by the sizes alone:
 //! - [`Algorithm::Winograd`] for 3×3 filters at stride 1 and many channels: F(4×4, 3×3), a quarter
 //!   of the multiplications (Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*,
 //!   arXiv 1509.09308). Its rounding error is larger than that of direct sums;
 //!   `tests/convolution.rs` argues by how much.
 //! - [`Algorithm::Direct`] for everything else: sums over the taps of the filter, register tile by
 //!   register tile, without an unfolded copy of the images.
+//! - [`Algorithm::FewInputs`] for images of at most four channels.
 //! - [`Algorithm::Depthwise`] where each channel stays by itself.
 
 mod depthwise;
 mod direct;
+mod few_inputs;
+mod filters;
 mod gather;
 mod winograd;
 
@@ -50,6 +53,8 @@ pub enum Algorithm {
     Winograd,
     /// Sums over the taps of the filter.
     Direct,
+    /// Sums over the taps of the filter, neighbouring results or taps side by side.
+    FewInputs,
     /// Sums over the taps of each channel's own filter.
     Depthwise,
 }
@@ -92,6 +97,9 @@ impl Convolution {
         if self.depthwise {
             return Algorithm::Depthwise;
         }
+        if (1..=4).contains(&self.inputs) {
+            return Algorithm::FewInputs;
+        }
         let three_by_three =
             self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1];
         // Backward, the padding of the images' gradient is 2 less that of the images.
@@ -130,6 +138,9 @@ impl Convolution {
             Algorithm::Direct => {
                 direct::forward(self, instructions, images, filters, bias, result);
             }
+            Algorithm::FewInputs => {
+                few_inputs::forward(self, instructions, images, filters, bias, result);
+            }
             Algorithm::Depthwise => {
                 depthwise::forward(self, instructions, images, filters, bias, result);
             }
@@ -160,6 +171,7 @@ impl Convolution {
         let backward = match self.algorithm() {
             Algorithm::Winograd => winograd::backward_images,
             Algorithm::Direct => direct::backward_images,
+            Algorithm::FewInputs => few_inputs::backward_images,
             Algorithm::Depthwise => depthwise::backward_images,
         };
         backward(
@@ -191,6 +203,7 @@ impl Convolution {
         let backward = match self.algorithm() {
             Algorithm::Winograd => winograd::backward_filters,
             Algorithm::Direct => direct::backward_filters,
+            Algorithm::FewInputs => few_inputs::backward_filters,
             Algorithm::Depthwise => depthwise::backward_filters,
         };
         backward(

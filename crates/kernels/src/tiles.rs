@@ -5,6 +5,9 @@
 //! the block one after the other, padded with zeros. The left matrix is read where it lies.
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::Instructions;
 
 /// The most rows in a tile. Callers who give fewer repeat the last.
 pub(crate) const MOST_ROWS: usize = 8;
@@ -26,6 +29,9 @@ pub(crate) fn panel_widths<S: Simd>(columns: usize) -> impl Iterator<Item = usiz
         (width > 0).then_some(width)
     })
 }
+
+/// The most rows in a tile whose rows are side by side: one address is enough, so they may be more.
+pub(crate) const TALLEST_ROWS: usize = 14;
 
 /// How many rows the tiles have over a panel of so many vectors.
 pub(crate) const fn tile_rows<S: Simd>(width: usize) -> usize {
@@ -51,6 +57,21 @@ macro_rules! with_tile {
     };
 }
 pub(crate) use with_tile;
+
+/// Like [`with_tile`], for tiles whose rows are side by side.
+macro_rules! with_tall_tile {
+    ($S:ty, $width:expr, $self:ident.$method:ident($($argument:expr),*)) => {
+        match ($width, <$S>::REGISTER_COUNT >= 32) {
+            (4, _) => $self.$method::<$S, 6, 4>($($argument),*),
+            (3, _) => $self.$method::<$S, 9, 3>($($argument),*),
+            (2, true) => $self.$method::<$S, { $crate::tiles::TALLEST_ROWS }, 2>($($argument),*),
+            (2, false) => $self.$method::<$S, 6, 2>($($argument),*),
+            (_, true) => $self.$method::<$S, { $crate::tiles::TALLEST_ROWS }, 1>($($argument),*),
+            (_, false) => $self.$method::<$S, 12, 1>($($argument),*),
+        }
+    };
+}
+pub(crate) use with_tall_tile;
 
 /// The length of `rows` × `columns`, packed.
 pub(crate) fn packed_length<S: Simd>(rows: usize, columns: usize) -> usize {
@@ -79,30 +100,103 @@ impl WithSimd for Lanes {
     }
 }
 
-/// Packs a right matrix whose value at (row, column) is `value(row, column)`.
-#[inline(always)]
-pub(crate) fn pack<S: Simd>(
+/// Asks the instructions for [`panel_widths`], in values.
+pub(crate) struct PanelWidths(pub(crate) usize);
+
+impl WithSimd for PanelWidths {
+    type Output = Vec<usize>;
+
+    fn with_simd<S: Simd>(self, _simd: S) -> Vec<usize> {
+        panel_widths::<S>(self.0)
+            .map(|width| width * S::F32_LANES)
+            .collect()
+    }
+}
+
+/// A panel's first column, its width in values and its place in what is packed.
+pub(crate) struct PanelPlaces<'a> {
+    pub(crate) first: usize,
+    pub(crate) width: usize,
+    pub(crate) values: &'a mut [f32],
+}
+
+/// The panels of a right matrix, which threads can share among them.
+pub(crate) fn panels(
+    instructions: Instructions,
     rows: usize,
     columns: usize,
     packed: &mut [f32],
-    value: impl Fn(usize, usize) -> f32,
-) {
-    let mut rest = &mut packed[..packed_length::<S>(rows, columns)];
-    let mut first = 0;
-    for width in panel_widths::<S>(columns) {
-        let width = width * S::F32_LANES;
-        let (panel, next) = rest.split_at_mut(rows * width);
-        rest = next;
-        for (row, places) in panel.chunks_exact_mut(width).enumerate() {
-            for (column, place) in (first..).zip(places) {
-                *place = if column < columns {
-                    value(row, column)
-                } else {
-                    0.0
-                };
-            }
+) -> Vec<PanelPlaces<'_>> {
+    let (mut rest, mut next) = (packed, 0);
+    let widths = instructions.dispatch(PanelWidths(columns));
+    let panel = widths.into_iter().map(|width| {
+        let (values, behind) = std::mem::take(&mut rest).split_at_mut(rows * width);
+        rest = behind;
+        let first = next;
+        next += width;
+        PanelPlaces {
+            first,
+            width,
+            values,
         }
-        first += width;
+    });
+    panel.collect()
+}
+
+/// Packs a right matrix whose value at (row, column) is `value(row, column)`.
+pub(crate) fn pack(
+    instructions: Instructions,
+    rows: usize,
+    columns: usize,
+    packed: &mut [f32],
+    value: impl Fn(usize, usize) -> f32 + Sync,
+) {
+    panels(instructions, rows, columns, packed)
+        .into_par_iter()
+        .for_each(|panel| {
+            for (row, places) in panel.values.chunks_exact_mut(panel.width).enumerate() {
+                for (column, place) in (panel.first..).zip(places) {
+                    *place = if column < columns {
+                        value(row, column)
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        });
+}
+
+/// Packs a right matrix whose rows of so many columns lie one after the other.
+pub(crate) struct PackRows<'a> {
+    pub(crate) columns: usize,
+    pub(crate) values: &'a [f32],
+    pub(crate) packed: &'a mut [f32],
+}
+
+impl WithSimd for PackRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let rows = self.values.len() / self.columns;
+        let (mut rest, mut first) = (self.packed, 0);
+        for width in panel_widths::<S>(self.columns) {
+            let lanes = width * S::F32_LANES;
+            let (panel, next) = rest.split_at_mut(rows * lanes);
+            rest = next;
+            let last = self.columns.min(first + lanes);
+            let panel = S::as_mut_simd_f32s(panel).0.chunks_exact_mut(width);
+            for (places, row) in panel.zip(self.values.chunks_exact(self.columns)) {
+                let (whole, part) = S::as_simd_f32s(&row[first..last]);
+                for (place, &value) in places.iter_mut().zip(whole) {
+                    *place = value;
+                }
+                if let Some(place) = places.get_mut(whole.len()) {
+                    *place = simd.partial_load_f32s(part);
+                }
+            }
+            first += lanes;
+        }
     }
 }
 
@@ -113,7 +207,7 @@ pub(crate) struct Run {
     pub(crate) length: usize,
 }
 
-/// The rows of a left matrix times one panel: `sums[row][vector]`. Row `r` is made of the `runs` that
+/// The rows of a left matrix times one panel, added to `start`: `sums[row][vector]`. Row `r` is made of the `runs` that
 /// lie at `starts[r]`.
 #[inline(always)]
 pub(crate) fn rows_by_panel<S: Simd, const ROWS: usize, const WIDTH: usize>(
@@ -122,12 +216,16 @@ pub(crate) fn rows_by_panel<S: Simd, const ROWS: usize, const WIDTH: usize>(
     starts: &[usize],
     runs: &[Run],
     panel: &[f32],
+    start: [S::f32s; WIDTH],
 ) -> [[S::f32s; WIDTH]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; ROWS];
+    let mut sums = [start; ROWS];
     let mut panel = S::as_simd_f32s(panel).0.as_chunks::<WIDTH>().0;
     for run in runs {
-        let rows: [&[f32]; ROWS] =
-            std::array::from_fn(|row| &left[starts[row] + run.offset..][..run.length]);
+        // Written so that the compiler sees that all rows are as long as the panel, and checks no bounds below.
+        let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+        for (row, start) in rows.iter_mut().zip(starts) {
+            *row = &left[start + run.offset..][..run.length];
+        }
         let (now, next) = panel.split_at(run.length);
         panel = next;
         for (depth, right) in now.iter().enumerate() {
@@ -136,6 +234,28 @@ pub(crate) fn rows_by_panel<S: Simd, const ROWS: usize, const WIDTH: usize>(
                 for (sum, &right) in sums.iter_mut().zip(right) {
                     *sum = simd.mul_add_e_f32s(value, right, *sum);
                 }
+            }
+        }
+    }
+    sums
+}
+
+/// Neighbouring values of the left matrix as rows, times one panel, added to `sums[row][vector]`: the values of
+/// each step of the depth lie at `offsets`.
+#[inline(always)]
+pub(crate) fn neighbours_by_panel<S: Simd, const ROWS: usize, const WIDTH: usize>(
+    simd: S,
+    left: &[f32],
+    offsets: &[usize],
+    panel: &[[S::f32s; WIDTH]],
+    mut sums: [[S::f32s; WIDTH]; ROWS],
+) -> [[S::f32s; WIDTH]; ROWS] {
+    for (&offset, right) in offsets.iter().zip(panel) {
+        let values: &[f32] = &left[offset..][..ROWS];
+        for (sums, &value) in sums.iter_mut().zip(values) {
+            let value = simd.splat_f32s(value);
+            for (sum, &right) in sums.iter_mut().zip(right) {
+                *sum = simd.mul_add_e_f32s(value, right, *sum);
             }
         }
     }
@@ -163,6 +283,45 @@ pub(crate) fn add_columns_by_panel<S: Simd, const ROWS: usize, const WIDTH: usiz
         }
     }
     *sums = now;
+}
+
+/// As many vectors of `bias` as there are, zeros behind them and where there is none.
+#[inline(always)]
+pub(crate) fn load_bias<S: Simd, const WIDTH: usize>(
+    simd: S,
+    bias: Option<&[f32]>,
+) -> [S::f32s; WIDTH] {
+    let mut vectors = [simd.splat_f32s(0.0); WIDTH];
+    let values = bias.unwrap_or_default().chunks(S::F32_LANES);
+    for (vector, values) in vectors.iter_mut().zip(values) {
+        *vector = simd.partial_load_f32s(values);
+    }
+    vectors
+}
+
+/// Writes the first `count` rows of a tile to the `columns` values that each has at its place in `result`.
+#[inline(always)]
+pub(crate) fn store_tile<S: Simd, const ROWS: usize, const WIDTH: usize>(
+    simd: S,
+    sums: [[S::f32s; WIDTH]; ROWS],
+    [count, columns]: [usize; 2],
+    result: &mut [f32],
+    place: impl Fn(usize) -> usize,
+) {
+    // A loop whose end the compiler does not know keeps the sums in memory rather than in registers.
+    if count == ROWS && columns == WIDTH * S::F32_LANES {
+        for (row, sums) in sums.iter().enumerate() {
+            let places = &mut result[place(row)..][..WIDTH * S::F32_LANES];
+            for (place, &sum) in S::as_mut_simd_f32s(places).0.iter_mut().zip(sums) {
+                *place = sum;
+            }
+        }
+        return;
+    }
+    let kept = sums;
+    for (row, sums) in kept.iter().enumerate().take(count) {
+        store(simd, sums, &mut result[place(row)..][..columns]);
+    }
 }
 
 /// Writes a row of sums to the columns that exist.

@@ -1,5 +1,9 @@
 //! Loops over vectors.
 
+/// Places in memory that loops go through at a time. The processor fetches ahead of each of them, but of none far
+/// enough to use all that memory can give.
+pub(crate) const STREAMS: usize = 4;
+
 /// Replaces each vector of a slice by a function of itself and of the vectors at its place in other
 /// slices of the same length; the last, incomplete vectors are padded with zeros.
 macro_rules! each_vector {

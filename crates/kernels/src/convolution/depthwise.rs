@@ -1,18 +1,22 @@
-//! Convolution of each channel with its own filter: sums over the taps, a vector of channels at a time.
+//! Convolution of each channel with its own filter: sums over the taps, a vector of channels at a time, read where
+//! they lie. Where a tap lies beside the image, its product is left out.
+//!
+//! There is little to compute for each value that is read and written, so memory is what counts: rows are gone
+//! through from one end to the other, and nothing is copied.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Convolution;
-use super::gather::{Gather, Phase};
+use super::gather::{Gather, ImageRows, Phase, sum_over_blocks};
 use crate::tiles::Lanes;
 use crate::{Instructions, scratch};
 
-/// A block's window and results: half of the second-level cache of a small core.
-const BLOCK_VALUES: usize = 48 * 1024;
+/// Rows of results that a thread works out one after the other.
+const BLOCK_ROWS: usize = 16;
 
 /// Neighbouring results that are summed side by side, so that additions need not wait for each other.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 
 pub(super) fn forward(
     sizes: &Convolution,
@@ -65,12 +69,11 @@ fn gathered(
     if result.is_empty() {
         return;
     }
-    let lanes = instructions.dispatch(Lanes);
     let channels = sizes.inputs;
-    let pixel = channels.next_multiple_of(lanes);
+    let pixel = channels.next_multiple_of(instructions.dispatch(Lanes));
     let area = sizes.kernel[0] * sizes.kernel[1];
     let row = gather.result_size[1] * channels;
-    let block_rows = gather.block_rows(BLOCK_VALUES);
+    let block_rows = BLOCK_ROWS.next_multiple_of(gather.result_step[0]);
     let image_length = gather.source_size[0] * gather.source_size[1] * channels;
     // Filters by tap, then the bias, each padded to whole vectors.
     scratch::with((area + 1) * pixel, |by_tap| {
@@ -94,31 +97,88 @@ fn gathered(
                     .par_chunks_mut(block_rows * row)
                     .enumerate()
                     .for_each(|(block, result)| {
-                        let rows = result.len() / row;
-                        let [height, width] = gather.window(rows);
-                        scratch::with(height * width * pixel, |window| {
-                            gather.copy_window(source, block * block_rows, rows, pixel, window);
-                            instructions.dispatch(Block {
-                                gather,
-                                kernel_columns: sizes.kernel[1],
-                                window,
-                                rows,
-                                by_tap,
-                                bias,
-                                result,
-                            });
+                        instructions.dispatch(Block {
+                            gather,
+                            kernel_columns: sizes.kernel[1],
+                            source,
+                            first_row: block * block_rows,
+                            by_tap,
+                            bias,
+                            result,
                         });
                     });
             });
     });
 }
 
-/// Some rows of the result; pixels of `window`, filters and bias are padded to whole vectors.
+/// A tap that lies in the image.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Where its pixel starts.
+    pixel: usize,
+    /// Its number among those of the filter.
+    tap: usize,
+}
+
+/// Replaces `places` by the taps of a result that lie in the image; `row` and `column` are those of its phase.
+fn find_places(
+    gather: &Gather,
+    kernel_columns: usize,
+    phase: &Phase,
+    result: [usize; 2],
+    places: &mut Vec<Place>,
+) {
+    let along = |axis: usize, offset: usize| {
+        let place = (result[axis] * gather.source_step[axis] + offset) as isize;
+        usize::try_from(place + gather.origin[axis])
+            .ok()
+            .filter(|&place| place < gather.source_size[axis])
+    };
+    places.clear();
+    for tap in &phase.taps {
+        if let (Some(row), Some(column)) = (along(0, tap.offset[0]), along(1, tap.offset[1])) {
+            places.push(Place {
+                pixel: (row * gather.source_size[1] + column) * gather.source_channels,
+                tap: tap.filter[0] * kernel_columns + tap.filter[1],
+            });
+        }
+    }
+}
+
+/// The columns of a phase's results, of `columns`, all of whose taps lie beside neither edge of the image.
+fn columns_inside(gather: &Gather, phase: &Phase, columns: usize) -> std::ops::Range<usize> {
+    let step = gather.source_step[1];
+    let offsets = || {
+        let offsets = phase.taps.iter().map(|tap| tap.offset[1] as isize);
+        offsets.map(|offset| offset + gather.origin[1])
+    };
+    let before = (-offsets().min().unwrap_or_default()).max(0) as usize;
+    let behind = gather.source_size[1] as isize - offsets().max().unwrap_or_default();
+    let end = (behind.max(0) as usize).div_ceil(step).min(columns);
+    before.div_ceil(step).min(end)..end
+}
+
+/// The vector of so many values at `start`: a whole one, or padded with zeros.
+#[inline(always)]
+fn load<S: Simd, const WHOLE: bool>(
+    simd: S,
+    values: &[f32],
+    start: usize,
+    count: usize,
+) -> S::f32s {
+    if WHOLE {
+        S::as_simd_f32s(&values[start..][..S::F32_LANES]).0[0]
+    } else {
+        simd.partial_load_f32s(&values[start..][..count])
+    }
+}
+
+/// Some rows of the result; filters and bias are padded to whole vectors.
 struct Block<'a> {
     gather: &'a Gather,
     kernel_columns: usize,
-    window: &'a [f32],
-    rows: usize,
+    source: &'a [f32],
+    first_row: usize,
     by_tap: &'a [f32],
     bias: &'a [f32],
     result: &'a mut [f32],
@@ -128,57 +188,118 @@ impl WithSimd for Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        for phase in &self.gather.phases {
-            self.phase(simd, phase);
-        }
-    }
-}
-
-impl Block<'_> {
-    #[inline(always)]
-    fn phase<S: Simd>(&mut self, simd: S, phase: &Phase) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let gather = self.gather;
         let channels = gather.result_channels;
-        let window = S::as_simd_f32s(self.window).0;
-        let by_tap = S::as_simd_f32s(self.by_tap).0;
-        let bias = S::as_simd_f32s(self.bias).0;
-        let pixel = bias.len();
-        let window_columns = gather.window(self.rows)[1];
-        let [rows, columns] = gather.results(phase, self.rows);
-        let step = gather.source_step[1] * pixel;
-        for row in 0..rows {
-            let window = &window[row * gather.source_step[0] * window_columns * pixel..];
-            let y = row * gather.result_step[0] + phase.first[0];
-            for first in (0..columns).step_by(TOGETHER) {
-                // Beyond the last column the sums repeat it and are not kept.
-                let starts: [usize; TOGETHER] =
-                    std::array::from_fn(|place| (first + place).min(columns - 1) * step);
-                let count = TOGETHER.min(columns - first);
-                for vector in 0..pixel {
-                    let mut sums = [bias[vector]; TOGETHER];
-                    for tap in &phase.taps {
-                        let filter = tap.filter[0] * self.kernel_columns + tap.filter[1];
-                        let filter = by_tap[filter * pixel + vector];
-                        let offset =
-                            (tap.offset[0] * window_columns + tap.offset[1]) * pixel + vector;
-                        for (sum, start) in sums.iter_mut().zip(starts) {
-                            *sum = simd.mul_add_e_f32s(window[start + offset], filter, *sum);
-                        }
-                    }
-                    let channel = vector * S::F32_LANES;
-                    for (place, &sum) in sums.iter().enumerate().take(count) {
-                        let x = (first + place) * gather.result_step[1] + phase.first[1];
-                        let pixel = (y * gather.result_size[1] + x) * channels;
-                        let end = channels.min(channel + S::F32_LANES);
-                        let places = &mut self.result[pixel + channel..pixel + end];
-                        simd.partial_store_f32s(places, sum);
-                    }
+        let row_length = gather.result_size[1] * channels;
+        let [result_down, result_right] = gather.result_step;
+        let mut places = Vec::new();
+        let sums = Sums {
+            source: self.source,
+            step: gather.source_step[1] * channels,
+            channels,
+            by_tap: S::as_simd_f32s(self.by_tap).0,
+            bias: S::as_simd_f32s(self.bias).0,
+            apart: result_right * channels,
+        };
+        for (row, result) in (self.first_row..).zip(self.result.chunks_exact_mut(row_length)) {
+            for phase in &gather.phases {
+                let [_, columns] = gather.results(phase, 1);
+                if row % result_down != phase.first[0] || columns == 0 {
+                    continue;
+                }
+                let row = row / result_down;
+                let find = |column: usize, places: &mut Vec<Place>| {
+                    find_places(gather, self.kernel_columns, phase, [row, column], places);
+                };
+                let inside = columns_inside(gather, phase, columns);
+                let start = |column: usize| (phase.first[1] + column * result_right) * channels;
+                let whole = inside.len() / TOGETHER * TOGETHER;
+                find(inside.start, &mut places);
+                for column in (0..whole).step_by(TOGETHER) {
+                    let result = &mut result[start(inside.start + column)..];
+                    sums.write::<S, TOGETHER>(simd, &places, column, result);
+                }
+                let rest = inside.start + whole..columns;
+                for column in (0..inside.start).chain(rest) {
+                    find(column, &mut places);
+                    sums.write::<S, 1>(simd, &places, 0, &mut result[start(column)..]);
                 }
             }
         }
     }
 }
+
+/// Sums of taps times their filters.
+struct Sums<'a, V> {
+    source: &'a [f32],
+    /// Values of the source from one result to the next.
+    step: usize,
+    channels: usize,
+    by_tap: &'a [V],
+    bias: &'a [V],
+    /// Values from one result to the next.
+    apart: usize,
+}
+
+impl<V: Copy> Sums<'_, V> {
+    /// Writes the sums of neighbouring results, the first of which is `column` results from that of `places`.
+    #[inline(always)]
+    fn write<S: Simd<f32s = V>, const COLUMNS: usize>(
+        &self,
+        simd: S,
+        places: &[Place],
+        column: usize,
+        result: &mut [f32],
+    ) {
+        for vector in 0..self.channels / S::F32_LANES {
+            let sums = self.sum::<S, COLUMNS, true>(simd, places, column, vector);
+            for (column, &sum) in sums.iter().enumerate() {
+                let start = column * self.apart + vector * S::F32_LANES;
+                let places = &mut result[start..][..S::F32_LANES];
+                S::as_mut_simd_f32s(places).0[0] = sum;
+            }
+        }
+        let rest = self.channels % S::F32_LANES;
+        if rest > 0 {
+            let vector = self.channels / S::F32_LANES;
+            let sums = self.sum::<S, COLUMNS, false>(simd, places, column, vector);
+            for (column, &sum) in sums.iter().enumerate() {
+                let start = column * self.apart + vector * S::F32_LANES;
+                simd.partial_store_f32s(&mut result[start..][..rest], sum);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sum<S: Simd<f32s = V>, const COLUMNS: usize, const WHOLE: bool>(
+        &self,
+        simd: S,
+        places: &[Place],
+        column: usize,
+        vector: usize,
+    ) -> [V; COLUMNS] {
+        let channel = vector * S::F32_LANES;
+        let count = self.channels - channel;
+        let mut sums = [self.bias[vector]; COLUMNS];
+        for place in places {
+            let filter = self.by_tap[place.tap * self.bias.len() + vector];
+            let start = place.pixel + column * self.step + channel;
+            for (column, sum) in sums.iter_mut().enumerate() {
+                let start = start + column * self.step;
+                let value = load::<S, WHOLE>(simd, self.source, start, count);
+                *sum = simd.mul_add_e_f32s(value, filter, *sum);
+            }
+        }
+        sums
+    }
+}
+
+/// Taps whose products are summed together.
+const TAPS: usize = 9;
+
+/// Columns that are gone through at a time, so that what they need stays in the first-level cache.
+const COLUMNS: usize = 16;
 
 pub(super) fn backward_filters(
     sizes: &Convolution,
@@ -188,64 +309,38 @@ pub(super) fn backward_filters(
     filters_gradient: &mut [f32],
 ) {
     let gather = Gather::forward(sizes);
-    let channels = sizes.inputs;
     let area = sizes.kernel[0] * sizes.kernel[1];
-    let pixel = channels.next_multiple_of(instructions.dispatch(Lanes));
-    let length = area * pixel;
-    let [height, width] = gather.result_size;
-    let block_rows = gather.block_rows(BLOCK_VALUES);
-    let blocks_per_image = height.div_ceil(block_rows);
-    let blocks = sizes.images * blocks_per_image;
-    let parts = rayon::current_num_threads().min(blocks).max(1);
-    let image_length = sizes.size[0] * sizes.size[1] * channels;
-    scratch::with(length * parts, |sums| {
-        sums.par_chunks_mut(length)
-            .enumerate()
-            .for_each(|(part, sums)| {
-                sums.fill(0.0);
-                for block in blocks * part / parts..blocks * (part + 1) / parts {
-                    let (image, first_row) = (
-                        block / blocks_per_image,
-                        block % blocks_per_image * block_rows,
-                    );
-                    let rows = block_rows.min(height - first_row);
-                    let source = &images[image * image_length..][..image_length];
-                    let gradient = &result_gradient
-                        [(image * height + first_row) * width * channels..]
-                        [..rows * width * channels];
-                    let [window_rows, window_columns] = gather.window(rows);
-                    scratch::with(window_rows * window_columns * pixel, |window| {
-                        gather.copy_window(source, first_row, rows, pixel, window);
-                        instructions.dispatch(FilterBlock {
-                            gather: &gather,
-                            window,
-                            rows,
-                            gradient,
-                            sums,
-                        });
-                    });
+    let pixel = sizes.inputs.next_multiple_of(instructions.dispatch(Lanes));
+    let add = |block: &ImageRows, sums: &mut [f32]| {
+        instructions.dispatch(FilterBlock {
+            gather: &gather,
+            kernel_columns: sizes.kernel[1],
+            block,
+            sums,
+        });
+    };
+    sum_over_blocks(
+        &gather,
+        images,
+        result_gradient,
+        BLOCK_ROWS,
+        area * pixel,
+        add,
+        |sums| {
+            for (channel, filter) in filters_gradient.chunks_exact_mut(area).enumerate() {
+                for (tap, place) in filter.iter_mut().enumerate() {
+                    *place = sums[tap * pixel + channel];
                 }
-            });
-        let (total, others) = sums.split_at_mut(length);
-        for other in others.chunks_exact(length) {
-            for (total, &other) in total.iter_mut().zip(other) {
-                *total += other;
             }
-        }
-        for (channel, filter) in filters_gradient.chunks_exact_mut(area).enumerate() {
-            for (tap, place) in filter.iter_mut().enumerate() {
-                *place = total[tap * pixel + channel];
-            }
-        }
-    });
+        },
+    );
 }
 
 /// What a block of results adds to the gradient of the filters, by tap, padded to whole vectors.
 struct FilterBlock<'a> {
     gather: &'a Gather,
-    window: &'a [f32],
-    rows: usize,
-    gradient: &'a [f32],
+    kernel_columns: usize,
+    block: &'a ImageRows<'a>,
     sums: &'a mut [f32],
 }
 
@@ -256,38 +351,100 @@ impl WithSimd for FilterBlock<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let gather = self.gather;
         let channels = gather.source_channels;
-        let window = S::as_simd_f32s(self.window).0;
-        let (all_sums, _) = S::as_mut_simd_f32s(self.sums);
-        let pixel = channels.div_ceil(S::F32_LANES);
+        let phase = &gather.phases[0];
         let columns = gather.result_size[1];
-        let window_columns = gather.window(self.rows)[1];
-        let step = gather.source_step[1] * pixel;
-        for (tap, sums) in gather.phases[0]
-            .taps
-            .iter()
-            .zip(all_sums.chunks_exact_mut(pixel))
-        {
-            let offset = (tap.offset[0] * window_columns + tap.offset[1]) * pixel;
-            for (vector, sum) in sums.iter_mut().enumerate() {
-                let channel = vector * S::F32_LANES;
-                let end = channels.min(channel + S::F32_LANES);
-                let mut parts = [simd.splat_f32s(0.0); TOGETHER];
-                for row in 0..self.rows {
-                    let start = row * gather.source_step[0] * window_columns * pixel + offset;
-                    let window = &window[start + vector..];
-                    let gradient = &self.gradient[row * columns * channels..][..columns * channels];
-                    let mut part = 0;
-                    for (column, gradient) in gradient.chunks_exact(channels).enumerate() {
-                        let gradient = simd.partial_load_f32s(&gradient[channel..end]);
-                        let value = window[column * step];
-                        parts[part] = simd.mul_add_e_f32s(value, gradient, parts[part]);
-                        part = (part + 1) % TOGETHER;
-                    }
-                }
-                for part in parts {
-                    *sum = simd.add_f32s(*sum, part);
+        let inside = columns_inside(gather, phase, columns);
+        let sums = S::as_mut_simd_f32s(self.sums).0;
+        let mut places = Vec::new();
+        let rows = self.block.gradient.chunks_exact(columns * channels);
+        for (row, gradient) in (self.block.first_row..).zip(rows) {
+            let find = |column: usize, places: &mut Vec<Place>| {
+                find_places(gather, self.kernel_columns, phase, [row, column], places);
+            };
+            let products = Products {
+                source: self.block.source,
+                step: gather.source_step[1] * channels,
+                gradient,
+                channels,
+            };
+            find(inside.start, &mut places);
+            for start in inside.clone().step_by(COLUMNS) {
+                let here = start..inside.end.min(start + COLUMNS);
+                let from = start - inside.start;
+                products.add(simd, &places, from, here, sums);
+            }
+            for column in (0..inside.start).chain(inside.end..columns) {
+                find(column, &mut places);
+                products.add(simd, &places, 0, column..column + 1, sums);
+            }
+        }
+    }
+}
+
+/// Products of a row of gradients with the taps of its results.
+struct Products<'a> {
+    source: &'a [f32],
+    /// Values of the source from one result to the next.
+    step: usize,
+    gradient: &'a [f32],
+    channels: usize,
+}
+
+impl Products<'_> {
+    /// Adds the products of some columns to the sums of their taps, `[tap, vector]`. The first is `from` results
+    /// from that of `places`.
+    #[inline(always)]
+    fn add<S: Simd>(
+        &self,
+        simd: S,
+        places: &[Place],
+        from: usize,
+        columns: std::ops::Range<usize>,
+        sums: &mut [S::f32s],
+    ) {
+        let vectors = self.channels.div_ceil(S::F32_LANES);
+        for vector in 0..vectors {
+            for places in places.chunks(TAPS) {
+                let products = if (vector + 1) * S::F32_LANES <= self.channels {
+                    self.sum::<S, true>(simd, places, from, columns.clone(), vector)
+                } else {
+                    self.sum::<S, false>(simd, places, from, columns.clone(), vector)
+                };
+                for (place, product) in places.iter().zip(products) {
+                    let sum = &mut sums[place.tap * vectors + vector];
+                    *sum = simd.add_f32s(*sum, product);
                 }
             }
         }
+    }
+
+    #[inline(always)]
+    fn sum<S: Simd, const WHOLE: bool>(
+        &self,
+        simd: S,
+        places: &[Place],
+        from: usize,
+        columns: std::ops::Range<usize>,
+        vector: usize,
+    ) -> [S::f32s; TAPS] {
+        let channel = vector * S::F32_LANES;
+        let count = self.channels - channel;
+        // The last tap is repeated to fill the registers.
+        let mut starts = [0; TAPS];
+        for (tap, start) in starts.iter_mut().enumerate() {
+            let place = places[tap.min(places.len() - 1)];
+            *start = place.pixel + from * self.step + channel;
+        }
+        let mut sums = [simd.splat_f32s(0.0); TAPS];
+        for (step, column) in columns.enumerate() {
+            let gradient = column * self.channels + channel;
+            let gradient = load::<S, WHOLE>(simd, self.gradient, gradient, count);
+            for (sum, start) in sums.iter_mut().zip(starts) {
+                let start = start + step * self.step;
+                let value = load::<S, WHOLE>(simd, self.source, start, count);
+                *sum = simd.mul_add_e_f32s(value, gradient, *sum);
+            }
+        }
+        sums
     }
 }

@@ -4,11 +4,11 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Convolution;
-use super::gather::Gather;
+use super::gather::{Gather, ImageRows, sum_over_blocks};
+use super::{Convolution, filters};
 use crate::tiles::{
-    MOST_ROWS, PackedLength, Run, add_columns_by_panel, pack, panel_widths, rows_by_panel, store,
-    with_tile,
+    MOST_ROWS, PackRows, PackedLength, Run, add_columns_by_panel, load_bias, panel_widths,
+    rows_by_panel, store_tile, with_tile,
 };
 use crate::{Instructions, scratch};
 
@@ -88,16 +88,8 @@ fn gathered(
         for (phase, &length) in gather.phases.iter().zip(&lengths) {
             let (panels, next) = rest.split_at_mut(length);
             rest = next;
-            let value = |row: usize, column: usize| {
-                let channels = gather.source_channels;
-                filter(phase.taps[row / channels].filter, row % channels, column)
-            };
-            instructions.dispatch(Pack {
-                rows: phase.taps.len() * gather.source_channels,
-                columns: gather.result_channels,
-                packed: panels,
-                value,
-            });
+            let channels = [gather.source_channels, gather.result_channels];
+            filters::pack(instructions, &phase.taps, channels, panels, &filter);
         }
         blocks(gather, instructions, source, packed, &lengths, bias, result);
     });
@@ -152,22 +144,6 @@ fn blocks(
                     }
                 });
         });
-}
-
-struct Pack<'a, V> {
-    rows: usize,
-    columns: usize,
-    packed: &'a mut [f32],
-    value: V,
-}
-
-impl<V: Fn(usize, usize) -> f32> WithSimd for Pack<'_, V> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        pack::<S>(self.rows, self.columns, self.packed, self.value);
-    }
 }
 
 /// Some rows of the result, all phases and channels.
@@ -230,16 +206,8 @@ impl Block<'_> {
         let window_columns = gather.window(self.rows)[1];
         let step_down = gather.source_step[0] * window_columns * gather.source_channels;
         let step_right = gather.source_step[1] * gather.source_channels;
-        let bias = {
-            let mut lanes = [simd.splat_f32s(0.0); WIDTH];
-            if let Some(bias) = self.bias {
-                let bias = &bias[panel.channel..last];
-                for (lanes, values) in lanes.iter_mut().zip(bias.chunks(S::F32_LANES)) {
-                    *lanes = simd.partial_load_f32s(values);
-                }
-            }
-            lanes
-        };
+        let bias = self.bias.map(|bias| &bias[panel.channel..last]);
+        let bias = load_bias::<S, WIDTH>(simd, bias);
         let (mut row, mut column) = (0, 0);
         let mut starts = [0; MOST_ROWS];
         let mut places = [0; MOST_ROWS];
@@ -264,15 +232,10 @@ impl Block<'_> {
                 &starts,
                 panel.runs,
                 panel.values,
+                bias,
             );
-            for (sums, &place) in sums.iter().take(count).zip(&places) {
-                let mut sums = *sums;
-                for (sum, &bias) in sums.iter_mut().zip(&bias) {
-                    *sum = simd.add_f32s(*sum, bias);
-                }
-                let places = &mut self.result[place..place + last - panel.channel];
-                store(simd, &sums, places);
-            }
+            let size = [count, last - panel.channel];
+            store_tile(simd, sums, size, self.result, |row| places[row]);
         }
     }
 }
@@ -286,102 +249,52 @@ pub(super) fn backward_filters(
 ) {
     let gather = Gather::forward(sizes);
     let area = sizes.kernel[0] * sizes.kernel[1];
-    let [height, width] = gather.result_size;
+    let columns = gather.result_size[1];
     let depth = area * sizes.inputs;
-    let length = instructions.dispatch(PackedLength(depth, sizes.outputs));
+    let add = |block: &ImageRows, sums: &mut [f32]| {
+        let [rows, window_columns] = gather.window(block.rows);
+        // Tiles read whole rows of channels, beyond the last pixel too.
+        let length = rows * window_columns * sizes.inputs;
+        scratch::with(length + MOST_ROWS, |window| {
+            gather.copy_window(
+                block.source,
+                block.first_row,
+                block.rows,
+                sizes.inputs,
+                window,
+            );
+            window[length..].fill(0.0);
+            let pixels = block.rows * columns;
+            let gradient_length = instructions.dispatch(PackedLength(pixels, sizes.outputs));
+            scratch::with(gradient_length, |packed| {
+                instructions.dispatch(PackRows {
+                    columns: sizes.outputs,
+                    values: block.gradient,
+                    packed,
+                });
+                instructions.dispatch(FilterBlock {
+                    gather: &gather,
+                    rows: block.rows,
+                    runs: &gather.runs(&gather.phases[0], window_columns),
+                    window,
+                    gradient: packed,
+                    sums,
+                });
+            });
+        });
+    };
     // A panel of gradients should stay in the first-level cache while all taps go over it.
     let block_rows = gather.block_rows(BLOCK_VALUES / 2);
-    let blocks_per_image = height.div_ceil(block_rows);
-    let blocks = sizes.images * blocks_per_image;
-    let parts = rayon::current_num_threads().min(blocks).max(1);
-    scratch::with(length * parts, |sums| {
-        sums.par_chunks_mut(length)
-            .enumerate()
-            .for_each(|(part, sums)| {
-                sums.fill(0.0);
-                for block in blocks * part / parts..blocks * (part + 1) / parts {
-                    let (image, first_row) = (
-                        block / blocks_per_image,
-                        block % blocks_per_image * block_rows,
-                    );
-                    let rows = block_rows.min(height - first_row);
-                    let source_length = sizes.images_length() / sizes.images;
-                    let source = &images[image * source_length..][..source_length];
-                    let gradient = &result_gradient
-                        [(image * height + first_row) * width * sizes.outputs..]
-                        [..rows * width * sizes.outputs];
-                    let [window_rows, window_columns] = gather.window(rows);
-                    // Tiles read whole rows of channels, beyond the last pixel too.
-                    let window_length = window_rows * window_columns * sizes.inputs + MOST_ROWS;
-                    scratch::with(window_length, |window| {
-                        gather.copy_window(source, first_row, rows, sizes.inputs, window);
-                        window[window_length - MOST_ROWS..].fill(0.0);
-                        let gradient_length =
-                            instructions.dispatch(PackedLength(rows * width, sizes.outputs));
-                        scratch::with(gradient_length, |packed| {
-                            instructions.dispatch(Pack {
-                                rows: rows * width,
-                                columns: sizes.outputs,
-                                packed,
-                                value: |row, column| gradient[row * sizes.outputs + column],
-                            });
-                            instructions.dispatch(FilterBlock {
-                                gather: &gather,
-                                rows,
-                                runs: &gather.runs(&gather.phases[0], window_columns),
-                                window,
-                                gradient: packed,
-                                sums,
-                            });
-                        });
-                    });
-                }
-            });
-        let (total, others) = sums.split_at_mut(length);
-        for other in others.chunks_exact(length) {
-            for (total, &other) in total.iter_mut().zip(other) {
-                *total += other;
-            }
-        }
-        instructions.dispatch(Unpack {
-            rows: depth,
-            columns: sizes.outputs,
-            packed: total,
-            put: |row, column, value| {
-                let (tap, input) = (row / sizes.inputs, row % sizes.inputs);
-                filters_gradient[(column * sizes.inputs + input) * area + tap] = value;
-            },
-        });
-    });
-}
-
-/// Calls `put(row, column, value)` for every value that [`pack`] has packed.
-struct Unpack<'a, P> {
-    rows: usize,
-    columns: usize,
-    packed: &'a [f32],
-    put: P,
-}
-
-impl<P: FnMut(usize, usize, f32)> WithSimd for Unpack<'_, P> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _simd: S) {
-        let mut rest = self.packed;
-        let mut first = 0;
-        for width in panel_widths::<S>(self.columns) {
-            let width = width * S::F32_LANES;
-            let (panel, next) = rest.split_at(self.rows * width);
-            rest = next;
-            for (row, values) in panel.chunks_exact(width).enumerate() {
-                for (column, &value) in (first..self.columns).zip(values) {
-                    (self.put)(row, column, value);
-                }
-            }
-            first += width;
-        }
-    }
+    let length = instructions.dispatch(PackedLength(depth, sizes.outputs));
+    sum_over_blocks(
+        &gather,
+        images,
+        result_gradient,
+        block_rows,
+        length,
+        add,
+        |sums| filters::unpack(sizes, instructions, sums, filters_gradient),
+    );
 }
 
 /// What a block of results adds to the gradient of the filters: `sums` is packed, its rows are taps

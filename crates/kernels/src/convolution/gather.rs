@@ -4,7 +4,10 @@
 //! over taps, pixels of a source at fixed offsets. Backward at a stride of s, the results fall into
 //! s × s phases, each with taps of its own, so that no multiplication by a zero is done.
 
+use rayon::prelude::*;
+
 use super::Convolution;
+use crate::scratch;
 use crate::tiles::Run;
 
 /// A pixel of the source, and the place in the filter that it is multiplied with.
@@ -209,6 +212,62 @@ impl Gather {
             .min(self.result_size[0].next_multiple_of(step))
             .max(1)
     }
+}
+
+/// Some rows of the result of an image.
+pub(super) struct ImageRows<'a> {
+    /// The image.
+    pub(super) source: &'a [f32],
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
+    /// Their gradient.
+    pub(super) gradient: &'a [f32],
+}
+
+/// Lends `use_sums` the sums that `add` has added for all blocks of so many rows. Each thread adds to `length` sums
+/// of its own.
+pub(super) fn sum_over_blocks(
+    gather: &Gather,
+    images: &[f32],
+    result_gradient: &[f32],
+    block_rows: usize,
+    length: usize,
+    add: impl Fn(&ImageRows, &mut [f32]) + Sync,
+    use_sums: impl FnOnce(&[f32]),
+) {
+    let [height, width] = gather.result_size;
+    let blocks_per_image = height.div_ceil(block_rows);
+    let blocks = gather.images * blocks_per_image;
+    let parts = rayon::current_num_threads().min(blocks).max(1);
+    let image_length = images.len() / gather.images;
+    let row = width * gather.result_channels;
+    scratch::with(length * parts, |sums| {
+        sums.par_chunks_mut(length)
+            .enumerate()
+            .for_each(|(part, sums)| {
+                sums.fill(0.0);
+                for block in blocks * part / parts..blocks * (part + 1) / parts {
+                    let image = block / blocks_per_image;
+                    let first_row = block % blocks_per_image * block_rows;
+                    let rows = block_rows.min(height - first_row);
+                    let block = ImageRows {
+                        source: &images[image * image_length..][..image_length],
+                        first_row,
+                        rows,
+                        gradient: &result_gradient[(image * height + first_row) * row..]
+                            [..rows * row],
+                    };
+                    add(&block, sums);
+                }
+            });
+        let (total, others) = sums.split_at_mut(length);
+        for other in others.chunks_exact(length) {
+            for (total, &other) in total.iter_mut().zip(other) {
+                *total += other;
+            }
+        }
+        use_sums(total);
+    });
 }
 
 /// Copies rows and columns of an image from the pixel `first` on, zeros where there is no pixel, and

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use super::Convolution;
 use super::gather::{Gather, copy_window};
 use crate::tiles::{
-    Lanes, MOST_ROWS, PackedLength, Run, add_columns_by_panel, panel_widths, rows_by_panel, store,
-    with_tile,
+    Lanes, MOST_ROWS, PackedLength, PanelPlaces, PanelWidths, Run, add_columns_by_panel,
+    panel_widths, panels, rows_by_panel, store, store_tile, with_tile,
 };
 use crate::{Instructions, scratch};
 
@@ -24,6 +24,9 @@ const PLACES: usize = PIXELS * PIXELS;
 
 /// The longest vectors there are, AVX-512's.
 const MOST_LANES: usize = 16;
+
+/// Inputs whose filters are brought together before they are transformed.
+const INPUTS: usize = 8;
 
 /// Tiles in a block of results: with 64 channels, pixels and products stay in the second-level cache.
 const BLOCK_TILES: usize = 48;
@@ -120,32 +123,30 @@ fn convolve(
     let columns = gather.result_channels;
     let filters_length = PLACES * instructions.dispatch(PackedLength(depth, columns));
     scratch::with(filters_length, |filters| {
-        // A panel at a time, so that threads can share the work.
-        let mut panels = Vec::new();
-        let (mut rest, mut first) = (&mut *filters, 0);
-        for width in instructions.dispatch(PanelWidths(columns)) {
-            let (panel, next) = rest.split_at_mut(PLACES * depth * width);
-            rest = next;
-            panels.push((first, panel));
-            first += width;
-        }
-        panels.into_par_iter().for_each(|(first, panel)| {
-            let width = panel.len() / (PLACES * depth);
-            scratch::with(9 * width, |taps| {
-                instructions.dispatch(TransformFilters {
-                    depth,
-                    taps,
-                    panel,
-                    tap: |input: usize, column: usize, place: usize| {
-                        if first + column < columns {
-                            tap(input, first + column, place)
-                        } else {
-                            0.0
-                        }
-                    },
+        panels(instructions, PLACES * depth, columns, filters)
+            .into_par_iter()
+            .for_each(|panel| {
+                let PanelPlaces {
+                    first,
+                    width,
+                    values,
+                } = panel;
+                scratch::with(INPUTS * 9 * width, |taps| {
+                    instructions.dispatch(TransformFilters {
+                        depth,
+                        width,
+                        taps,
+                        panel: values,
+                        tap: |input: usize, column: usize, place: usize| {
+                            if first + column < columns {
+                                tap(input, first + column, place)
+                            } else {
+                                0.0
+                            }
+                        },
+                    });
                 });
             });
-        });
         let size = gather.result_size;
         let blocks = Blocks::new(size, gather.images, BLOCK_TILES);
         let image_length = size[0] * size[1] * columns;
@@ -179,19 +180,6 @@ fn convolve(
                     });
             });
     });
-}
-
-/// The widths of the panels of so many columns, in values.
-struct PanelWidths(usize);
-
-impl WithSimd for PanelWidths {
-    type Output = Vec<usize>;
-
-    fn with_simd<S: Simd>(self, _simd: S) -> Vec<usize> {
-        panel_widths::<S>(self.0)
-            .map(|width| width * S::F32_LANES)
-            .collect()
-    }
 }
 
 /// Rows of results of some images.
@@ -411,6 +399,8 @@ macro_rules! along_both {
 /// Filters to a panel `[place, input, column]`.
 struct TransformFilters<'a, T> {
     depth: usize,
+    width: usize,
+    /// The filters of some inputs, `[input, tap, column]`.
     taps: &'a mut [f32],
     panel: &'a mut [f32],
     tap: T,
@@ -421,24 +411,31 @@ impl<T: Fn(usize, usize, usize) -> f32> WithSimd for TransformFilters<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let width = self.taps.len() / 9;
+        let width = self.width;
         let plane = self.depth * width;
-        for input in 0..self.depth {
+        for start in (0..self.depth).step_by(INPUTS) {
+            let inputs = start..self.depth.min(start + INPUTS);
             for column in 0..width {
-                for tap in 0..9 {
-                    self.taps[tap * width + column] = (self.tap)(input, column, tap);
+                for (input, taps) in inputs.clone().zip(self.taps.chunks_exact_mut(9 * width)) {
+                    for tap in 0..9 {
+                        taps[tap * width + column] = (self.tap)(input, column, tap);
+                    }
                 }
             }
-            for first in (0..width).step_by(S::F32_LANES) {
-                let load = |tap: usize| {
-                    simd.partial_load_f32s(&self.taps[tap * width + first..][..S::F32_LANES])
-                };
-                let filter: [[S::f32s; 3]; 3] =
-                    std::array::from_fn(|row| std::array::from_fn(|column| load(row * 3 + column)));
-                let places = along_both!(simd, transform_filter, filter, 3 => 6);
-                for (place, &value) in places.as_flattened().iter().enumerate() {
-                    let start = place * plane + input * width + first;
-                    simd.partial_store_f32s(&mut self.panel[start..][..S::F32_LANES], value);
+            for (input, taps) in inputs.zip(self.taps.chunks_exact(9 * width)) {
+                for first in (0..width).step_by(S::F32_LANES) {
+                    let load = |tap: usize| {
+                        S::as_simd_f32s(&taps[tap * width + first..][..S::F32_LANES]).0[0]
+                    };
+                    let filter: [[S::f32s; 3]; 3] = std::array::from_fn(|row| {
+                        std::array::from_fn(|column| load(row * 3 + column))
+                    });
+                    let places = along_both!(simd, transform_filter, filter, 3 => 6);
+                    for (place, &value) in places.as_flattened().iter().enumerate() {
+                        let start = place * plane + input * width + first;
+                        let places = &mut self.panel[start..][..S::F32_LANES];
+                        S::as_mut_simd_f32s(places).0[0] = value;
+                    }
                 }
             }
         }
@@ -523,12 +520,15 @@ impl Multiply<'_> {
             let products = &mut self.products[place * self.tiles * width..][..self.tiles * width];
             for (group, products) in products.chunks_mut(ROWS * width).enumerate() {
                 // The last tile is repeated to fill the registers.
-                let starts: [usize; ROWS] =
-                    std::array::from_fn(|row| (group * ROWS + row).min(self.tiles - 1) * pixel);
-                let sums = rows_by_panel::<S, ROWS, WIDTH>(simd, pixels, &starts, &run, panel);
-                for (sums, places) in sums.iter().zip(products.chunks_exact_mut(width)) {
-                    store(simd, sums, places);
+                let mut starts = [0; ROWS];
+                for (row, start) in (group * ROWS..).zip(&mut starts) {
+                    *start = row.min(self.tiles - 1) * pixel;
                 }
+                let start = [simd.splat_f32s(0.0); WIDTH];
+                let sums =
+                    rows_by_panel::<S, ROWS, WIDTH>(simd, pixels, &starts, &run, panel, start);
+                let size = [products.len() / width, width];
+                store_tile(simd, sums, size, products, |row| row * width);
             }
         }
     }
@@ -579,7 +579,7 @@ impl WithSimd for TransformProducts<'_> {
                     for (x, &value) in values.iter().enumerate().take(across) {
                         let pixel = start + x * self.channels;
                         let places = &mut self.result[pixel + channel..pixel + end];
-                        simd.partial_store_f32s(places, simd.add_f32s(value, bias));
+                        store(simd, &[simd.add_f32s(value, bias)], places);
                     }
                 }
             }
@@ -846,14 +846,14 @@ impl WithSimd for TransformFilterSums<'_> {
             for first in (0..outputs).step_by(S::F32_LANES) {
                 let start = self.start + input * width + first;
                 let load = |place: usize| {
-                    simd.partial_load_f32s(&self.sums[place * plane + start..][..S::F32_LANES])
+                    S::as_simd_f32s(&self.sums[place * plane + start..][..S::F32_LANES]).0[0]
                 };
                 let values: [[S::f32s; 6]; 6] =
                     std::array::from_fn(|y| std::array::from_fn(|x| load(y * PIXELS + x)));
                 let taps = along_both!(simd, transform_filter_gradient, values, 6 => 3);
                 for (tap, &value) in taps.as_flattened().iter().enumerate() {
                     let mut lanes = [0.0; MOST_LANES];
-                    simd.partial_store_f32s(&mut lanes[..S::F32_LANES], value);
+                    S::as_mut_simd_f32s(&mut lanes[..S::F32_LANES]).0[0] = value;
                     for (output, &value) in (first..outputs).zip(&lanes[..S::F32_LANES]) {
                         self.filters[(output * self.inputs + input) * 9 + tap] = value;
                     }
