@@ -1,6 +1,6 @@
 """Convolutions, forward and backward: ours against PyTorch 2.9.0 (CPU, numpy 2.3.4), same machine.
 
-    cargo build --release -p cleanslide-kernels --example bench_convolution
+    cargo build --release -p cleanslide-kernels --examples
     python benches/peers/convolution.py [--json PATH]
 
 The layers are those of a U-Net, a ResNet and EfficientNet-Lite0, four images each, f32, two threads. Ours
@@ -8,9 +8,14 @@ runs in a process of its own that waits for sizes; it and PyTorch alternate, lay
 once before they are timed, and both return the result, the gradient of the images and that of the filters.
 PyTorch runs with its default memory format and with channels last; it is given the faster of the two.
 
-Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better) and the rate of ours in
-operations by definition: Winograd's algorithm needs a quarter of the multiplications and may pass what the
-machine can do.
+A run is the median of ROUNDS rounds after WARM_UP that do not count.
+
+Prints rows of a table: layer, part, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better), the
+rate of ours in operations by definition, and the share of the roofline that ours reaches: the least time that
+the machine needs over the time taken. The least time is the longer of two, operations by definition at the
+peak rate of multiply-adds, and values that must be read or written once at the bandwidth of memory. Both are
+measured first (`bench_machine`). Two things may pass it: Winograd's algorithm, which needs a quarter of the
+multiplications, and caches that keep a layer's values from one run to the next.
 """
 
 import argparse
@@ -25,6 +30,8 @@ import torch
 
 THREADS = 2
 PAIRS = 6
+WARM_UP = 2
+ROUNDS = 5
 COMMAND = "just bench-engine"
 
 # images, size, inputs, outputs, kernel, stride, depthwise
@@ -60,7 +67,8 @@ def peer(layer, memory_format):
     images = torch.rand(n, inputs, size, size).to(memory_format=memory_format)
     images.requires_grad_()
     gradient = torch.rand_like(module(images))
-    for _ in range(2):
+    rounds = []
+    for _ in range(WARM_UP + ROUNDS):
         start = time.perf_counter()
         with torch.no_grad():
             module(images)
@@ -68,8 +76,30 @@ def peer(layer, memory_format):
         module.weight.grad = images.grad = None
         start = time.perf_counter()
         module(images).backward(gradient)
-        everything = time.perf_counter() - start
-    return forward, everything
+        rounds.append((forward, time.perf_counter() - start))
+    return [statistics.median(part) for part in zip(*rounds[WARM_UP:], strict=True)]
+
+
+def values(layer):
+    """How many values a forward pass reads or writes at least; a gradient as many."""
+    n, size, inputs, outputs, kernel, stride, depthwise = layer
+    result = (size + kernel // 2 * 2 - kernel) // stride + 1
+    filters = outputs * (1 if depthwise else inputs) * kernel**2
+    return n * size**2 * inputs + filters + n * result**2 * outputs
+
+
+def share(what, least, times):
+    """The share of the roofline, as a line for results/*.json."""
+    shares = [least / seconds for seconds in times]
+    return {
+        "claim": what,
+        "value": statistics.median(shares),
+        "low": min(shares),
+        "high": max(shares),
+        "unit": "share",
+        "n": len(shares),
+        "command": COMMAND,
+    }
 
 
 def main():
@@ -78,12 +108,19 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    examples = target / "release/examples"
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(THREADS)}
+    machine = subprocess.run(
+        [examples / "bench_machine"], stdout=subprocess.PIPE, text=True, check=True, env=environment
+    )
+    peak, bandwidth = map(float, machine.stdout.split())
+    print(f"peak {peak / 1e9:.0f} GFLOP/s, memory {bandwidth / 1e9:.1f} GB/s", flush=True)
     process = subprocess.Popen(
-        [target / "release/examples/bench_convolution"],
+        [examples / "bench_convolution"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "RAYON_NUM_THREADS": str(THREADS)},
+        env=environment,
     )
     formats = [torch.contiguous_format, torch.channels_last]
     claims = []
@@ -102,11 +139,15 @@ def main():
             what = f"convolution {name}, {part}, vs PyTorch"
             line = paired.claim(what, "time ratio", own, best, COMMAND)
             claims.append(line)
-            operations = mine[0][2] * (1 if index == 0 else 3) / statistics.median(own)
+            passes = 1 if index == 0 else 3
+            operations = mine[0][2]
+            least = passes * max(operations / peak, 4 * values(layer) / bandwidth)
+            roof = share(f"convolution {name}, {part}, share of the roofline", least, own)
+            claims.append(roof)
             print(
-                f"{name}, {part}: {statistics.median(own) * 1e3:.2f} ms, "
-                f"{statistics.median(best) * 1e3:.2f} ms, {paired.show(line)}, "
-                f"{operations / 1e9:.0f} GFLOP/s",
+                f"| {name} | {part} | {statistics.median(own) * 1e3:.2f} | "
+                f"{statistics.median(best) * 1e3:.2f} | {paired.show(line)} | "
+                f"{passes * operations / statistics.median(own) / 1e9:.0f} | {roof['value']:.2f} |",
                 flush=True,
             )
     process.stdin.close()

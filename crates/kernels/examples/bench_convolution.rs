@@ -1,5 +1,5 @@
 //! Times convolutions for `benches/peers/convolution.py`: reads lines of sizes, and prints for each the seconds of
-//! a forward pass and of the two gradients, the operations by definition and the algorithm.
+//! a forward pass and of the two gradients, medians of some rounds, the operations by definition and the algorithm.
 //!
 //! A line is `images size inputs outputs kernel stride depthwise`.
 
@@ -7,6 +7,10 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use cleanslide_kernels::{Convolution, Instructions};
+
+/// The first round fetches its memory.
+const WARM_UP: usize = 2;
+const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let instructions = Instructions::new();
@@ -42,12 +46,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut result = vec![0.0; sizes.result_length()];
         let mut pixels_gradient = vec![0.0; sizes.images_length()];
         let mut filters_gradient = vec![0.0; sizes.filters_length()];
-        let mut seconds = [0.0; 3];
-        // The first run fetches its memory.
-        for _ in 0..2 {
+        let mut round = || {
             let start = Instant::now();
             sizes.forward(instructions, &pixels, &filters, None, &mut result);
-            seconds[0] = start.elapsed().as_secs_f64();
+            let forward = start.elapsed();
             let start = Instant::now();
             sizes.backward_images(
                 instructions,
@@ -56,11 +58,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 None,
                 &mut pixels_gradient,
             );
-            seconds[1] = start.elapsed().as_secs_f64();
+            let images = start.elapsed();
             let start = Instant::now();
             sizes.backward_filters(instructions, &pixels, &gradient, &mut filters_gradient);
-            seconds[2] = start.elapsed().as_secs_f64();
-        }
+            [forward, images, start.elapsed()].map(|time| time.as_secs_f64())
+        };
+        // In a thread of the pool, as PyTorch's caller is one of its threads.
+        let rounds: Vec<[f64; 3]> =
+            rayon::scope(|_| (0..WARM_UP + ROUNDS).map(|_| round()).collect());
+        let seconds = [0, 1, 2].map(|part| {
+            let mut times: Vec<f64> = rounds[WARM_UP..].iter().map(|round| round[part]).collect();
+            times.sort_by(f64::total_cmp);
+            times[ROUNDS / 2]
+        });
         let operations = sizes.operations();
         writeln!(
             out,
