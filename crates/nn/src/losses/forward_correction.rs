@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation::log_softmax};
 use ndarray::ArrayView2;
 
-use super::{CrossEntropy, Loss};
+use super::{CrossEntropy, Loss, log_sum_exp};
 
 /// Entries of the transition matrix below this are raised to it, so that their logarithm is finite.
 const FLOOR: f64 = 1e-30;
@@ -48,11 +48,7 @@ impl ForwardCorrection {
         let transition = burn::tensor::TensorData::new(self.log_transition.clone(), [1, k, k]);
         let transition = Tensor::<3>::from_data(transition, &device);
         let log_p: Tensor<3> = log_softmax(logits, 1).unsqueeze_dim(2);
-        let joint = log_p + transition;
-        // The maximum is only there for numerical range, so no gradient runs through it.
-        let largest = joint.clone().detach().max_dim(1);
-        let sum = (joint - largest.clone()).exp().sum_dim(1).log() + largest;
-        sum.squeeze_dim(1)
+        log_sum_exp(log_p + transition, 1).squeeze_dim(1)
     }
 }
 

@@ -9,8 +9,13 @@
 //! extended to a soft target `y` by its expectation, `sum_k y_k * l(p, k)`. The extension is linear
 //! in the target, so a symmetric loss (one whose sum over all labels is constant, which is what its
 //! tolerance to label noise rests on) stays symmetric.
+//!
+//! What an item is *not*, or may be, is said by targets of the same shape: [`Complementary`] and [`NegativeLearning`]
+//! name excluded classes, [`PartialLabel`] and [`LabelSetDice`] sets of possible ones. An item of which nothing is
+//! said has weight 0.
 
 mod binary_focal;
+mod complementary;
 mod cross_entropy;
 mod early_learning;
 mod fcos;
@@ -18,14 +23,18 @@ mod focal;
 mod forward_correction;
 mod generalized_cross_entropy;
 mod generalized_iou;
+mod label_set_dice;
 mod mean_absolute_error;
+mod negative_learning;
 mod normalized_cross_entropy;
+mod partial_label;
 mod reverse_cross_entropy;
 mod symmetric_cross_entropy;
 mod tversky;
 mod weighted_mean;
 
 pub use binary_focal::{BinaryFocal, binary_cross_entropy};
+pub use complementary::{Complementary, ComplementaryError};
 pub use cross_entropy::CrossEntropy;
 pub use early_learning::early_learning_regularisation;
 pub use fcos::{FcosLoss, FcosTargets};
@@ -33,8 +42,11 @@ pub use focal::Focal;
 pub use forward_correction::ForwardCorrection;
 pub use generalized_cross_entropy::GeneralizedCrossEntropy;
 pub use generalized_iou::generalized_iou_loss;
+pub use label_set_dice::LabelSetDice;
 pub use mean_absolute_error::MeanAbsoluteError;
+pub use negative_learning::NegativeLearning;
 pub use normalized_cross_entropy::{NceRce, NormalizedCrossEntropy};
+pub use partial_label::PartialLabel;
 pub use reverse_cross_entropy::ReverseCrossEntropy;
 pub use symmetric_cross_entropy::SymmetricCrossEntropy;
 pub use tversky::Tversky;
@@ -58,4 +70,12 @@ pub trait Loss: Send + Sync {
 /// Sums over the classes: `[items, classes]` to `[items]`.
 fn sum_classes(values: Tensor<2>) -> Tensor<1> {
     values.sum_dim(1).squeeze_dim(1)
+}
+
+/// `log sum exp` along a dimension, which stays with length 1. Some value of each sum must be finite; the others may
+/// be minus infinity, which adds nothing and has no gradient.
+fn log_sum_exp<const D: usize>(values: Tensor<D>, dimension: usize) -> Tensor<D> {
+    // The maximum is only there for numerical range, so no gradient runs through it.
+    let largest = values.clone().detach().max_dim(dimension);
+    (values - largest.clone()).exp().sum_dim(dimension).log() + largest
 }
