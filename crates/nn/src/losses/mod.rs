@@ -13,6 +13,8 @@
 //! What an item is *not*, or may be, is said by targets of the same shape: [`Complementary`] and [`NegativeLearning`]
 //! name excluded classes, [`PartialLabel`] and [`LabelSetDice`] sets of possible ones. An item of which nothing is
 //! said has weight 0.
+//!
+//! [`KullbackLeibler`] and [`JensenShannon`] have no targets: they compare predictions.
 
 mod binary_focal;
 mod complementary;
@@ -23,6 +25,8 @@ mod focal;
 mod forward_correction;
 mod generalized_cross_entropy;
 mod generalized_iou;
+mod jensen_shannon;
+mod kullback_leibler;
 mod label_set_dice;
 mod mean_absolute_error;
 mod negative_learning;
@@ -42,6 +46,8 @@ pub use focal::Focal;
 pub use forward_correction::ForwardCorrection;
 pub use generalized_cross_entropy::GeneralizedCrossEntropy;
 pub use generalized_iou::generalized_iou_loss;
+pub use jensen_shannon::JensenShannon;
+pub use kullback_leibler::{Detached, KullbackLeibler};
 pub use label_set_dice::LabelSetDice;
 pub use mean_absolute_error::MeanAbsoluteError;
 pub use negative_learning::NegativeLearning;
