@@ -22,6 +22,23 @@ fuzz seconds="60":
             -max_total_time={{seconds}} -rss_limit_mb=2048
     done
 
+# Operators, networks, losses and trainings on a GPU (the first build takes some fifteen minutes on 2 cores). Needs a
+# Vulkan loader (libvulkan.so.1) and a driver; without a GPU, the software driver SwiftShader will do, which is part of
+# Chromium (Debian: `apt-get install chromium libvulkan1`).
+test-vulkan:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for driver in /usr/lib/chromium{,-browser}/vk_swiftshader_icd.json; do
+        if [ -z "${VK_ICD_FILENAMES:-}" ] && [ -z "${VK_DRIVER_FILES:-}" ] && [ -e $driver ]; then
+            echo "on the software driver $driver; set VK_ICD_FILENAMES for another" >&2
+            export VK_ICD_FILENAMES=$driver
+        fi
+    done
+    # A target folder of its own: otherwise each side would build the other's dependencies anew.
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/vulkan}
+    cargo nextest run -p cleanslide-nn -p cleanslide-learn -p cleanslide-cli --features vulkan --locked \
+        --profile vulkan
+
 # Run the demo into a fresh folder.
 demo:
     rm -rf demo
@@ -81,6 +98,12 @@ bench-engine python="python3":
     cargo build --release --workspace --examples
     {{python}} benches/peers/convolution.py --json results/engine.json
     {{python}} benches/peers/networks.py --json results/engine-networks.json
+
+# The same networks on a GPU, ours through Vulkan and PyTorch's through CUDA (minutes). Needs an NVIDIA GPU with
+# both drivers, and PyTorch for CUDA.
+bench-gpu python="python3":
+    cargo build --release -p cleanslide-nn --features vulkan --example bench_networks
+    {{python}} benches/peers/networks.py --gpu --json results/gpu.json
 
 # Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
 # against the corrected boxes (a minute). Needs the data.

@@ -3,6 +3,11 @@
     cargo build --release --workspace --example bench_networks
     python benches/peers/networks.py [--json PATH]
 
+On a GPU, ours through Vulkan and PyTorch's through CUDA, times alone, in f32 (PyTorch is kept from TF32):
+
+    cargo build --release -p cleanslide-nn --features vulkan --example bench_networks
+    python benches/peers/networks.py --gpu [--json PATH]
+
 Each side runs in a process of its own that waits for its turn; they alternate. A run makes the network anew and
 takes three steps, of which the last is timed. PyTorch runs with its default memory format and with channels
 last, in processes of their own, and is given the faster of the two; its memory is that of the same process. f32,
@@ -31,6 +36,7 @@ import paired
 THREADS = 2
 PAIRS = 6
 COMMAND = "just bench-engine"
+GPU_COMMAND = "just bench-gpu"
 
 # Images and size of each network.
 NETWORKS = {"unet-step": (4, 256), "fcos-step": (4, 256), "vit-forward": (8, 224)}
@@ -60,25 +66,30 @@ class Process:
         self.process.wait()
 
 
-def peer(memory_format):
+def peer(memory_format, gpu):
     """Answers lines of standard input as `bench_networks` does."""
     import torch
     from torch import nn
     from unet import UNet
 
     torch.set_num_threads(THREADS)
+    torch.backends.cudnn.allow_tf32 = False
     memory_format = getattr(torch, memory_format)
+    device = "cuda" if gpu else "cpu"
+    wait = torch.cuda.synchronize if gpu else lambda: None
 
     def unet_step(images, size):
-        network = UNet().to(memory_format=memory_format)
+        network = UNet().to(device, memory_format=memory_format)
         optimizer = torch.optim.Adam(network.parameters(), 1e-3)
         pixels = torch.rand(images, 3, size, size).to(memory_format=memory_format)
         classes = torch.randint(0, 2, (images, size, size))
         for _ in range(3):
             start = time.perf_counter()
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(pixels), classes).backward()
+            scores = network(pixels.to(device))
+            nn.functional.cross_entropy(scores, classes.to(device)).backward()
             optimizer.step()
+            wait()
             seconds = time.perf_counter() - start
         return seconds
 
@@ -126,12 +137,13 @@ def peer(memory_format):
         import timm
 
         network = timm.create_model("vit_small_patch16_224", num_classes=0).eval()
-        network = network.to(memory_format=memory_format)
-        pixels = torch.rand(images, 3, size, size).to(memory_format=memory_format)
+        network = network.to(device, memory_format=memory_format)
+        pixels = torch.rand(images, 3, size, size).to(device, memory_format=memory_format)
         for _ in range(3):
             start = time.perf_counter()
             with torch.inference_mode():
                 network.forward_features(pixels)
+            wait()
             seconds = time.perf_counter() - start
         return seconds
 
@@ -146,17 +158,26 @@ def peer(memory_format):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--json")
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--peer")
     arguments = parser.parse_args()
     if arguments.peer:
-        peer(arguments.peer)
+        peer(arguments.peer, arguments.gpu)
         return
+    # What the processes have taken in memory says nothing of a GPU's.
+    measures = [("time", "time ratio", 0, 1e3, "ms")]
+    if not arguments.gpu:
+        measures.append(("peak memory", "memory ratio", 1, 1, "MiB"))
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
     claims = []
     for network, (images, size) in NETWORKS.items():
-        mine = Process([target / "release/examples/bench_networks"])
+        device = "vulkan" if arguments.gpu else "cpu"
+        mine = Process([target / "release/examples/bench_networks", device])
         theirs = [
-            Process([sys.executable, __file__, "--peer", memory_format])
+            Process(
+                [sys.executable, __file__, "--peer", memory_format]
+                + ["--gpu"] * arguments.gpu
+            )
             for memory_format in ("contiguous_format", "channels_last")
         ]
         runs = [[], [], []]
@@ -167,13 +188,12 @@ def main():
             process.end()
         seconds = [[run[0] for run in results] for results in runs]
         best = min((1, 2), key=lambda side: statistics.median(seconds[side]))
-        for what, unit, part, factor, shown in [
-            ("time", "time ratio", 0, 1e3, "ms"),
-            ("peak memory", "memory ratio", 1, 1, "MiB"),
-        ]:
+        for what, unit, part, factor, shown in measures:
             own, other = ([run[part] for run in runs[side]] for side in (0, best))
-            claim = f"{what} of {network}, {images} images of {size} px, vs PyTorch"
-            line = paired.claim(claim, unit, own, other, COMMAND)
+            where = " on a GPU" if arguments.gpu else ""
+            claim = f"{what} of {network}{where}, {images} images of {size} px, vs PyTorch"
+            command = GPU_COMMAND if arguments.gpu else COMMAND
+            line = paired.claim(claim, unit, own, other, command)
             claims.append(line)
             print(
                 f"{network}, {what}: {statistics.median(own) * factor:.0f} {shown}, "

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use cleanslide_data::VersionId;
+use cleanslide_nn::devices::DeviceName;
+
+use crate::failure::{Failure, Result};
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -27,14 +30,41 @@ pub struct Common {
         help_heading = "Common options"
     )]
     pub threads: usize,
-    /// Where networks run; this build knows `cpu`
-    #[arg(
-        long,
-        global = true,
-        default_value = "cpu",
-        help_heading = "Common options"
-    )]
-    pub device: String,
+}
+
+/// Where networks for pixels and objects run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DeviceArgument {
+    /// Where a network for pixels or objects runs: `cpu`, the same bytes each time, or `vulkan`, a GPU, the same but
+    /// for rounding, in builds with the feature of that name
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Device {
+    Cpu,
+    Vulkan,
+}
+
+impl DeviceArgument {
+    /// The device that was asked for.
+    pub fn name(self) -> DeviceName {
+        match self.device {
+            Device::Cpu => DeviceName::Cpu,
+            Device::Vulkan => DeviceName::Vulkan,
+        }
+    }
+
+    /// Refuses a GPU where no network for pixels or objects runs.
+    pub fn refuse_gpu(self) -> Result<()> {
+        match self.device {
+            Device::Cpu => Ok(()),
+            Device::Vulkan => Err(Failure::usage(
+                "`--device vulkan` is for networks for pixels and objects; classes of images need the processor alone",
+            )),
+        }
+    }
 }
 
 /// The dataset of a command.

@@ -23,13 +23,6 @@ pub struct Context {
 impl Context {
     /// Checks the common flags and starts the threads.
     pub fn new(common: &Common) -> Result<Self> {
-        if common.device != "cpu" {
-            return Err(Failure::environment(format!(
-                "this build cannot use the device `{}`",
-                common.device
-            ))
-            .help("Leave `--device` out to use the processor."));
-        }
         rayon::ThreadPoolBuilder::new()
             .num_threads(common.threads)
             .build_global()

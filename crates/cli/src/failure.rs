@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cleanslide_data::Blame;
+use cleanslide_nn::devices::DeviceError;
 
 /// A command that did not do what was asked.
 #[derive(Debug)]
@@ -154,6 +155,23 @@ impl From<cleanslide_learn::Error> for Failure {
             Error::Setting { .. } | Error::Checkpoint { .. } => Self::usage(error.to_string()),
             other => Self::input(other.to_string()),
         }
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        let remedy = match error {
+            DeviceError::NotBuilt(_) => {
+                "Build it anew with `cargo build --release --features vulkan`"
+            }
+            DeviceError::NoDriver => {
+                "Install the driver of the GPU and the Vulkan loader (Debian: libvulkan1)"
+            }
+            _ => "Update the driver of the GPU",
+        };
+        Self::environment(error.to_string()).help(format!(
+            "{remedy}, or leave `--device` out to use the processor."
+        ))
     }
 }
 

@@ -21,6 +21,7 @@ use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
 use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
 use cleanslide_learn::training::TrainSettings;
+use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::networks::{DetectionConfig, SegmentationConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -342,6 +343,12 @@ pub struct NetworkManifest {
     pub seed: u64,
     /// Threads.
     pub threads: usize,
+    /// Where the networks were trained.
+    #[serde(default)]
+    pub device: DeviceName,
+    /// What the device calls itself.
+    #[serde(default)]
+    pub device_model: String,
     /// Images learned from.
     pub images: usize,
     /// Independent cases among them.
@@ -412,6 +419,8 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
         ("label version", other.labels_hash != manifest.labels_hash),
         ("source", other.source != manifest.source),
         ("seed", other.seed != manifest.seed),
+        // A run says where it was made, and its figures are those of one device.
+        ("device", other.device != manifest.device),
         ("images", other.images != manifest.images),
         ("set of other data", !same(&other.also, &manifest.also)),
     ];

@@ -230,7 +230,7 @@ fn wrong_usage() {
     assert_snapshot!(lab.fails(&["diff", "liver", "v1", "v7"]));
     assert_snapshot!(lab.fails(&["embed", "liver", "--encoder", "missing.safetensors"]));
     assert_snapshot!(lab.fails(&["fuse", "liver"]));
-    assert_snapshot!(lab.fails(&["audit", "liver", "--device", "cuda"]));
+    assert_snapshot!(lab.fails(&["train", "liver", "--device", "vulkan", "--out", "run"]));
 }
 
 #[test]

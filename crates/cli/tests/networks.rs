@@ -447,6 +447,13 @@ fn what_is_wrong_is_said() {
     lab.write("run/manifest.json", manifest.to_string());
     let other = lab.fails(&[&TRAIN[..], &["--seed", "9"]].concat());
     assert!(other.contains("unfinished run of another seed"), "{other}");
+    manifest["device"] = "vulkan".into();
+    lab.write("run/manifest.json", manifest.to_string());
+    let elsewhere = lab.fails(&TRAIN);
+    assert!(
+        elsewhere.contains("unfinished run of another device"),
+        "{elsewhere}"
+    );
     lab.write("run/config.toml", "");
     fs::remove_file(lab.path("run/model.safetensors")).unwrap();
     let early = lab.fails(&["predict", "run", "images", "--out", "masks"]);
@@ -462,9 +469,75 @@ fn doctor_tells_what_there_is() {
     let found = lab.ok(&["doctor", "--quick", "--threads", "1", "--json"]);
     let found: serde_json::Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["threads_in_use"], 1);
-    assert_eq!(found["devices"][0], "cpu");
+    assert_eq!(found["devices"][0]["name"], "cpu");
+    assert_eq!(found["devices"][0]["usable"], true);
+    assert_eq!(found["devices"][1]["name"], "vulkan");
+    assert_eq!(found["devices"][1]["usable"], cfg!(feature = "vulkan"));
     assert!(
         lab.ok(&["doctor", "--quick"])
             .contains("vector instructions")
     );
+}
+
+#[test]
+#[cfg(not(feature = "vulkan"))]
+fn a_build_without_gpus_says_how_to_get_one() {
+    let lab = objects();
+    lab.ok(&TRAIN);
+    for command in [
+        &["train", "data", "--recipe", "recipe.toml", "--out", "other"][..],
+        &["predict", "run", "images", "--out", "masks"][..],
+    ] {
+        let refused = lab.fails(&[command, &["--device", "vulkan"]].concat());
+        assert!(
+            refused.starts_with("exit 4") && refused.contains("--features vulkan"),
+            "{refused}"
+        );
+    }
+    assert!(!lab.path("other").exists() && !lab.path("masks").exists());
+}
+
+#[test]
+#[cfg(feature = "vulkan")]
+fn a_gpu_trains_goes_on_and_predicts() {
+    let lab = objects();
+    let on_gpu = [&TRAIN[..], &["--device", "vulkan"]].concat();
+    // As if it had been interrupted after the folds.
+    lab.ok(&on_gpu);
+    let manifest = lab.read("run/manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["device"], "vulkan");
+    manifest["finished"] = serde_json::Value::Null;
+    lab.write("run/manifest.json", manifest.to_string());
+    fs::remove_dir_all(lab.path("run/whole")).unwrap();
+    let elsewhere = lab.fails(&TRAIN);
+    assert!(
+        elsewhere.contains("unfinished run of another device"),
+        "{elsewhere}"
+    );
+    let trained = lab.ok(&on_gpu);
+    assert!(trained.contains("F1 at IoU 0.5"), "{trained}");
+
+    let predict = |device: &str, out: &str| {
+        lab.ok(&["predict", "run", "images", "--device", device, "--out", out]);
+        let mask = lab.path(out).join("2.png");
+        image::open(mask).unwrap().into_luma16()
+    };
+    let [on_cpu, on_gpu] = ["cpu", "vulkan"].map(|device| predict(device, device));
+    let differ = on_cpu.pixels().zip(on_gpu.pixels()).filter(|(a, b)| a != b);
+    // A probability that is a half but for rounding may fall on either side.
+    assert!(differ.count() <= 2);
+    assert!(on_cpu.pixels().any(|pixel| pixel.0[0] > 0));
+
+    let gone = lab
+        .command(&[
+            "predict", "run", "images", "--device", "vulkan", "--out", "gone",
+        ])
+        .env("VK_ICD_FILENAMES", "/nowhere.json")
+        .env("VK_DRIVER_FILES", "/nowhere.json")
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&gone.stderr);
+    assert_eq!(gone.status.code(), Some(4), "{message}");
+    assert!(message.contains("no GPU with a Vulkan driver"), "{message}");
 }

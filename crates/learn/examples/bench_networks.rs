@@ -1,5 +1,5 @@
-//! Times networks for `benches/peers/networks.py`: reads lines `network images size`, and prints for each the
-//! seconds of its third run and the most memory that the process has had, in MiB.
+//! Times networks for `benches/peers/networks.py` on the device that is named, `cpu` or `vulkan`: reads lines `network
+//! images size`, and prints for each the seconds of its third run and the most memory that the process has had, in MiB.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -9,13 +9,22 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Object, Rectangle, Trust};
 use cleanslide_learn::detect::{CropTargets, Unlabelled};
+use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::losses::FcosLoss;
 use cleanslide_nn::networks::{FcosConfig, UNetConfig, VisionTransformerConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    let wanted = std::env::args().nth(1).unwrap_or("cpu".to_owned());
+    let name = DeviceName::ALL
+        .into_iter()
+        .find(|name| name.name() == wanted)
+        .ok_or_else(|| format!("unknown device {wanted}"))?;
+    let device = name.open()?.device;
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -25,9 +34,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let (images, size) = (images.parse()?, size.parse()?);
         let seconds = match network {
-            "unet-step" => unet_step(images, size),
-            "fcos-step" => fcos_step(images, size),
-            "vit-forward" => vit_forward(images, size),
+            "unet-step" => unet_step(&device, images, size)?,
+            "fcos-step" => fcos_step(&device, images, size)?,
+            "vit-forward" => vit_forward(&device, images, size)?,
             _ => return Err(format!("unknown network {network}").into()),
         };
         writeln!(out, "{seconds} {}", peak_memory()?)?;
@@ -37,8 +46,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Forward, cross-entropy, backward and a step of Adam.
-fn unet_step(images: usize, size: usize) -> f64 {
-    let device = Device::flex().autodiff();
+fn unet_step(device: &Device, images: usize, size: usize) -> Result<f64> {
+    let device = device.clone().autodiff();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut network = UNetConfig::default().init(3, 2, &mut Start::new(&mut rng, &device));
     let mut optimizer = AdamConfig::new().init();
@@ -60,14 +69,15 @@ fn unet_step(images: usize, size: usize) -> f64 {
         let loss = chances.gather(1, classes).mean().neg();
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         network = optimizer.step(1e-3, network, gradients);
+        device.sync()?;
         seconds = start.elapsed().as_secs_f64();
     }
-    seconds
+    Ok(seconds)
 }
 
 /// What each location answers for, forward, the three losses, backward and a step of Adam.
-fn fcos_step(images: usize, size: usize) -> f64 {
-    let device = Device::flex().autodiff();
+fn fcos_step(device: &Device, images: usize, size: usize) -> Result<f64> {
+    let device = device.clone().autodiff();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let config = FcosConfig::default();
     let mut network = config.init(3, 1, &mut Start::new(&mut rng, &device));
@@ -88,9 +98,10 @@ fn fcos_step(images: usize, size: usize) -> f64 {
         let loss = FcosLoss::default().parts(output, targets).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         network = optimizer.step(1e-3, network, gradients);
+        device.sync()?;
         seconds = start.elapsed().as_secs_f64();
     }
-    seconds
+    Ok(seconds)
 }
 
 /// Boxes of 24 to 40 pixels, 48 pixels apart.
@@ -116,21 +127,21 @@ fn cells(size: usize) -> Vec<Object<Rectangle>> {
 }
 
 /// ViT-S/16 without gradients.
-fn vit_forward(images: usize, size: usize) -> f64 {
-    let device = Device::flex();
+fn vit_forward(device: &Device, images: usize, size: usize) -> Result<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let network = VisionTransformerConfig::small().init(&mut Start::new(&mut rng, &device));
+    let network = VisionTransformerConfig::small().init(&mut Start::new(&mut rng, device));
     let pixels = values(images * size * size * 3);
     let data = TensorData::new(pixels, [images, size, size, 3]);
-    let pixels = Tensor::<4>::from_data(data, &device);
+    let pixels = Tensor::<4>::from_data(data, device);
     let mut seconds = 0.0;
     for _ in 0..3 {
         let start = Instant::now();
         let tokens = network.forward(pixels.clone());
+        device.sync()?;
         seconds = start.elapsed().as_secs_f64();
         assert_eq!(tokens.dims(), [images, 197, 384]);
     }
-    seconds
+    Ok(seconds)
 }
 
 fn values(length: usize) -> Vec<f32> {
@@ -140,7 +151,7 @@ fn values(length: usize) -> Vec<f32> {
 }
 
 /// The most memory that this process has had, in MiB.
-fn peak_memory() -> Result<u64, Box<dyn std::error::Error>> {
+fn peak_memory() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let kilobytes: u64 = line

@@ -12,7 +12,10 @@ use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::{
     LossSettings, PredictSettings, SegmentSettings, Segmenter, Trainer,
 };
+#[cfg(feature = "vulkan")]
+use cleanslide_learn::training::Epoch;
 use cleanslide_learn::training::{Optimiser, Schedule, SgdSettings, TrainSettings, Watch};
+use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::networks::{
     DeepLabV3PlusConfig, EncoderName, HrNetConfig, HrNetSize, PspNetConfig, SegmentationConfig,
     UNetConfig,
@@ -102,6 +105,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn train(&self) -> Result<Segmenter, Error> {
+        self.train_on(DeviceName::Cpu)
+    }
+
+    fn train_on(&self, device: DeviceName) -> Result<Segmenter, Error> {
         Trainer {
             images: self.images,
             items: &[0, 1, 2, 3, 4],
@@ -110,7 +117,7 @@ impl Run<'_> {
             classes: &["background".to_owned(), "disc".to_owned()],
             settings: self.settings,
             seed: self.seed,
-            device: &Device::flex(),
+            device: &device.open().unwrap().device,
             folder: self.folder,
         }
         .run(&Watch {
@@ -223,6 +230,63 @@ fn an_interrupted_training_ends_in_the_same_bytes() {
         assert_eq!(metrics(parted.path()), metrics(whole.path()));
         assert!(!parted.path().join("checkpoints").exists());
     }
+}
+
+/// Of a training that was interrupted after each epoch but the last.
+#[test]
+#[cfg(feature = "vulkan")]
+fn a_gpu_learns_what_the_processor_learns() {
+    let settings = everything();
+    let validation = [5, 6];
+    let run = |images: &Discs, folder: &Path, device| {
+        Run {
+            images,
+            settings: &settings,
+            seed: 5,
+            folder,
+            validation: &validation,
+        }
+        .train_on(device)
+    };
+    let losses = |folder: &Path| -> Vec<f64> {
+        let lines = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+        let epoch = |line| serde_json::from_str::<Epoch>(line).unwrap();
+        lines.lines().map(|line| epoch(line).loss).collect()
+    };
+    let [on_cpu, on_gpu] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let expected = run(&Discs::all(), on_cpu.path(), DeviceName::Cpu).unwrap();
+    let found = loop {
+        match run(
+            &Discs::failing_after(5 + 2),
+            on_gpu.path(),
+            DeviceName::Vulkan,
+        ) {
+            Ok(segmenter) => break segmenter,
+            Err(error) => assert!(error.to_string().contains("gone.png"), "{error}"),
+        }
+    };
+    // Rounding, a few units in the last place (1e-7 relative) of thousands of products, is passed on by some ten
+    // steps of gradient descent, each of which multiplies it by a few.
+    let (expected_losses, found_losses) = (losses(on_cpu.path()), losses(on_gpu.path()));
+    assert_eq!(found_losses.len(), expected_losses.len());
+    for (found, expected) in found_losses.iter().zip(&expected_losses) {
+        let close = (found - expected).abs() < 1e-3 * expected;
+        assert!(close, "{found_losses:?} instead of {expected_losses:?}");
+    }
+    let (image, _) = Discs::all().read(7).unwrap();
+    let [expected, found] = [&expected, &found].map(|segmenter| {
+        let settings = PredictSettings {
+            tile: 32,
+            overlap: 8,
+            scales: vec![1.0, 1.5],
+            ..PredictSettings::default()
+        };
+        segmenter.predict(&image, &settings).unwrap()
+    });
+    let worst = (&expected - &found)
+        .iter()
+        .fold(0.0f32, |worst, difference| worst.max(difference.abs()));
+    assert!(worst < 5e-3, "probabilities differ by {worst}");
 }
 
 #[test]

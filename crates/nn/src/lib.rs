@@ -1,5 +1,6 @@
 //! Encoders, heads, losses and weights.
 
+pub mod devices;
 pub mod encoders;
 pub mod error;
 pub mod heads;

@@ -1,5 +1,5 @@
-//! Networks against PyTorch's: scores, gradients of all parameters, running statistics. The goldens are narrow
-//! networks with random weights (`oracles/networks.py`).
+//! Networks against PyTorch's, on every device of the build: scores, gradients of all parameters, running statistics.
+//! The goldens are narrow networks with random weights (`oracles/networks.py`).
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::GradientsParams;
+use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
+use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::networks::{
     DeepLabV3Plus, EfficientNetLiteConfig, EncoderConfig, EncoderUNet, Fcos, FcosConfig,
@@ -111,11 +112,45 @@ fn tensors<M: Module>(
     visitor.found
 }
 
+const RATE: f64 = 1e-3;
+const EPSILON: f64 = 1e-8;
+const DECAY: f64 = 1e-4;
+
+/// The first step of AdamW by its definition, where the moments are the gradient and its square: all but rounding, of
+/// a few operations in f32, is the rate at most.
+fn assert_step(name: &str, before: &[f32], gradient: &[f32], after: &[f32]) {
+    for ((&before, &gradient), &after) in before.iter().zip(gradient).zip(after) {
+        let [before, gradient, after] = [before, gradient, after].map(f64::from);
+        let step = gradient / (gradient.abs() + EPSILON);
+        let expected = before * (1.0 - RATE * DECAY) - RATE * step;
+        let tolerance = 1e-5 * RATE + 2e-7 * before.abs();
+        assert!(
+            (after - expected).abs() <= tolerance,
+            "{name}: from {before} by {gradient} to {after} and not {expected}"
+        );
+    }
+}
+
 fn compare<M: Module>(
     name: &str,
     init: impl Fn(&mut Start) -> M,
     forward: impl Fn(&M, Tensor<4>) -> Tensor<4>,
 ) {
+    for device in DeviceName::of_build() {
+        compare_on(device, name, &init, &forward);
+    }
+}
+
+fn compare_on<M: Module>(
+    on: DeviceName,
+    name: &str,
+    init: &impl Fn(&mut Start) -> M,
+    forward: &impl Fn(&M, Tensor<4>) -> Tensor<4>,
+) {
+    let device = &on.open().unwrap().device;
+    let assert_close = |what: &str, ours: &[f32], theirs: &[f32], tolerance: f32| {
+        assert_close(&format!("{what} on {on}"), ours, theirs, tolerance);
+    };
     let golden = Golden::read(name);
     let weights = golden.0.part("weights.");
     let build = |device: &Device| {
@@ -124,9 +159,8 @@ fn compare<M: Module>(
         weights.load_into(network, name, str::to_owned).unwrap()
     };
 
-    let device = Device::flex();
-    let predicted = forward(&build(&device), golden.images("input", &device));
-    let expected = golden.images("predicted", &device);
+    let predicted = forward(&build(device), golden.images("input", device));
+    let expected = golden.images("predicted", device);
     assert_eq!(predicted.dims(), expected.dims());
     assert_close(
         "scores by running statistics",
@@ -135,7 +169,7 @@ fn compare<M: Module>(
         FORWARD_TOLERANCE,
     );
 
-    let device = Device::flex().autodiff();
+    let device = device.clone().autodiff();
     let network = build(&device);
     let trained = forward(&network, golden.images("input", &device));
     assert_close(
@@ -165,6 +199,13 @@ fn compare<M: Module>(
         };
         let what = format!("gradient of {name}");
         assert_within(&what, ours, theirs, GRADIENT_TOLERANCE, scale);
+    }
+
+    let before = tensors(&network, None);
+    let mut optimiser = AdamWConfig::new().with_epsilon(EPSILON as f32).init();
+    let moved = tensors(&optimiser.step(RATE, network.clone(), gradients), None);
+    for (name, gradient) in &ours {
+        assert_step(name, &before[name], gradient, &moved[name]);
     }
 
     let kept = tensors(&network.valid(), None);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use cleanslide_learn::Device;
 use cleanslide_learn::training::mebibytes;
+use cleanslide_nn::devices::{DeviceError, DeviceName, OpenDevice};
 use cleanslide_nn::operators::instructions_name;
 use cleanslide_nn::speed::Job;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::output::{Show, count};
 use crate::progress;
 use crate::text_table::TextTable;
 
-/// Show what this machine and this build can do, with a speed test of ten seconds
+/// Show what this machine and this build can do, with a speed test of ten seconds for each device
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cleanslide doctor --threads 2")]
 pub struct Doctor {
@@ -23,6 +23,8 @@ pub struct Doctor {
     #[arg(long)]
     quick: bool,
 }
+
+type Opened = std::result::Result<OpenDevice, DeviceError>;
 
 /// What each job may take.
 const TIME: Duration = Duration::from_millis(2500);
@@ -38,13 +40,22 @@ struct Summary {
     /// In GiB; absent where the system does not tell.
     memory: Option<f64>,
     free_memory: Option<f64>,
-    /// Where networks run in this build.
-    devices: Vec<&'static str>,
+    devices: Vec<DeviceLine>,
     speed: Vec<SpeedLine>,
+}
+
+/// Where networks run, or why they do not.
+#[derive(Debug, Serialize)]
+struct DeviceLine {
+    name: DeviceName,
+    usable: bool,
+    /// What it calls itself, or what is missing.
+    what: String,
 }
 
 #[derive(Debug, Serialize)]
 struct SpeedLine {
+    device: DeviceName,
     job: &'static str,
     milliseconds: f64,
     runs: usize,
@@ -54,16 +65,23 @@ struct SpeedLine {
 
 impl Doctor {
     pub fn run(self, context: &Context) -> Result<()> {
+        let devices = DeviceName::ALL.map(|name| (name, name.open()));
+        let lines = devices.iter().map(device_line).collect();
         let jobs: &[Job] = if self.quick { &[] } else { &Job::ALL };
-        let bar = progress::bar("measuring", jobs.len());
-        let speed = jobs
-            .iter()
-            .map(|&job| {
-                let line = measure(job);
-                bar.inc(1);
-                line
-            })
+        // How fast the processor plays the GPU is of no use to anyone.
+        let measured: Vec<OpenDevice> = devices
+            .into_iter()
+            .filter_map(|(_, opened)| opened.ok())
+            .filter(|device| !device.emulated)
             .collect();
+        let bar = progress::bar("measuring", jobs.len() * measured.len());
+        let mut speed = Vec::new();
+        for device in &measured {
+            for &job in jobs {
+                speed.push(measure(job, device));
+                bar.inc(1);
+            }
+        }
         bar.finish_and_clear();
         context.output.show(&Summary {
             program: program(),
@@ -73,17 +91,30 @@ impl Doctor {
             threads_in_use: context.threads,
             memory: memory("MemTotal:"),
             free_memory: memory("MemAvailable:"),
-            devices: vec!["cpu"],
+            devices: lines,
             speed,
         })
     }
 }
 
-fn measure(job: Job) -> SpeedLine {
-    let speed = job.measure(&Device::flex(), TIME);
+fn device_line((name, opened): &(DeviceName, Opened)) -> DeviceLine {
+    DeviceLine {
+        name: *name,
+        usable: opened.is_ok(),
+        what: match opened {
+            Ok(device) if device.emulated => format!("{}, on the processor", device.model),
+            Ok(device) => device.model.clone(),
+            Err(error) => error.to_string(),
+        },
+    }
+}
+
+fn measure(job: Job, device: &OpenDevice) -> SpeedLine {
+    let speed = job.measure(&device.device, TIME);
     let seconds = speed.median.as_secs_f64();
     let (work, unit) = job.work();
     SpeedLine {
+        device: device.name,
         job: match job {
             Job::Product => "matrix product, 1024 × 1024",
             Job::Convolution => "3×3 convolution, 64 channels",
@@ -108,31 +139,37 @@ impl Show for Summary {
             (Some(all), Some(free)) => format!("{all:.1} GiB, {free:.1} GiB free"),
             _ => "unknown".to_owned(),
         };
-        let lines = [
-            ("program", self.program.clone()),
-            ("system", self.system.clone()),
-            ("vector instructions", self.instructions.to_owned()),
+        let mut lines = vec![
+            ("program".to_owned(), self.program.clone()),
+            ("system".to_owned(), self.system.clone()),
             (
-                "threads",
+                "vector instructions".to_owned(),
+                self.instructions.to_owned(),
+            ),
+            (
+                "threads".to_owned(),
                 format!(
                     "{} in use, the machine has {}",
                     self.threads_in_use,
                     count(self.processor_threads, "thread")
                 ),
             ),
-            ("memory", memory),
-            ("devices of this build", self.devices.join(", ")),
+            ("memory".to_owned(), memory),
         ];
+        for device in &self.devices {
+            lines.push((format!("device {}", device.name), device.what.clone()));
+        }
         let lines: Vec<String> = lines
             .into_iter()
             .map(|(what, value)| format!("{what:22} {value}"))
             .collect();
         let mut text = lines.join("\n");
         if !self.speed.is_empty() {
-            let mut table = TextTable::new(&["speed", "median, ms", "runs", ""]);
+            let mut table = TextTable::new(&["speed", "device", "median, ms", "runs", ""]);
             for line in &self.speed {
                 table.row([
                     line.job.to_owned(),
+                    line.device.to_string(),
                     format!("{:.1}", line.milliseconds),
                     line.runs.to_string(),
                     format!("{:.1} {}/s", line.per_second, line.unit),

@@ -15,6 +15,7 @@ use cleanslide_nn::encoders::open;
 use ndarray::{Axis, concatenate};
 use serde::Serialize;
 
+use crate::arguments::DeviceArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::network_run::is_network_run;
@@ -47,6 +48,8 @@ pub struct Predict {
     /// Stop at the first image that cannot be used, instead of leaving it out
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    device: DeviceArgument,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,10 +94,12 @@ impl Predict {
                 out: &self.out,
                 turns: self.turns.map(TestAugmentation::from),
                 strict: self.strict,
+                device: self.device.name(),
             };
             return networks::run(context, &request);
         }
         let (manifest, recipe) = read_run(&self.run)?;
+        self.device.refuse_gpu()?;
         if self.turns.is_some() {
             return Err(Failure::usage(
                 "`--turns` is for masks and objects, and this run predicts classes of images",

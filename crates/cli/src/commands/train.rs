@@ -20,7 +20,7 @@ use ndarray::{Array2, Axis, concatenate};
 use serde::Serialize;
 
 use super::embed::embeddings;
-use crate::arguments::DatasetArgument;
+use crate::arguments::{DatasetArgument, DeviceArgument};
 use crate::context::{Context, command_line, now, program};
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, table};
@@ -72,6 +72,8 @@ pub struct Train {
     /// Stop at the first image that cannot be used, instead of leaving it out
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    device: DeviceArgument,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +97,7 @@ impl Train {
                     "`--also` is for masks, instances and boxes, and these labels are classes of images",
                 ));
             }
-            Task::Classification => {}
+            Task::Classification => self.device.refuse_gpu()?,
             Task::Segmentation => return self.network::<pixels::Pixels>(context, &dataset),
             Task::Detection => return self.network::<boxes::Boxes>(context, &dataset),
         }
@@ -138,6 +140,7 @@ impl Train {
             folds: self.folds,
             also: self.also.as_deref(),
             out: &self.out,
+            device: self.device.name(),
         };
         networks::run::<L>(context, dataset, &request)
     }

@@ -247,6 +247,15 @@ fn small() -> DetectorSettings {
 }
 
 fn train(settings: &DetectorSettings, folder: &Path, watch: &Watch) -> Result<Detector> {
+    train_on(&Device::flex(), settings, folder, watch)
+}
+
+fn train_on(
+    device: &Device,
+    settings: &DetectorSettings,
+    folder: &Path,
+    watch: &Watch,
+) -> Result<Detector> {
     Trainer {
         images: &Discs,
         items: &(0..32).collect::<Vec<_>>(),
@@ -255,7 +264,7 @@ fn train(settings: &DetectorSettings, folder: &Path, watch: &Watch) -> Result<De
         classes: &["dark".to_owned(), "bright".to_owned()],
         settings,
         seed: 5,
-        device: &Device::flex(),
+        device,
         folder,
     }
     .run(watch)
@@ -304,6 +313,58 @@ fn discs_are_found_in_every_view() {
                 .count();
         }
         assert!(right >= 27 && found <= 33, "{right} of 30, {found} found");
+    }
+}
+
+#[test]
+#[cfg(feature = "vulkan")]
+fn a_gpu_learns_what_the_processor_learns() {
+    use cleanslide_nn::devices::DeviceName;
+
+    let mut settings = small();
+    settings.train.epochs = 2;
+    settings.train.clip = 1.0;
+    let run = |device: DeviceName| {
+        let folder = tempfile::tempdir().unwrap();
+        let losses = Mutex::new(Vec::new());
+        let watch = Watch {
+            step: &|| (),
+            epoch: &|epoch, _| losses.lock().unwrap().push(epoch.loss),
+        };
+        let device = device.open().unwrap().device;
+        let detector = train_on(&device, &settings, folder.path(), &watch).unwrap();
+        (losses.into_inner().unwrap(), detector.to_bytes().unwrap())
+    };
+    let (expected, bytes) = run(DeviceName::Cpu);
+    let (found, _) = run(DeviceName::Vulkan);
+    assert_eq!(found.len(), expected.len());
+    // Adam's first steps have the length of the learning rate, whatever that of the gradient: where it is hardly
+    // more than rounding, parameters go another way, which changes the loss little, but more than rounding.
+    for (ours, theirs) in found.iter().zip(&expected) {
+        let close = (ours - theirs).abs() < 1e-2 * theirs;
+        assert!(close, "{found:?} instead of {expected:?}");
+    }
+
+    let (picture, _) = Discs.read(200).unwrap();
+    let most = DetectorPredictSettings {
+        score: 0.0,
+        tile: 64,
+        overlap: 28,
+        ..DetectorPredictSettings::default()
+    };
+    let [expected, found] = [DeviceName::Cpu, DeviceName::Vulkan].map(|device| {
+        let device = device.open().unwrap().device;
+        let detector = Detector::from_bytes(&bytes, "model", &device).unwrap();
+        detector.predict(&picture, &most).unwrap()
+    });
+    assert_eq!(found.len(), expected.len());
+    for of_cpu in &expected {
+        let close = |of_gpu: &&Detection| {
+            of_gpu.class == of_cpu.class
+                && (of_gpu.score - of_cpu.score).abs() < 1e-4
+                && of_gpu.rectangle.iou(&of_cpu.rectangle) > 0.999
+        };
+        assert!(found.iter().any(|of_gpu| close(&of_gpu)), "{of_cpu:?}");
     }
 }
 

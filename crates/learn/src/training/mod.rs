@@ -6,6 +6,7 @@ mod clip;
 mod loader;
 mod memory;
 mod network_file;
+mod read_on_cpu;
 mod run;
 mod settings;
 mod task;

@@ -2,6 +2,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
 use serde::{Deserialize, Serialize};
 
+use super::read_on_cpu::ReadOnCpu;
 use crate::error::{Error, Result};
 
 /// How a network is trained. Every field has a default, and unknown fields are refused.
@@ -107,20 +108,24 @@ impl Default for AdamWSettings {
 impl Optimiser {
     pub(crate) fn build(&self) -> ModuleOptimizer {
         match self {
-            Self::Sgd(sgd) => SgdConfig::new()
-                .with_momentum(Some(MomentumConfig {
-                    momentum: sgd.momentum,
-                    dampening: 0.0,
-                    nesterov: false,
-                }))
-                .with_weight_decay(Some(burn::optim::decay::WeightDecayConfig::new(
-                    sgd.weight_decay as f32,
-                )))
-                .init(),
-            Self::AdamW(adam) => AdamWConfig::new()
-                .with_weight_decay(adam.weight_decay as f32)
-                .with_epsilon(1e-8)
-                .init(),
+            Self::Sgd(sgd) => {
+                let sgd = SgdConfig::new()
+                    .with_momentum(Some(MomentumConfig {
+                        momentum: sgd.momentum,
+                        dampening: 0.0,
+                        nesterov: false,
+                    }))
+                    .with_weight_decay(Some(burn::optim::decay::WeightDecayConfig::new(
+                        sgd.weight_decay as f32,
+                    )));
+                ReadOnCpu(sgd.build()).into()
+            }
+            Self::AdamW(adam) => {
+                let adam = AdamWConfig::new()
+                    .with_weight_decay(adam.weight_decay as f32)
+                    .with_epsilon(1e-8);
+                ReadOnCpu(adam.build()).into()
+            }
         }
     }
 }

@@ -141,10 +141,13 @@ pub(super) fn composed_convolution(
     } else {
         1
     };
-    let images = images
-        .permute([0, 3, 1, 2])
-        .pad((left, right, above, below), 0.0);
-    let burn = ConvOptions::new(options.stride, [0, 0], options.dilation, groups);
+    let mut images = images.permute([0, 3, 1, 2]);
+    let mut padding = [above, left];
+    if [below, right] != padding {
+        images = images.pad((left, right, above, below), 0.0);
+        padding = [0, 0];
+    }
+    let burn = ConvOptions::new(options.stride, padding, options.dilation, groups);
     conv2d(images, filters, bias, burn).permute([0, 2, 3, 1])
 }
 

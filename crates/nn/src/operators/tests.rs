@@ -1,4 +1,4 @@
-//! Our kernels against the same operators composed of Burn's: results and all gradients.
+//! Our kernels against the same operators composed of Burn's, on every device of the build: results and all gradients.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_kernels::{Activation, Attention, Resize};
@@ -13,17 +13,19 @@ use super::{
     join_all, layer_norm, linear, max_pooling, moments, normalize, pooling, resize,
     transposed_convolution,
 };
+use crate::devices::DeviceName;
 
 /// Sums of some hundred products of values below 1 in f32, and Winograd's transforms: see the tests of the
-/// kernels. Gradients of normalisations are differences of such sums.
+/// kernels. Gradients of normalisations are differences of such sums. A GPU sums in another order, and its
+/// exponentials are wrong by a few units in the last place.
 const TOLERANCE: f32 = 1e-4;
 
-fn random<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
+fn random<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let values: Vec<f32> = (0..shape.iter().product())
         .map(|_| rng.random_range(-1.0..1.0))
         .collect();
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+    Tensor::from_data(TensorData::new(values, shape), &device.clone().autodiff())
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -41,7 +43,8 @@ fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
     }
 }
 
-/// Compares results and gradients of a function of images, of filters or a scale, and of a bias or a shift.
+/// Compares results and gradients of a function of images, of filters or a scale, and of a bias or a shift: `ours` on
+/// every device with `theirs` on the CPU.
 fn compare<const F: usize>(
     images: [usize; 4],
     second: [usize; F],
@@ -50,12 +53,12 @@ fn compare<const F: usize>(
     theirs: impl Fn(Tensor<4>, Tensor<F>, Tensor<1>) -> Tensor<4>,
 ) {
     type Function<'a, const F: usize> = &'a dyn Fn(Tensor<4>, Tensor<F>, Tensor<1>) -> Tensor<4>;
-    let run = |function: Function<F>| {
-        let images = random(1, images).require_grad();
-        let second = random(2, second).require_grad();
-        let third = random(3, [third]).require_grad();
+    let run = |function: Function<F>, device: &Device| {
+        let images = random(1, images, device).require_grad();
+        let second = random(2, second, device).require_grad();
+        let third = random(3, [third], device).require_grad();
         let result = function(images.clone(), second.clone(), third.clone());
-        let weights = random(4, result.dims());
+        let weights = random(4, result.dims(), device);
         let gradients = (result.clone() * weights).sum().backward();
         let gradient = |found: Option<Vec<f32>>| found.unwrap_or_default();
         [
@@ -71,8 +74,12 @@ fn compare<const F: usize>(
         "second gradient",
         "third gradient",
     ];
-    for ((ours, theirs), name) in run(&ours).iter().zip(&run(&theirs)).zip(names) {
-        assert_close(name, ours, theirs);
+    let expected = run(&theirs, &Device::flex());
+    for name in DeviceName::of_build() {
+        let found = run(&ours, &name.open().unwrap().device);
+        for ((ours, theirs), what) in found.iter().zip(&expected).zip(names) {
+            assert_close(&format!("{what} on {name}"), ours, theirs);
+        }
     }
 }
 
@@ -140,7 +147,12 @@ fn normalisations() {
                 epsilon: 1e-5,
                 activation,
             };
-            let given = || [random(5, [21]), random(6, [21]).add_scalar(1.5)];
+            let given = |device: &Device| {
+                [
+                    random(5, [21], device),
+                    random(6, [21], device).add_scalar(1.5),
+                ]
+            };
             compare(
                 [3, 20, 11, 21],
                 [21],
@@ -149,7 +161,7 @@ fn normalisations() {
                     let found = if own_moments {
                         moments(images.clone())
                     } else {
-                        given()
+                        given(&images.device())
                     };
                     normalize(images, scale, shift, by(found))
                 },
@@ -157,7 +169,7 @@ fn normalisations() {
                     let found = if own_moments {
                         composed_moments(images.clone())
                     } else {
-                        given()
+                        given(&images.device())
                     };
                     composed_normalize(images, scale, shift, by(found))
                 },

@@ -5,7 +5,6 @@ use std::path::Path;
 use cleanslide_data::formats::{Annotation, Shape};
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Classes, Detection, to_csv};
-use cleanslide_learn::Device;
 use cleanslide_learn::detect::{Detector, DetectorPredictSettings};
 use image::RgbImage;
 
@@ -28,7 +27,7 @@ impl Boxes {
         let recipe: BoxRecipe = read_config(request.run)?;
         let (bytes, file) = network(request, manifest)?;
         Ok(Self {
-            detector: Detector::from_bytes(&bytes, &file, &Device::flex())?,
+            detector: Detector::from_bytes(&bytes, &file, &request.device.open()?.device)?,
             settings: DetectorPredictSettings {
                 turns: request.turns.unwrap_or(recipe.predict.turns),
                 ..recipe.predict

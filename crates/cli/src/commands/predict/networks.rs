@@ -7,6 +7,7 @@ use cleanslide_data::formats::{Annotation, geojson};
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Classes, MAX_PIXELS, read_image};
 use cleanslide_learn::views::TestAugmentation;
+use cleanslide_nn::devices::DeviceName;
 use image::RgbImage;
 use serde::Serialize;
 
@@ -33,6 +34,8 @@ pub struct Request<'a> {
     pub turns: Option<TestAugmentation>,
     /// Whether a bad image ends the work.
     pub strict: bool,
+    /// Where the network runs.
+    pub device: DeviceName,
 }
 
 /// A trained network, and how its results are written.

@@ -3,7 +3,6 @@
 use cleanslide_data::formats::{Annotation, Shape};
 use cleanslide_data::{Classes, MaskFile};
 use cleanslide_image::contour::outlines;
-use cleanslide_learn::Device;
 use cleanslide_learn::segment::{
     ObjectSettings, PredictSettings, Segmenter, most_probable, objects_of_classes,
 };
@@ -29,7 +28,7 @@ impl Pixels {
         let recipe: PixelRecipe = read_config(request.run)?;
         let (bytes, file) = network(request, manifest)?;
         Ok(Self {
-            segmenter: Segmenter::from_bytes(&bytes, &file, &Device::flex())?,
+            segmenter: Segmenter::from_bytes(&bytes, &file, &request.device.open()?.device)?,
             settings: PredictSettings {
                 turns: request.turns.unwrap_or(recipe.predict.turns),
                 ..recipe.predict

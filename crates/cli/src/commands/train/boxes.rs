@@ -4,7 +4,6 @@ use std::path::Path;
 
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Family, Object, Objects, Rectangle, Target, Trust};
-use cleanslide_learn::Device;
 use cleanslide_learn::detect::{BoxImages, Detector, Trainer};
 use cleanslide_learn::training::Watch;
 use image::RgbImage;
@@ -68,7 +67,7 @@ impl Learner for Boxes {
             classes: job.dataset.classes().names(),
             settings: &job.recipe.settings(),
             seed,
-            device: &Device::flex(),
+            device: &job.device.device,
             folder,
         }
         .run(watch)

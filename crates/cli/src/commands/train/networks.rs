@@ -11,6 +11,7 @@ use cleanslide_data::{
     VersionId, assign_folds, assign_splits, read_image, to_csv,
 };
 use cleanslide_learn::training::{Epoch, Speed, Watch};
+use cleanslide_nn::devices::{DeviceName, OpenDevice};
 use image::RgbImage;
 use indicatif::ProgressBar;
 use rand_chacha::ChaCha8Rng;
@@ -49,6 +50,8 @@ pub struct Request<'a> {
     pub also: Option<&'a Path>,
     /// The folder of the run.
     pub out: &'a Path,
+    /// Where networks run.
+    pub device: DeviceName,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,6 +99,8 @@ pub struct Job<'a, R> {
     pub other: Option<&'a OtherData>,
     /// All settings.
     pub recipe: &'a R,
+    /// Where networks run.
+    pub device: &'a OpenDevice,
 }
 
 /// Another dataset that is learned from.
@@ -216,11 +221,13 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
         Some(also) => Some(other_data(context, dataset, &labels, also)?),
         None => None,
     };
+    let device = request.device.open()?;
     let job = Job {
         dataset,
         labels: &labels,
         other: other.as_ref(),
         recipe: &recipe,
+        device: &device,
     };
     L::check(&job)?;
     let units = labels.cases(dataset);
@@ -252,7 +259,10 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
             .map(|part| part.name.as_str())
             .collect::<Vec<_>>()
             .join(", "),
-        count(context.threads, "thread"),
+        match device.name {
+            DeviceName::Cpu => count(context.threads, "thread"),
+            DeviceName::Vulkan => device.model.clone(),
+        },
     ));
     let bar = progress::bar("training", parts.iter().map(|part| part.steps(&job)).sum());
     for part in &parts {
@@ -536,6 +546,8 @@ fn manifest<R: NetworkRecipe>(
         config_hash: blake3::hash(config.as_bytes()).to_hex().to_string(),
         seed: context.seed,
         threads: context.threads,
+        device: job.device.name,
+        device_model: job.device.model.clone(),
         images: labels.images.len(),
         cases: units.iter().max().map_or(0, |last| last + 1),
         also: match job.other {

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Family, MaskFile, Target, UNLABELLED_CLASS, mask};
-use cleanslide_learn::Device;
 use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::{
     Segmenter, Trainer, classes_of_objects, most_probable, objects_of_classes, pixel_classes,
@@ -57,7 +56,7 @@ impl Learner for Pixels {
             classes: &classes(job),
             settings: &job.recipe.settings(),
             seed,
-            device: &Device::flex(),
+            device: &job.device.device,
             folder,
         }
         .run(watch)
