@@ -115,10 +115,17 @@ impl EfficientNetLiteConfig {
         let mut features = [self.stem; 5];
         for (stage, level) in self.stages.iter().zip(self.levels()) {
             if level > 0 {
-                features[level] = stage.outputs;
+                features[level..].fill(stage.outputs);
             }
         }
         features
+    }
+
+    /// The same without the stages after so many features, 1 to 5.
+    pub(super) fn with_depth(mut self, depth: usize) -> Self {
+        let kept = self.levels().iter().filter(|&&level| level < depth).count();
+        self.stages.truncate(kept);
+        self
     }
 
     /// How often an image has been halved after each stage, the stem's halving apart.
@@ -192,8 +199,8 @@ impl Origin {
 
 impl EfficientNetLite {
     /// Replaces the parameters by those of a file with the names of timm or of the package
-    /// `efficientnet_lite_pytorch`; a head and a classifier in the file are left out. `network` names the network in
-    /// messages.
+    /// `efficientnet_lite_pytorch`; left out are a head and a classifier in the file, and the stages of Lite0 that
+    /// this network lacks. `network` names the network in messages.
     ///
     /// # Errors
     /// When the file holds another network.
@@ -206,13 +213,24 @@ impl EfficientNetLite {
             "_bn1.",
             "_fc.",
         ]
+        .map(str::to_owned)
         .into_iter()
-        .fold(weights.clone(), Weights::without);
+        .chain(self.absent_blocks())
+        .fold(weights.clone(), |weights, name| weights.without(&name));
         if weights.tensor("_conv_stem.weight").is_none() {
             return weights.load_into(self, network, str::to_owned);
         }
         let names = self.package_names();
         weights.load_into(self, network, |path| names.of(path))
+    }
+
+    /// What the names of the parameters begin with that Lite0's further stages would have.
+    fn absent_blocks(&self) -> impl Iterator<Item = String> {
+        let whole = EfficientNetLiteConfig::lite0(Origin::Timm).stages;
+        let blocks: usize = whole.iter().map(|stage| stage.repeats).sum();
+        let own: usize = self.blocks.iter().map(Vec::len).sum();
+        let stages = (self.blocks.len()..whole.len()).map(|stage| format!("blocks.{stage}."));
+        stages.chain((own..blocks).map(|block| format!("_blocks.{block}.")))
     }
 
     /// Images `[n, height, width, channels]` to images of 1/32 of their size (rounded up).
@@ -231,7 +249,7 @@ impl EfficientNetLite {
                 hidden = block.forward(hidden);
             }
             if level > 0 {
-                features[level] = hidden.clone();
+                features[level..].fill(hidden.clone());
             }
         }
         features

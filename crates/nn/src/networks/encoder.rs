@@ -91,11 +91,14 @@ impl EncoderConfig {
     ///
     /// # Panics
     /// When there are none.
-    pub fn with_depth(mut self, depth: usize) -> Self {
-        match &mut self {
-            Self::ResNet(config) => config.blocks[depth - 1..].fill(0),
+    pub fn with_depth(self, depth: usize) -> Self {
+        match self {
+            Self::ResNet(mut config) => {
+                config.blocks[depth - 1..].fill(0);
+                Self::ResNet(config)
+            }
+            Self::EfficientNetLite(config) => Self::EfficientNetLite(config.with_depth(depth)),
         }
-        self
     }
 
     /// Channels of the images that [`Encoder::features`] gives.
@@ -148,6 +151,16 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_after_the_depth_is_the_last_that_there_is() {
+        for (encoder, features) in [
+            (EncoderName::Resnet18, [64, 64, 128, 128, 128]),
+            (EncoderName::EfficientnetLite0, [32, 24, 40, 40, 40]),
+        ] {
+            assert_eq!(encoder.config().with_depth(3).features(), features);
+        }
+    }
 
     #[test]
     fn recipes_name_encoders() {
