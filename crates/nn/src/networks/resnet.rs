@@ -64,8 +64,14 @@ impl ResNetConfig {
 
     /// Channels of the images at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size, as [`ResNet::features`] gives them.
     pub fn features(&self) -> [usize; 5] {
-        let [first, second, third, fourth] = [0, 1, 2, 3].map(|stage| self.outputs(stage));
-        [self.width, first, second, third, fourth]
+        let mut features = [self.width; 5];
+        for (stage, &blocks) in self.blocks.iter().enumerate() {
+            // A stage without blocks leaves its images as they are.
+            if blocks > 0 {
+                features[stage + 1..].fill(self.outputs(stage));
+            }
+        }
+        features
     }
 
     fn outputs(&self, stage: usize) -> usize {
