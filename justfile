@@ -102,7 +102,7 @@ bench-engine python="python3":
 # The same networks on a GPU, ours through Vulkan and PyTorch's through CUDA (minutes). Needs an NVIDIA GPU with
 # both drivers, and PyTorch for CUDA.
 bench-gpu python="python3":
-    cargo build --release -p cleanslide-nn --features vulkan --example bench_networks
+    cargo build --release -p cleanslide-learn --features vulkan --example bench_networks
     {{python}} benches/peers/networks.py --gpu --json results/gpu.json
 
 # Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
