@@ -214,6 +214,17 @@ proptest! {
         prop_assume!(sizes.algorithm() != Algorithm::Winograd);
         check(&sizes, seed);
     }
+
+    #[test]
+    fn few_inputs_are_the_definition(
+        sizes in sizes(),
+        inputs in 1usize..5,
+        seed in any::<u64>(),
+    ) {
+        let sizes = Convolution { inputs, depthwise: false, ..sizes };
+        prop_assert_eq!(sizes.algorithm(), Algorithm::FewInputs);
+        check(&sizes, seed);
+    }
 }
 
 proptest! {

@@ -12,8 +12,8 @@ use crate::tiles::{
 };
 use crate::{Instructions, scratch};
 
-/// A block's window and results: half of the second-level cache of a small core.
-const BLOCK_VALUES: usize = 48 * 1024;
+/// A block's window and results: half of a second-level cache of 1 MB.
+const BLOCK_VALUES: usize = 128 * 1024;
 
 pub(super) fn forward(
     sizes: &Convolution,
@@ -283,8 +283,7 @@ pub(super) fn backward_filters(
             });
         });
     };
-    // A panel of gradients should stay in the first-level cache while all taps go over it.
-    let block_rows = gather.block_rows(BLOCK_VALUES / 2);
+    let block_rows = gather.block_rows(BLOCK_VALUES);
     let length = instructions.dispatch(PackedLength(depth, sizes.outputs));
     sum_over_blocks(
         &gather,

@@ -41,7 +41,7 @@ pub(super) fn forward(
     let planes = Planes::new(&gather);
     let depth = planes.offsets.len();
     let row = gather.result_size[1] * gather.result_channels;
-    let block_rows = gather.block_rows(BLOCK_VALUES);
+    let block_rows = gather.block_rows(BLOCK_VALUES).next_multiple_of(STREAMS);
     let image_length = sizes.images_length() / sizes.images;
     let packed_length = instructions.dispatch(PackedLength(depth, sizes.outputs));
     scratch::with(packed_length, |packed| {

@@ -10,6 +10,9 @@ use super::Convolution;
 use crate::scratch;
 use crate::tiles::Run;
 
+/// Blocks of results that each thread should find at least, so that all finish at about the same time.
+const BLOCKS_PER_THREAD: usize = 4;
+
 /// A pixel of the source, and the place in the filter that it is multiplied with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tap {
@@ -202,12 +205,14 @@ impl Gather {
     }
 
     /// How many rows of the result a block has, so that its window and its results hold about
-    /// `values` values: whole steps, at least one.
+    /// `values` values, and all threads find blocks: whole steps, at least one.
     pub(super) fn block_rows(&self, values: usize) -> usize {
         let step = self.result_step[0];
         let per_step = self.window(step)[1] * self.source_channels * self.source_step[0]
             + step * self.result_size[1] * self.result_channels;
-        let steps = (values / per_step.max(1)).max(1);
+        let all_steps = self.images * self.result_size[0].div_ceil(step);
+        let share = all_steps / (BLOCKS_PER_THREAD * rayon::current_num_threads());
+        let steps = (values / per_step.max(1)).min(share).max(1);
         (steps * step)
             .min(self.result_size[0].next_multiple_of(step))
             .max(1)
