@@ -152,6 +152,30 @@ fn items_without_a_label_count_nothing() {
     assert_eq!(gradient(&mean, &logits), [0.0; 6]);
 }
 
+/// A diagnosis excludes one of two cancers, and never stroma or normal tissue.
+#[test]
+fn a_diagnosis_says_nothing_of_classes_that_it_never_names() {
+    let transition = [
+        vec![0.0, 1.0, 0.0, 0.0],
+        vec![1.0, 0.0, 0.0, 0.0],
+        vec![0.5, 0.5, 0.0, 0.0],
+        vec![0.5, 0.5, 0.0, 0.0],
+    ];
+    let loss = complementary(&transition, 2.0);
+    let logits = matrix(&[vec![0.0; 4]]).require_grad();
+    let mean = loss.mean(
+        logits.clone(),
+        matrix(&[vec![0.0, 1.0, 0.0, 0.0]]),
+        vector(&[1.0]),
+    );
+    // q = 1/4 + 2 · 1/2 · 1/4, and l = (1 - q)^2 log 2.
+    assert_close("loss", &values(mean.clone()), [0.25 * 2.0_f64.ln()], 1e-6);
+    // dl/dq = 2 (1 - q) log q - (1 - q)^2 / q, and dq/dz_k = p_k (Q_k1 - q).
+    let slope = -(2.0_f64.ln()) - 0.5;
+    let expected = [0.5, -0.5, 0.0, 0.0].map(|apart| slope * 0.25 * apart);
+    assert_close("gradient", &gradient(&mean, &logits), expected, 1e-6);
+}
+
 #[test]
 fn a_network_that_is_sure_of_the_excluded_class_learns_otherwise() {
     // p_0 rounds to 1: log(1 - p_0) = log(2 exp(-200)), and the gradient pushes class 0 down in full.

@@ -20,7 +20,8 @@ const TOLERANCE: f64 = 1e-6;
 /// ```
 ///
 /// with `p' = clamp(p, 1e-5, 1 - 1e-5)`. A target is a row with a 1 at the class `m` that the item is said *not* to
-/// be; a row of zeros says nothing and costs nothing.
+/// be; a row of zeros says nothing and costs nothing. A class whose column of `Q` is 0 is never named; to name it all
+/// the same has a large loss without a gradient.
 ///
 /// Where every pixel of a patch has the complementary label of the patch (a diagnosis says what a slide cannot
 /// contain), the pixels are the items and all have the patch's row. The published mean over the pixels of each patch
@@ -53,7 +54,8 @@ pub enum ComplementaryError {
     },
     /// A row is no distribution.
     #[error(
-        "row {class} of the transition matrix of complementary labels is {row:?}, expected numbers from 0 to 1 that sum to 1"
+        "row {class} of the transition matrix of complementary labels is {row:?}, expected numbers from 0 to 1 \
+         that sum to 1"
     )]
     NotDistribution {
         /// The row.
@@ -67,14 +69,6 @@ pub enum ComplementaryError {
     )]
     Itself {
         /// The class.
-        class: usize,
-    },
-    /// A label has no probability, so its loss would be infinite.
-    #[error(
-        "no class is ever called not of class {class} by the transition matrix of complementary labels; leave the class out or give it a share in some row"
-    )]
-    Never {
-        /// The column.
         class: usize,
     },
     /// A factor of the focal loss that is none.
@@ -91,8 +85,7 @@ impl Complementary {
     /// correction alone.
     ///
     /// # Errors
-    /// A matrix that is not such a one, with a column of zeros (a label that is never given has no finite loss), or
-    /// a `gamma` below 0.
+    /// A matrix that is not such a one, or a `gamma` below 0.
     pub fn new(transition: ArrayView2<'_, f64>, gamma: f64) -> Result<Self, ComplementaryError> {
         let (rows, columns) = transition.dim();
         if rows != columns {
@@ -106,11 +99,6 @@ impl Complementary {
             }
             if row[class] > 0.0 {
                 return Err(ComplementaryError::Itself { class });
-            }
-        }
-        for (class, column) in transition.columns().into_iter().enumerate() {
-            if column.sum() == 0.0 {
-                return Err(ComplementaryError::Never { class });
             }
         }
         if !(gamma >= 0.0 && gamma.is_finite()) {
@@ -133,7 +121,9 @@ impl Loss for Complementary {
             .matmul(matrix);
         // The floor keeps the power defined where rounding lifts q above 1, and its gradient where gamma is below 1.
         let doubt = q.clone().neg().add_scalar(1.0).clamp_min(1e-7);
-        sum_classes(targets * doubt.powf_scalar(self.gamma) * q.log()).neg()
+        // This floor is for classes that are never named: 0 times infinity is not 0.
+        let log_q = q.clamp_min(f32::MIN_POSITIVE).log();
+        sum_classes(targets * doubt.powf_scalar(self.gamma) * log_q).neg()
     }
 }
 
@@ -162,10 +152,6 @@ mod tests {
         assert_eq!(
             refused(array![[0.0, 1.0], [0.5, 0.5]]),
             ComplementaryError::Itself { class: 1 }
-        );
-        assert_eq!(
-            refused(array![[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]),
-            ComplementaryError::Never { class: 2 }
         );
         let two = array![[0.0, 1.0], [1.0, 0.0]];
         assert_eq!(
