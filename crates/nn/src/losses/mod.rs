@@ -14,7 +14,8 @@
 //! name excluded classes, [`PartialLabel`] and [`LabelSetDice`] sets of possible ones. An item of which nothing is
 //! said has weight 0.
 //!
-//! [`KullbackLeibler`] and [`JensenShannon`] have no targets: they compare predictions.
+//! Some losses have no targets, or no logits: [`KullbackLeibler`] and [`JensenShannon`] compare predictions,
+//! [`NtXent`], [`SupervisedContrastive`] and [`PrototypeContrast`] features.
 
 mod binary_focal;
 mod complementary;
@@ -31,8 +32,12 @@ mod label_set_dice;
 mod mean_absolute_error;
 mod negative_learning;
 mod normalized_cross_entropy;
+mod nt_xent;
 mod partial_label;
+mod prototype_contrast;
 mod reverse_cross_entropy;
+mod similarity;
+mod supervised_contrastive;
 mod symmetric_cross_entropy;
 mod tversky;
 mod weighted_mean;
@@ -52,8 +57,11 @@ pub use label_set_dice::LabelSetDice;
 pub use mean_absolute_error::MeanAbsoluteError;
 pub use negative_learning::NegativeLearning;
 pub use normalized_cross_entropy::{NceRce, NormalizedCrossEntropy};
+pub use nt_xent::NtXent;
 pub use partial_label::PartialLabel;
+pub use prototype_contrast::{PrototypeContrast, Prototypes};
 pub use reverse_cross_entropy::ReverseCrossEntropy;
+pub use supervised_contrastive::{SupervisedContrastive, Unlabelled};
 pub use symmetric_cross_entropy::SymmetricCrossEntropy;
 pub use tversky::Tversky;
 pub use weighted_mean::weighted_mean;
