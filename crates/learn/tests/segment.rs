@@ -186,6 +186,10 @@ fn everything() -> SegmentSettings {
         mix_up: 0.4,
         ..AugmentSettings::default()
     };
+    settings.loss = LossSettings {
+        boundary: 0.01,
+        ..LossSettings::default()
+    };
     settings
 }
 

@@ -5,6 +5,7 @@ mod model;
 mod objects;
 mod predict;
 mod settings;
+mod signed_distances;
 mod trainer;
 
 pub use loss::{LossSettings, PixelLoss};
@@ -12,4 +13,5 @@ pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
 pub use predict::{PredictSettings, most_probable};
 pub use settings::SegmentSettings;
+pub use signed_distances::signed_distances;
 pub use trainer::Trainer;

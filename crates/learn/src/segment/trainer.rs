@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::loss::SegmentationLoss;
 use super::model::init;
-use super::{SegmentSettings, Segmenter, most_probable};
+use super::{SegmentSettings, Segmenter, most_probable, signed_distances};
 use crate::augment::{Mixture, crop, mix};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
@@ -90,6 +90,8 @@ struct Crop {
     targets: Vec<f32>,
     /// `[size · size]`; 0 where nothing is said.
     weights: Vec<f32>,
+    /// `[size · size, classes]`, signed; nothing if the loss does not measure distances.
+    distances: Vec<f32>,
 }
 
 impl<I: PixelImages> Pixels<'_, I> {
@@ -121,10 +123,17 @@ impl<I: PixelImages> Pixels<'_, I> {
                 weights[pixel] = trust;
             }
         }
+        let mut distances = Vec::new();
+        if self.loss.measures_distances() {
+            let given =
+                Array2::from_shape_fn((size, size), |(row, column)| given[row * size + column]);
+            distances.extend(signed_distances(given.view(), classes));
+        }
         Ok(Crop {
             image,
             targets,
             weights,
+            distances,
         })
     }
 }
@@ -194,6 +203,7 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             mix(&mut crop.image, &other.image, size, &mixture);
             mix(&mut crop.targets, &other.targets, size, &mixture);
             mix(&mut crop.weights, &other.weights, size, &mixture);
+            mix(&mut crop.distances, &other.distances, size, &mixture);
         }
         Ok(crop)
     }
@@ -202,19 +212,27 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
         let size = self.settings.train.crop;
         let count = crops.len();
         let (pixels, classes) = (count * size * size, self.classes.len());
-        let (mut images, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut images, mut targets) = (Vec::new(), Vec::new());
+        let (mut weights, mut distances) = (Vec::new(), Vec::new());
         for crop in crops {
             images.extend(crop.image);
             targets.extend(crop.targets);
             weights.extend(crop.weights);
+            distances.extend(crop.distances);
         }
         let images = TensorData::new(images, [count, size, size, 3]);
         let scores = network
             .forward(Tensor::<4>::from_data(images, device))
             .reshape([pixels, classes]);
-        let targets = Tensor::from_data(TensorData::new(targets, [pixels, classes]), device);
+        let of_classes =
+            |values| Tensor::from_data(TensorData::new(values, [pixels, classes]), device);
         let weights = Tensor::from_data(TensorData::new(weights, [pixels]), device);
-        self.loss.of(scores, targets, weights)
+        let distances = self
+            .loss
+            .measures_distances()
+            .then(|| of_classes(distances));
+        self.loss
+            .of(scores, of_classes(targets), weights, distances)
     }
 
     fn measure(&self, network: &SegmentationNetwork, items: &[usize]) -> Result<f64, I::Failure> {
@@ -251,7 +269,9 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
 mod tests {
     use super::*;
     use crate::augment::AugmentSettings;
+    use crate::segment::LossSettings;
     use crate::training::Loader;
+    use rand::SeedableRng;
 
     struct Squares;
 
@@ -376,6 +396,63 @@ mod tests {
                 [0.0, 0.0]
             };
             assert_eq!(targets, expected);
+        }
+    }
+
+    struct Halves;
+
+    impl PixelImages for Halves {
+        type Failure = Error;
+
+        fn count(&self) -> usize {
+            1
+        }
+
+        fn read(&self, _: usize) -> Result<(RgbImage, Array2<u8>), Error> {
+            let mask = Array2::from_shape_fn((16, 16), |(row, column)| match row {
+                0 => UNLABELLED_CLASS,
+                _ => u8::from(column >= 6),
+            });
+            Ok((RgbImage::new(16, 16), mask))
+        }
+    }
+
+    #[test]
+    fn distances_are_measured_where_a_loss_wants_them() {
+        let crop = |boundary| {
+            let settings = SegmentSettings {
+                train: TrainSettings {
+                    crop: 16,
+                    ..TrainSettings::default()
+                },
+                augment: AugmentSettings::none(),
+                loss: LossSettings {
+                    boundary,
+                    ..LossSettings::default()
+                },
+                ..SegmentSettings::default()
+            };
+            let task = Pixels {
+                images: &Halves,
+                classes: &["a", "b"].map(String::from),
+                settings: &settings,
+                loss: settings.loss.build().unwrap(),
+                device: &Device::flex(),
+            };
+            let example = Arc::new(Halves.read(0).unwrap());
+            task.one((0, example), &mut ChaCha8Rng::seed_from_u64(0))
+                .unwrap()
+        };
+        assert!(crop(0.0).distances.is_empty());
+        let crop = crop(0.01);
+        for (pixel, distances) in crop.distances.chunks_exact(2).enumerate() {
+            let column = (pixel % 16) as f32;
+            let expected = match pixel / 16 {
+                0 => [0.0, 0.0],
+                _ => [column - 5.0, 6.0 - column],
+            };
+            assert_eq!(distances, expected);
+            assert_eq!(crop.weights[pixel] == 0.0, pixel < 16);
         }
     }
 

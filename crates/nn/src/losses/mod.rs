@@ -18,6 +18,7 @@
 //! [`NtXent`], [`SupervisedContrastive`] and [`PrototypeContrast`] features.
 
 mod binary_focal;
+mod boundary;
 mod complementary;
 mod cross_entropy;
 mod early_learning;
@@ -43,6 +44,7 @@ mod tversky;
 mod weighted_mean;
 
 pub use binary_focal::{BinaryFocal, binary_cross_entropy};
+pub use boundary::boundary_loss;
 pub use complementary::{Complementary, ComplementaryError};
 pub use cross_entropy::CrossEntropy;
 pub use early_learning::early_learning_regularisation;
