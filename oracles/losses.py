@@ -17,6 +17,7 @@ Where each loss comes from:
   forward correction  torch's softmax, matrix product and cross_entropy, composed as in the paper
                       (the published code is for Keras)
   elr                 published code, its memory included
+  bootstrap           torch's softmax and cross_entropy, composed as in the paper
 The extreme case of gce is the paper's formula: the published code clamps p at 1e-7, ours does not.
 """
 
@@ -109,6 +110,14 @@ def forward(transition):
     return per_item
 
 
+def bootstrap(beta, prediction):
+    def per_item(z, y):
+        own = prediction(F.softmax(z, 1)).detach()
+        return F.cross_entropy(z, beta * y + (1 - beta) * own, reduction="none")
+
+    return per_item
+
+
 def gce_paper(q):
     return lambda z, y: (y * (1 - (q * F.log_softmax(z, 1)).exp()) / q).sum(1)
 
@@ -135,6 +144,11 @@ LOSSES = {
     "nce": (expectation(lambda c: apl.NormalizedCrossEntropy(c)),) * 2,
     "nce-rce": (soft_rows(lambda c: apl.NCEandRCE(1.0, 1.0, c)),) * 2,
     "forward": (forward(TRANSITION),) * 2,
+    "bootstrap soft": (bootstrap(0.8, lambda p: p),) * 2,
+    "bootstrap hard": (
+        bootstrap(0.8, lambda p: F.one_hot(p.argmax(1), p.shape[1]).to(p.dtype)),
+    )
+    * 2,
 }
 
 

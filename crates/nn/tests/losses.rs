@@ -5,9 +5,9 @@ mod common;
 
 use burn::tensor::activation::log_softmax;
 use cleanslide_nn::losses::{
-    CrossEntropy, Focal, ForwardCorrection, GeneralizedCrossEntropy, Loss, MeanAbsoluteError,
-    NceRce, NormalizedCrossEntropy, ReverseCrossEntropy, SymmetricCrossEntropy,
-    early_learning_regularisation, weighted_mean,
+    Bootstrapping, CrossEntropy, Focal, ForwardCorrection, GeneralizedCrossEntropy, Loss,
+    MeanAbsoluteError, NceRce, NormalizedCrossEntropy, Prediction, ReverseCrossEntropy,
+    SymmetricCrossEntropy, early_learning_regularisation, weighted_mean,
 };
 use common::{gradient, matrix, values, vector};
 use ndarray::Array2;
@@ -73,6 +73,11 @@ fn loss(name: &str, transition: &[Vec<f64>]) -> Box<dyn Loss> {
         "sce" => Box::new(SymmetricCrossEntropy::default()),
         "nce" => Box::new(NormalizedCrossEntropy),
         "nce-rce" => Box::new(NceRce::default()),
+        "bootstrap soft" => Box::new(Bootstrapping::default()),
+        "bootstrap hard" => Box::new(Bootstrapping {
+            prediction: Prediction::Hard,
+            ..Bootstrapping::default()
+        }),
         "forward" => {
             let values = transition.iter().flatten().copied().collect();
             let matrix = Array2::from_shape_vec((4, 4), values).unwrap();
@@ -85,7 +90,7 @@ fn loss(name: &str, transition: &[Vec<f64>]) -> Box<dyn Loss> {
 #[test]
 fn values_means_and_gradients_equal_the_published_ones() {
     let golden = golden();
-    assert!(golden.cases.len() > 30);
+    assert!(golden.cases.len() > 36);
     for case in &golden.cases {
         let loss = loss(&case.loss, &golden.transition);
         let logits = matrix(&case.logits).require_grad();
@@ -167,7 +172,7 @@ proptest! {
 
     #[test]
     fn finite_logits_give_finite_values_and_gradients((z, y) in batch()) {
-        for name in ["cross-entropy", "focal", "focal half", "mae", "gce", "rce", "sce", "nce", "nce-rce"] {
+        for name in ["cross-entropy", "focal", "focal half", "mae", "gce", "rce", "sce", "nce", "nce-rce", "bootstrap soft", "bootstrap hard"] {
             let logits = matrix(&z).require_grad();
             let mean = loss(name, &[]).mean(logits.clone(), matrix(&y), vector(&vec![1.0; z.len()]));
             prop_assert!(values(mean.clone())[0].is_finite(), "{}", name);

@@ -26,6 +26,7 @@ mod wann;
 
 pub use agreement::AgreementSettings;
 pub use bootstrap::BootstrapSettings;
+pub(crate) use bootstrap::bootstrapping;
 pub use co_teaching::CoTeachingSettings;
 pub use context::{Context, Needs};
 pub use cross_entropy::CrossEntropySettings;
@@ -91,7 +92,7 @@ methods! {
     "nce-rce" => NceRce: nce_rce::NceRceSettings,
     /// Early-learning regularisation: hold on to what was learnt before the noise.
     "elr" => EarlyLearning: early_learning::EarlyLearningSettings,
-    /// Soft bootstrapping: targets mixed with the head's own predictions.
+    /// Bootstrapping: targets mixed with the head's own predictions.
     "bootstrap" => Bootstrap: bootstrap::BootstrapSettings,
     /// Forward correction by the estimated transition matrix.
     "forward" => ForwardCorrection: forward_correction::ForwardCorrectionSettings,

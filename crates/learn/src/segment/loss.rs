@@ -2,13 +2,15 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
-use cleanslide_nn::losses::{Loss, Tversky, boundary_loss, weighted_mean};
+use cleanslide_nn::losses::{
+    Bootstrapping, Loss, Prediction, Tversky, boundary_loss, weighted_mean,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::methods::{
     CrossEntropySettings, FocalSettings, GeneralizedCrossEntropySettings,
-    MeanAbsoluteErrorSettings, NceRceSettings, SymmetricCrossEntropySettings,
+    MeanAbsoluteErrorSettings, NceRceSettings, SymmetricCrossEntropySettings, bootstrapping,
 };
 
 /// The sum of a loss of pixels and losses of regions, each times its share.
@@ -68,6 +70,26 @@ pub enum PixelLoss {
     /// Normalised and reverse cross-entropy.
     #[serde(rename = "nce-rce")]
     NceRce(NceRceSettings),
+    /// Bootstrapping, soft or hard.
+    #[serde(rename = "bootstrap")]
+    Bootstrap(PixelBootstrapSettings),
+}
+
+/// Settings of the bootstrapping of pixels ([`Bootstrapping`]); labels are mixed from the first step on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PixelBootstrapSettings {
+    /// How far labels are believed, in (0, 1]. Default 0.8.
+    pub beta: f64,
+    /// What of the network's prediction they are mixed with. Default soft.
+    pub prediction: Prediction,
+}
+
+impl Default for PixelBootstrapSettings {
+    fn default() -> Self {
+        let Bootstrapping { beta, prediction } = Bootstrapping::default();
+        Self { beta, prediction }
+    }
 }
 
 impl Default for PixelLoss {
@@ -85,6 +107,9 @@ impl PixelLoss {
             Self::GeneralizedCrossEntropy(settings) => Box::new(settings.loss()?),
             Self::SymmetricCrossEntropy(settings) => Box::new(settings.loss()?),
             Self::NceRce(settings) => Box::new(settings.loss()?),
+            Self::Bootstrap(settings) => {
+                Box::new(bootstrapping(settings.beta, settings.prediction)?)
+            }
         })
     }
 }
@@ -211,8 +236,10 @@ mod tests {
         )
     }
 
-    const RECIPES: [&str; 2] = [
+    const RECIPES: [&str; 4] = [
         "pixels = { name = \"cross-entropy\", label_smoothing = 0.1 }",
+        "pixels = { name = \"bootstrap\", beta = 0.9, prediction = \"hard\" }",
+        "pixels = { name = \"bootstrap\" }",
         "boundary = 0.25",
     ];
 
@@ -244,14 +271,25 @@ mod tests {
         };
         let close = |ours: f64, expected: f64| assert!((ours - expected).abs() < 1e-6);
         close(pixels_alone(RECIPES[0]), cross_entropy([0.95; 2]));
+        // Both predictions are right.
+        close(pixels_alone(RECIPES[1]), cross_entropy([1.0; 2]));
+        let soft = right.map(|p| 0.8 + 0.2 * p);
+        close(pixels_alone(RECIPES[2]), cross_entropy(soft));
         // Half of the probability of the wrong class, which is one pixel away.
         let boundary = mean(right.map(|p| (1.0 - p) / 2.0));
-        close(of(RECIPES[1]) - of(""), 0.25 * boundary);
+        close(of(RECIPES[3]) - of(""), 0.25 * boundary);
     }
 
     #[test]
     fn settings_out_of_range_are_refused() {
-        let message = read("boundary = -0.1").build().err().unwrap().to_string();
-        assert!(message.contains("boundary"), "{message}");
+        for (recipe, name) in [
+            ("boundary = -0.1", "boundary"),
+            ("pixels = { name = \"bootstrap\", beta = 0.0 }", "beta"),
+        ] {
+            let message = read(recipe).build().err().unwrap().to_string();
+            assert!(message.contains(name), "{message}");
+        }
+        let warm_up = "pixels = { name = \"bootstrap\", warm_up = 3 }";
+        assert!(toml::from_str::<LossSettings>(warm_up).is_err());
     }
 }

@@ -8,7 +8,7 @@ mod settings;
 mod signed_distances;
 mod trainer;
 
-pub use loss::{LossSettings, PixelLoss};
+pub use loss::{LossSettings, PixelBootstrapSettings, PixelLoss};
 pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
 pub use predict::{PredictSettings, most_probable};

@@ -18,6 +18,7 @@
 //! [`NtXent`], [`SupervisedContrastive`] and [`PrototypeContrast`] features.
 
 mod binary_focal;
+mod bootstrapping;
 mod boundary;
 mod complementary;
 mod cross_entropy;
@@ -44,6 +45,7 @@ mod tversky;
 mod weighted_mean;
 
 pub use binary_focal::{BinaryFocal, binary_cross_entropy};
+pub use bootstrapping::{Bootstrapping, Prediction};
 pub use boundary::boundary_loss;
 pub use complementary::{Complementary, ComplementaryError};
 pub use cross_entropy::CrossEntropy;
