@@ -1,5 +1,6 @@
 //! Networks that give every pixel a class: how they are trained, and how they predict.
 
+mod gaussian_attention;
 mod loss;
 mod model;
 mod objects;
@@ -8,6 +9,7 @@ mod settings;
 mod signed_distances;
 mod trainer;
 
+pub use gaussian_attention::GaussianAttention;
 pub use loss::{LossSettings, PixelBootstrapSettings, PixelLoss};
 pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
