@@ -6,7 +6,7 @@
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use cleanslide_kernels::{Convolution, Instructions};
+use cleanslide_kernels::{Convolution, Finish, Instructions};
 
 /// The first round fetches its memory.
 const WARM_UP: usize = 2;
@@ -48,7 +48,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut filters_gradient = vec![0.0; sizes.filters_length()];
         let mut round = || {
             let start = Instant::now();
-            sizes.forward(instructions, &pixels, &filters, None, &mut result);
+            sizes.forward(
+                instructions,
+                &pixels,
+                &filters,
+                Finish::bias(None),
+                &mut result,
+            );
             let forward = start.elapsed();
             let start = Instant::now();
             sizes.backward_images(

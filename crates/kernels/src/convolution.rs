@@ -18,8 +18,11 @@ mod depthwise;
 mod direct;
 mod few_inputs;
 mod filters;
+mod finish;
 mod gather;
 mod winograd;
+
+pub use finish::Finish;
 
 use crate::Instructions;
 
@@ -115,7 +118,7 @@ impl Convolution {
         }
     }
 
-    /// `result[n, y, x, o] = bias[o] + Σ images[n, y·s + i·d − p, x·s + j·d − p, c] filters[o, c, i, j]`.
+    /// `result[n, y, x, o] = activation(bias[o] + Σ images[n, y·s + i·d − p, x·s + j·d − p, c] filters[o, c, i, j])`.
     ///
     /// # Panics
     /// When a slice has another length than the sizes ask for.
@@ -124,25 +127,25 @@ impl Convolution {
         instructions: Instructions,
         images: &[f32],
         filters: &[f32],
-        bias: Option<&[f32]>,
+        finish: Finish<'_>,
         result: &mut [f32],
     ) {
         self.check(images.len(), filters.len(), result.len());
-        if let Some(bias) = bias {
+        if let Some(bias) = finish.bias {
             assert_eq!(bias.len(), self.outputs, "one bias per output channel");
         }
         match self.algorithm() {
             Algorithm::Winograd => {
-                winograd::forward(self, instructions, images, filters, bias, result);
+                winograd::forward(self, instructions, images, filters, finish, result);
             }
             Algorithm::Direct => {
-                direct::forward(self, instructions, images, filters, bias, result);
+                direct::forward(self, instructions, images, filters, finish, result);
             }
             Algorithm::FewInputs => {
-                few_inputs::forward(self, instructions, images, filters, bias, result);
+                few_inputs::forward(self, instructions, images, filters, finish, result);
             }
             Algorithm::Depthwise => {
-                depthwise::forward(self, instructions, images, filters, bias, result);
+                depthwise::forward(self, instructions, images, filters, finish, result);
             }
         }
     }

@@ -32,7 +32,7 @@ mod tiles;
 
 pub use attention::Attention;
 pub use average_pooling::AveragePooling;
-pub use convolution::{Algorithm, Convolution};
+pub use convolution::{Algorithm, Convolution, Finish};
 pub use normalization::Activation;
 pub use pooling::Pooling;
 /// A set of vector instructions; `Instructions::new()` is the best that this machine has.

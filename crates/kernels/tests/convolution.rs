@@ -2,7 +2,7 @@
 
 mod common;
 
-use cleanslide_kernels::{Algorithm, Convolution, Instructions};
+use cleanslide_kernels::{Activation, Algorithm, Convolution, Finish, Instructions};
 use common::instruction_sets;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -115,12 +115,26 @@ fn check(sizes: &Convolution, seed: u64) {
     for instructions in instruction_sets() {
         // What was in the memory before must not matter.
         let mut ours = vec![f32::NAN; result.len()];
-        sizes.forward(instructions, &images, &filters, Some(&bias), &mut ours);
+        let forward = |activation, ours: &mut [f32]| {
+            let finish = Finish {
+                bias: Some(&bias),
+                activation,
+            };
+            sizes.forward(instructions, &images, &filters, finish, ours);
+        };
+        forward(Activation::Identity, &mut ours);
         assert_close(
             &format!("result of {sizes:?} on {instructions:?}"),
             &ours,
             &result,
         );
+        for (activation, most) in [(Activation::Relu, f32::INFINITY), (Activation::Relu6, 6.0)] {
+            let mut activated = vec![f32::NAN; result.len()];
+            forward(activation, &mut activated);
+            // The same sums, so the same values.
+            let expected: Vec<f32> = ours.iter().map(|sum| sum.clamp(0.0, most)).collect();
+            assert_eq!(activated, expected, "{activation:?} of {sizes:?}");
+        }
 
         let mut ours = vec![f32::NAN; images_gradient.len()];
         sizes.backward_images(
@@ -304,7 +318,7 @@ fn wrong_lengths_are_named() {
         Instructions::new(),
         &[0.0; 10],
         &vec![0.0; sizes.filters_length()],
-        None,
+        Finish::bias(None),
         &mut vec![0.0; sizes.result_length()],
     );
 }

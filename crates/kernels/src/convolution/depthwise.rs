@@ -7,8 +7,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Convolution;
 use super::gather::{Gather, ImageRows, Phase, sum_over_blocks};
+use super::{Convolution, Finish};
+use crate::normalization::{Activation, activate};
 use crate::tiles::Lanes;
 use crate::{Instructions, scratch};
 
@@ -23,7 +24,7 @@ pub(super) fn forward(
     instructions: Instructions,
     images: &[f32],
     filters: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     gathered(
@@ -32,7 +33,7 @@ pub(super) fn forward(
         instructions,
         images,
         filters,
-        bias,
+        finish,
         result,
     );
 }
@@ -52,7 +53,7 @@ pub(super) fn backward_images(
         instructions,
         result_gradient,
         filters,
-        bias,
+        Finish::bias(bias),
         images_gradient,
     );
 }
@@ -63,7 +64,7 @@ fn gathered(
     instructions: Instructions,
     source: &[f32],
     filters: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     if result.is_empty() {
@@ -80,7 +81,7 @@ fn gathered(
         for (tap, places) in by_tap.chunks_exact_mut(pixel).enumerate() {
             places[channels..].fill(0.0);
             for (channel, place) in places[..channels].iter_mut().enumerate() {
-                *place = match bias {
+                *place = match finish.bias {
                     _ if tap < area => filters[channel * area + tap],
                     Some(bias) => bias[channel],
                     None => 0.0,
@@ -104,6 +105,7 @@ fn gathered(
                             first_row: block * block_rows,
                             by_tap,
                             bias,
+                            activation: finish.activation,
                             result,
                         });
                     });
@@ -181,6 +183,7 @@ struct Block<'a> {
     first_row: usize,
     by_tap: &'a [f32],
     bias: &'a [f32],
+    activation: Activation,
     result: &'a mut [f32],
 }
 
@@ -200,6 +203,7 @@ impl WithSimd for Block<'_> {
             channels,
             by_tap: S::as_simd_f32s(self.by_tap).0,
             bias: S::as_simd_f32s(self.bias).0,
+            activation: self.activation,
             apart: result_right * channels,
         };
         for (row, result) in (self.first_row..).zip(self.result.chunks_exact_mut(row_length)) {
@@ -238,6 +242,7 @@ struct Sums<'a, V> {
     channels: usize,
     by_tap: &'a [V],
     bias: &'a [V],
+    activation: Activation,
     /// Values from one result to the next.
     apart: usize,
 }
@@ -289,6 +294,11 @@ impl<V: Copy> Sums<'_, V> {
                 let start = start + column * self.step;
                 let value = load::<S, WHOLE>(simd, self.source, start, count);
                 *sum = simd.mul_add_e_f32s(value, filter, *sum);
+            }
+        }
+        if self.activation != Activation::Identity {
+            for sum in &mut sums {
+                *sum = activate(simd, self.activation, *sum);
             }
         }
         sums

@@ -4,8 +4,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::finish::activate_all;
 use super::gather::{Gather, ImageRows, sum_over_blocks};
-use super::{Convolution, filters};
+use super::{Convolution, Finish, filters};
 use crate::tiles::{
     MOST_ROWS, PackRows, PackedLength, Run, add_columns_by_panel, load_bias, panel_widths,
     rows_by_panel, store_tile, with_tile,
@@ -20,7 +21,7 @@ pub(super) fn forward(
     instructions: Instructions,
     images: &[f32],
     filters: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     let [rows, columns] = sizes.kernel;
@@ -33,7 +34,7 @@ pub(super) fn forward(
         instructions,
         images,
         filter,
-        bias,
+        finish,
         result,
     );
 }
@@ -56,7 +57,7 @@ pub(super) fn backward_images(
         instructions,
         result_gradient,
         filter,
-        bias,
+        Finish::bias(bias),
         images_gradient,
     );
 }
@@ -67,7 +68,7 @@ fn gathered(
     instructions: Instructions,
     source: &[f32],
     filter: impl Fn([usize; 2], usize, usize) -> f32 + Sync,
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     if result.is_empty() {
@@ -91,7 +92,15 @@ fn gathered(
             let channels = [gather.source_channels, gather.result_channels];
             filters::pack(instructions, &phase.taps, channels, panels, &filter);
         }
-        blocks(gather, instructions, source, packed, &lengths, bias, result);
+        blocks(
+            gather,
+            instructions,
+            source,
+            packed,
+            &lengths,
+            finish,
+            result,
+        );
     });
 }
 
@@ -101,7 +110,7 @@ fn blocks(
     source: &[f32],
     packed: &[f32],
     lengths: &[usize],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     let row = gather.result_size[1] * gather.result_channels;
@@ -125,7 +134,7 @@ fn blocks(
                             rows,
                             packed,
                             lengths,
-                            bias,
+                            finish,
                             result: &mut *result,
                         });
                     };
@@ -153,7 +162,7 @@ struct Block<'a> {
     rows: usize,
     packed: &'a [f32],
     lengths: &'a [usize],
-    bias: Option<&'a [f32]>,
+    finish: Finish<'a>,
     result: &'a mut [f32],
 }
 
@@ -206,7 +215,7 @@ impl Block<'_> {
         let window_columns = gather.window(self.rows)[1];
         let step_down = gather.source_step[0] * window_columns * gather.source_channels;
         let step_right = gather.source_step[1] * gather.source_channels;
-        let bias = self.bias.map(|bias| &bias[panel.channel..last]);
+        let bias = self.finish.bias.map(|bias| &bias[panel.channel..last]);
         let bias = load_bias::<S, WIDTH>(simd, bias);
         let (mut row, mut column) = (0, 0);
         let mut starts = [0; MOST_ROWS];
@@ -226,7 +235,7 @@ impl Block<'_> {
                     }
                 }
             }
-            let sums = rows_by_panel::<S, ROWS, WIDTH>(
+            let mut sums = rows_by_panel::<S, ROWS, WIDTH>(
                 simd,
                 self.window,
                 &starts,
@@ -234,6 +243,7 @@ impl Block<'_> {
                 panel.values,
                 bias,
             );
+            activate_all(simd, self.finish.activation, &mut sums);
             let size = [count, last - panel.channel];
             store_tile(simd, sums, size, self.result, |row| places[row]);
         }

@@ -10,8 +10,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Convolution;
+use super::finish::activate_all;
 use super::gather::{Gather, ImageRows, copy_window, sum_over_blocks};
+use super::{Convolution, Finish};
 use crate::tiles::{
     Lanes, PackedLength, Run, TALLEST_ROWS, load_bias, neighbours_by_panel, pack, panel_widths,
     rows_by_panel, store_tile, with_tall_tile, with_tile,
@@ -31,7 +32,7 @@ pub(super) fn forward(
     instructions: Instructions,
     images: &[f32],
     filters: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     if result.is_empty() {
@@ -65,7 +66,7 @@ pub(super) fn forward(
                                 planes: &planes,
                                 window,
                                 packed,
-                                bias,
+                                finish,
                                 result,
                             });
                         });
@@ -152,7 +153,7 @@ struct Block<'a> {
     planes: &'a Planes,
     window: &'a [f32],
     packed: &'a [f32],
-    bias: Option<&'a [f32]>,
+    finish: Finish<'a>,
     result: &'a mut [f32],
 }
 
@@ -182,7 +183,7 @@ impl Block<'_> {
     ) {
         let channels = self.gather.result_channels;
         let last = channels.min(channel + WIDTH * S::F32_LANES);
-        let bias = load_bias::<S, WIDTH>(simd, self.bias.map(|bias| &bias[channel..last]));
+        let bias = load_bias::<S, WIDTH>(simd, self.finish.bias.map(|bias| &bias[channel..last]));
         let panel = S::as_simd_f32s(panel).0.as_chunks::<WIDTH>().0;
         let row_length = self.gather.result_size[1] * channels;
         let step = self.gather.source_step[0] * self.planes.row;
@@ -191,13 +192,14 @@ impl Block<'_> {
             for first in (0..row_length).step_by(ROWS * channels) {
                 for (row, result) in result.chunks_exact_mut(row_length).enumerate() {
                     let row = group * STREAMS + row;
-                    let sums = neighbours_by_panel::<S, ROWS, WIDTH>(
+                    let mut sums = neighbours_by_panel::<S, ROWS, WIDTH>(
                         simd,
                         &self.window[row * step + first / channels..],
                         &self.planes.offsets,
                         panel,
                         [bias; ROWS],
                     );
+                    activate_all(simd, self.finish.activation, &mut sums);
                     let result = &mut result[first..];
                     let size = [ROWS.min(result.len() / channels), last - channel];
                     store_tile(simd, sums, size, result, |row| row * channels + channel);

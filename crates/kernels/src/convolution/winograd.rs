@@ -7,8 +7,9 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Convolution;
 use super::gather::{Gather, copy_window};
+use super::{Convolution, Finish};
+use crate::normalization::activate;
 use crate::tiles::{
     Lanes, MOST_ROWS, PackedLength, PanelPlaces, PanelWidths, Run, add_columns_by_panel,
     panel_widths, panels, rows_by_panel, store, store_tile, with_tile,
@@ -36,7 +37,7 @@ pub(super) fn forward(
     instructions: Instructions,
     images: &[f32],
     filters: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     let tap = |input: usize, output: usize, tap: usize| {
@@ -47,7 +48,7 @@ pub(super) fn forward(
         instructions,
         images,
         tap,
-        bias,
+        finish,
         result,
     );
 }
@@ -69,7 +70,7 @@ pub(super) fn backward_images(
         instructions,
         result_gradient,
         tap,
-        bias,
+        Finish::bias(bias),
         images_gradient,
     );
 }
@@ -113,7 +114,7 @@ fn convolve(
     instructions: Instructions,
     source: &[f32],
     tap: impl Fn(usize, usize, usize) -> f32 + Sync,
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     result: &mut [f32],
 ) {
     if result.is_empty() {
@@ -176,7 +177,7 @@ fn convolve(
                             first_row: block * blocks.rows_per_block * TILE,
                             rows: (result.len() / (images * size[1] * columns)),
                         };
-                        block.convolve(instructions, &blocks, filters, bias, result);
+                        block.convolve(instructions, &blocks, filters, finish, result);
                     });
             });
     });
@@ -248,7 +249,7 @@ impl Block<'_> {
         instructions: Instructions,
         blocks: &Blocks,
         filters: &[f32],
-        bias: Option<&[f32]>,
+        finish: Finish<'_>,
         result: &mut [f32],
     ) {
         let gather = self.gather;
@@ -275,7 +276,7 @@ impl Block<'_> {
                         size: [self.rows, gather.result_size[1]],
                         channels: gather.result_channels,
                         channel,
-                        bias,
+                        finish,
                         result,
                     });
                     channel += width;
@@ -543,7 +544,7 @@ struct TransformProducts<'a> {
     channels: usize,
     /// The first channel of the products.
     channel: usize,
-    bias: Option<&'a [f32]>,
+    finish: Finish<'a>,
     result: &'a mut [f32],
 }
 
@@ -570,7 +571,7 @@ impl WithSimd for TransformProducts<'_> {
                     std::array::from_fn(|x| products[(y * PIXELS + x) * plane])
                 });
                 let tile = along_both!(simd, transform_products, values, 6 => 4);
-                let bias = match self.bias {
+                let bias = match self.finish.bias {
                     Some(bias) => simd.partial_load_f32s(&bias[channel..end]),
                     None => simd.splat_f32s(0.0),
                 };
@@ -579,7 +580,9 @@ impl WithSimd for TransformProducts<'_> {
                     for (x, &value) in values.iter().enumerate().take(across) {
                         let pixel = start + x * self.channels;
                         let places = &mut self.result[pixel + channel..pixel + end];
-                        store(simd, &[simd.add_f32s(value, bias)], places);
+                        let value = simd.add_f32s(value, bias);
+                        let value = activate(simd, self.finish.activation, value);
+                        store(simd, &[value], places);
                     }
                 }
             }

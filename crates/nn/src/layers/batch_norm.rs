@@ -65,6 +65,14 @@ impl BatchNorm {
         normalize(images, self.weight.val(), self.bias.val(), by)
     }
 
+    /// The factor of each channel and what is added then, as the running statistics have it.
+    pub(super) fn running_factors(&self) -> [Tensor<1>; 2] {
+        let deviation = self.running_var.value().add_scalar(self.epsilon).sqrt();
+        let factor = self.weight.val() / deviation;
+        let shift = self.bias.val() - self.running_mean.value() * factor.clone();
+        [factor, shift]
+    }
+
     fn follow(&self, mean: &Tensor<1>, variance: &Tensor<1>, values: usize) {
         // A running variance is an estimate for all images, over n − 1.
         let unbiased = values as f64 / values.saturating_sub(1).max(1) as f64;

@@ -1,8 +1,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::Start;
-use crate::operators::{ConvolutionOptions, convolution, same_padding, transposed_convolution};
+use super::{BatchNorm, Start};
+use crate::operators::{
+    Activation, ConvolutionOptions, activated_convolution, convolution, same_padding,
+    transposed_convolution,
+};
 
 /// Filters over images; PyTorch's `Conv2d`.
 #[derive(Module, Debug)]
@@ -75,6 +78,36 @@ impl Convolution {
     /// When the images have other channels.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let bias = self.bias.as_ref().map(|bias| bias.val());
+        let options = self.options_for(&images);
+        convolution(images, self.weight.val(), bias, options)
+    }
+
+    /// The same, normalised, and an activation. Where the running statistics normalise, the filters take that over
+    /// and all is done in one pass.
+    ///
+    /// # Panics
+    /// When the images or the norm have other channels.
+    pub fn forward_normalized(
+        &self,
+        images: Tensor<4>,
+        norm: &BatchNorm,
+        activation: Activation,
+    ) -> Tensor<4> {
+        if images.device().is_autodiff() {
+            return norm.forward(self.forward(images), activation);
+        }
+        let [factor, shift] = norm.running_factors();
+        let [outputs, ..] = self.weight.dims();
+        let filters = self.weight.val() * factor.clone().reshape([outputs, 1, 1, 1]);
+        let bias = match &self.bias {
+            Some(bias) => shift + bias.val() * factor,
+            None => shift,
+        };
+        let options = self.options_for(&images);
+        activated_convolution(images, filters, bias, options, activation)
+    }
+
+    fn options_for(&self, images: &Tensor<4>) -> ConvolutionOptions {
         let mut options = self.options;
         if self.same_padding {
             let ([_, height, width, _], [.., rows, columns]) = (images.dims(), self.weight.dims());
@@ -84,7 +117,7 @@ impl Convolution {
                 same_padding([height, width][axis], reach, options.stride[axis])
             });
         }
-        convolution(images, self.weight.val(), bias, options)
+        options
     }
 }
 

@@ -154,11 +154,10 @@ impl DeepLabV3Plus {
             block1,
             block2: (last_filters, last_norm),
         } = &self.decoder;
-        let hidden = run_separable(filters, pyramid.forward(coarse));
-        let hidden = norm.forward(hidden, Activation::Relu);
+        let hidden = run_separable((filters, norm), pyramid.forward(coarse));
         let hidden = resize(hidden, [height / 4, width / 4], true);
         let hidden = join(hidden, run(block1, fine));
-        let hidden = last_norm.forward(run_separable(last_filters, hidden), Activation::Relu);
+        let hidden = run_separable((last_filters, last_norm), hidden);
         let scores = self.segmentation_head[0].forward(hidden);
         resize(scores, [height, width], true)
     }
@@ -175,7 +174,7 @@ fn pointwise([inputs, outputs]: [usize; 2], start: &mut Start) -> Layer {
 }
 
 fn run((convolution, norm): &Layer, images: Tensor<4>) -> Tensor<4> {
-    norm.forward(convolution.forward(images), Activation::Relu)
+    convolution.forward_normalized(images, norm, Activation::Relu)
 }
 
 /// A 3×3 filter for each channel, and a 1×1 convolution.
@@ -190,8 +189,8 @@ fn separable([inputs, outputs]: [usize; 2], rate: usize, start: &mut Start) -> S
     (filters, Convolution::new([inputs, outputs], 1, start))
 }
 
-fn run_separable((filters, mix): &Separable, images: Tensor<4>) -> Tensor<4> {
-    mix.forward(filters.forward(images))
+fn run_separable(((filters, mix), norm): (&Separable, &BatchNorm), images: Tensor<4>) -> Tensor<4> {
+    mix.forward_normalized(filters.forward(images), norm, Activation::Relu)
 }
 
 #[derive(Module, Debug)]
@@ -244,13 +243,11 @@ impl Sight {
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Pixel(layer) => run(layer, images),
-            Self::Spread((filters, norm)) => {
-                norm.forward(run_separable(filters, images), Activation::Relu)
-            }
+            Self::Spread((filters, norm)) => run_separable((filters, norm), images),
             Self::Image((pooling, convolution, norm)) => {
                 let [_, height, width, _] = images.dims();
-                let mean = convolution.forward(pooling.forward(images));
-                let mean = norm.forward(mean, Activation::Relu);
+                let mean = pooling.forward(images);
+                let mean = convolution.forward_normalized(mean, norm, Activation::Relu);
                 resize(mean, [height, width], false)
             }
         }

@@ -256,8 +256,8 @@ impl EfficientNetLite {
     }
 
     fn stem(&self, images: Tensor<4>) -> Tensor<4> {
-        let hidden = self.conv_stem.forward(images);
-        self.bn1.forward(hidden, Activation::Relu6)
+        self.conv_stem
+            .forward_normalized(images, &self.bn1, Activation::Relu6)
     }
 
     pub(crate) fn package_names(&self) -> PackageNames {
@@ -422,7 +422,7 @@ impl Block {
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let layers = self.layers();
         let run = |(convolution, norm): (&Convolution, &BatchNorm), images, activation| {
-            norm.forward(convolution.forward(images), activation)
+            convolution.forward_normalized(images, norm, activation)
         };
         let mut hidden = images.clone();
         if let Some(expand) = layers.expand {

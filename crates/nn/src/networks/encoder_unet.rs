@@ -150,7 +150,7 @@ impl Block {
         [&self.conv1, &self.conv2]
             .into_iter()
             .fold(images, |hidden, (convolution, norm)| {
-                norm.forward(convolution.forward(hidden), Activation::Relu)
+                convolution.forward_normalized(hidden, norm, Activation::Relu)
             })
     }
 }

@@ -158,11 +158,11 @@ impl HighResolutionNet {
     /// When height or width is no multiple of 32.
     pub fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let hidden = self
-            .bn1
-            .forward(self.conv1.forward(images), Activation::Relu);
+            .conv1
+            .forward_normalized(images, &self.bn1, Activation::Relu);
         let hidden = self
-            .bn2
-            .forward(self.conv2.forward(hidden), Activation::Relu);
+            .conv2
+            .forward_normalized(hidden, &self.bn2, Activation::Relu);
         let stages = [
             (&self.transition1, &self.stage2),
             (&self.transition2, &self.stage3),
@@ -220,7 +220,7 @@ impl Path {
             } else {
                 Activation::Relu
             };
-            hidden = norm.forward(convolution.forward(hidden), activation);
+            hidden = convolution.forward_normalized(hidden, norm, activation);
         }
         hidden
     }

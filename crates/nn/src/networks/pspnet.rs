@@ -155,8 +155,8 @@ impl PspNet {
             psp,
             conv: (convolution, norm),
         } = &self.decoder;
-        let hidden = convolution.forward(psp.forward(eighths));
-        let hidden = norm.forward(hidden, Activation::Relu);
+        let hidden = psp.forward(eighths);
+        let hidden = convolution.forward_normalized(hidden, norm, Activation::Relu);
         let scores = self.segmentation_head[0].forward(hidden);
         resize(scores, [height, width], true)
     }
@@ -194,10 +194,10 @@ impl Sight {
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
         let (pooling, (convolution, norm)) = &self.pool;
-        let means = convolution.forward(pooling.forward(images));
+        let means = pooling.forward(images);
         let means = match norm {
-            Some(norm) => norm.forward(means, Activation::Relu),
-            None => relu(means),
+            Some(norm) => convolution.forward_normalized(means, norm, Activation::Relu),
+            None => relu(convolution.forward(means)),
         };
         resize(means, [height, width], true)
     }

@@ -129,8 +129,8 @@ impl ResNet {
     /// (rounded up; larger where stages are dilated).
     pub fn features(&self, images: Tensor<4>) -> [Tensor<4>; 5] {
         let first = self
-            .bn1
-            .forward(self.conv1.forward(images), Activation::Relu);
+            .conv1
+            .forward_normalized(images, &self.bn1, Activation::Relu);
         let pooling = PoolingOptions {
             kernel: [3; 2],
             stride: [2; 2],
@@ -206,19 +206,19 @@ impl Residual {
 
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let hidden = self
-            .bn1
-            .forward(self.conv1.forward(images.clone()), Activation::Relu);
-        let hidden = self.conv2.forward(hidden);
+            .conv1
+            .forward_normalized(images.clone(), &self.bn1, Activation::Relu);
+        let second = |activation| self.conv2.forward_normalized(hidden, &self.bn2, activation);
         let hidden = match (&self.conv3, &self.bn3) {
             (Some(convolution), Some(norm)) => {
-                let hidden = self.bn2.forward(hidden, Activation::Relu);
-                norm.forward(convolution.forward(hidden), Activation::Identity)
+                let hidden = second(Activation::Relu);
+                convolution.forward_normalized(hidden, norm, Activation::Identity)
             }
-            _ => self.bn2.forward(hidden, Activation::Identity),
+            _ => second(Activation::Identity),
         };
         let images = match &self.downsample {
             Some((convolution, norm)) => {
-                norm.forward(convolution.forward(images), Activation::Identity)
+                convolution.forward_normalized(images, norm, Activation::Identity)
             }
             None => images,
         };

@@ -115,9 +115,9 @@ impl Block {
 
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let hidden = self
-            .bn1
-            .forward(self.conv1.forward(images), Activation::Relu);
-        self.bn2
-            .forward(self.conv2.forward(hidden), Activation::Relu)
+            .conv1
+            .forward_normalized(images, &self.bn1, Activation::Relu);
+        self.conv2
+            .forward_normalized(hidden, &self.bn2, Activation::Relu)
     }
 }

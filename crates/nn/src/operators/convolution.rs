@@ -1,7 +1,8 @@
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use cleanslide_kernels::Convolution;
+use cleanslide_kernels::{Activation, Convolution, Finish};
 
 use super::custom::{Kept, Operator, Values, binary, instructions, is_cpu, ternary};
 use super::memory;
@@ -60,30 +61,45 @@ pub fn convolution(
     bias: Option<Tensor<1>>,
     options: ConvolutionOptions,
 ) -> Tensor<4> {
-    let [n, height, width, inputs] = images.dims();
-    let [outputs, _, rows, columns] = filters.dims();
     if !is_cpu(&images.device()) {
         return composed_convolution(images, filters, bias, options);
     }
-    let sizes = Convolution {
-        images: n,
-        size: [height, width],
-        inputs,
-        outputs,
-        kernel: [rows, columns],
-        stride: options.stride,
-        padding: options.padding,
-        dilation: options.dilation,
-        depthwise: options.depthwise,
-    };
-    let layer = Layer {
-        sizes,
-        transposed: false,
-    };
+    let layer = Layer::new(&images, &filters, options);
     match bias {
         Some(bias) => ternary(layer, images, filters, bias),
         None => binary(layer, images, filters),
     }
+}
+
+/// A [`convolution`] and an activation of its results while they are made, for networks that predict.
+///
+/// # Panics
+/// When sizes do not fit, or the device records gradients: there is none of this.
+pub fn activated_convolution(
+    images: Tensor<4>,
+    filters: Tensor<4>,
+    bias: Tensor<1>,
+    options: ConvolutionOptions,
+    activation: Activation,
+) -> Tensor<4> {
+    let device = images.device();
+    assert!(
+        !device.is_autodiff(),
+        "gradients need the sums as they were"
+    );
+    if !is_cpu(&device) {
+        let sums = composed_convolution(images, filters, Some(bias), options);
+        return match activation {
+            Activation::Identity => sums,
+            Activation::Relu => relu(sums),
+            Activation::Relu6 => sums.clamp(0.0, 6.0),
+        };
+    }
+    let layer = Layer {
+        activation,
+        ..Layer::new(&images, &filters, options)
+    };
+    ternary(layer, images, filters, bias)
 }
 
 /// The transpose of a convolution without padding or dilation, which makes images larger: images `[n, height,
@@ -121,6 +137,7 @@ pub fn transposed_convolution(
     let layer = Layer {
         sizes,
         transposed: true,
+        activation: Activation::Identity,
     };
     match bias {
         Some(bias) => ternary(layer, images, filters, bias),
@@ -167,9 +184,32 @@ struct Layer {
     sizes: Convolution,
     /// The layer makes images from results, as the gradient of the images does.
     transposed: bool,
+    /// Of the results, where no gradient is asked for.
+    activation: Activation,
 }
 
 impl Layer {
+    fn new(images: &Tensor<4>, filters: &Tensor<4>, options: ConvolutionOptions) -> Self {
+        let [n, height, width, inputs] = images.dims();
+        let [outputs, _, rows, columns] = filters.dims();
+        let sizes = Convolution {
+            images: n,
+            size: [height, width],
+            inputs,
+            outputs,
+            kernel: [rows, columns],
+            stride: options.stride,
+            padding: options.padding,
+            dilation: options.dilation,
+            depthwise: options.depthwise,
+        };
+        Self {
+            sizes,
+            transposed: false,
+            activation: Activation::Identity,
+        }
+    }
+
     fn apply(&self, images: &[f32], filters: &[f32], bias: Option<&[f32]>) -> Values {
         let sizes = &self.sizes;
         let (length, [height, width], channels) = if self.transposed {
@@ -181,7 +221,11 @@ impl Layer {
         if self.transposed {
             sizes.backward_images(instructions(), images, filters, bias, &mut values);
         } else {
-            sizes.forward(instructions(), images, filters, bias, &mut values);
+            let finish = Finish {
+                bias,
+                activation: self.activation,
+            };
+            sizes.forward(instructions(), images, filters, finish, &mut values);
         }
         Values {
             values,
@@ -200,7 +244,8 @@ impl Layer {
         let images_gradient = needed[0].then(|| {
             let mut values = memory::take(images.len());
             if self.transposed {
-                sizes.forward(instructions(), gradient, filters, None, &mut values);
+                let finish = Finish::bias(None);
+                sizes.forward(instructions(), gradient, filters, finish, &mut values);
             } else {
                 sizes.backward_images(instructions(), gradient, filters, None, &mut values);
             }

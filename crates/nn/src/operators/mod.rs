@@ -25,7 +25,9 @@ pub use addition::add;
 pub use attention::attention;
 pub use average_pooling::adaptive_average_pooling;
 pub use cleanslide_kernels::Activation;
-pub use convolution::{ConvolutionOptions, convolution, same_padding, transposed_convolution};
+pub use convolution::{
+    ConvolutionOptions, activated_convolution, convolution, same_padding, transposed_convolution,
+};
 pub use custom::instructions_name;
 pub use enlarging::{double, enlarge};
 pub use gelu::gelu;

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions,
+    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions, activated_convolution,
     adaptive_average_pooling, add, attention, convolution, enlarge, gelu, group_normalize, join,
     join_all, layer_norm, linear, max_pooling, moments, normalize, pooling, resize,
     transposed_convolution,
@@ -118,6 +118,35 @@ fn convolutions() {
             |images, filters, _| convolution(images, filters, None, options),
             |images, filters, _| composed_convolution(images, filters, None, options),
         );
+    }
+}
+
+#[test]
+fn activated_convolutions() {
+    let options = ConvolutionOptions::centred(3);
+    let given = |device: &Device| {
+        let images = random(1, [2, 9, 7, 17], device).inner();
+        let filters = random(2, [18, 17, 3, 3], device).inner();
+        let bias = random(3, [18], device).inner();
+        (images, filters, bias)
+    };
+    let (images, filters, bias) = given(&Device::flex());
+    let sums = values(composed_convolution(images, filters, Some(bias), options));
+    for (activation, [least, most]) in [
+        (Activation::Identity, [f32::NEG_INFINITY, f32::INFINITY]),
+        (Activation::Relu, [0.0, f32::INFINITY]),
+        (Activation::Relu6, [0.0, 6.0]),
+    ] {
+        let expected: Vec<f32> = sums.iter().map(|sum| sum.clamp(least, most)).collect();
+        for name in DeviceName::of_build() {
+            let (images, filters, bias) = given(&name.open().unwrap().device);
+            let found = activated_convolution(images, filters, bias, options, activation);
+            assert_close(
+                &format!("{activation:?} on {name}"),
+                &values(found),
+                &expected,
+            );
+        }
     }
 }
 
