@@ -27,6 +27,7 @@ pub mod matrix;
 pub mod normalization;
 pub mod pooling;
 pub mod resize;
+pub mod roi_align;
 mod scratch;
 mod tiles;
 
@@ -38,6 +39,7 @@ pub use pooling::Pooling;
 /// A set of vector instructions; `Instructions::new()` is the best that this machine has.
 pub use pulp::Arch as Instructions;
 pub use resize::Resize;
+pub use roi_align::{Region, RoiAlign};
 
 /// What a set of vector instructions is called.
 pub fn instructions_name(instructions: Instructions) -> &'static str {

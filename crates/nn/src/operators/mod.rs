@@ -18,13 +18,14 @@ mod memory;
 mod normalization;
 mod pooling;
 mod resize;
+mod roi_align;
 #[cfg(test)]
 mod tests;
 
 pub use addition::add;
 pub use attention::attention;
 pub use average_pooling::adaptive_average_pooling;
-pub use cleanslide_kernels::Activation;
+pub use cleanslide_kernels::{Activation, Region};
 pub use convolution::{
     ConvolutionOptions, activated_convolution, convolution, same_padding, transposed_convolution,
 };
@@ -38,3 +39,4 @@ pub use linear::linear;
 pub use normalization::{Normalization, moments, normalize};
 pub use pooling::{PoolingOptions, max_pooling};
 pub use resize::resize;
+pub use roi_align::{RoiAlignOptions, multi_scale_roi_align, roi_align};

@@ -1,17 +1,17 @@
 //! Our kernels against the same operators composed of Burn's, on every device of the build: results and all gradients.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cleanslide_kernels::{Activation, Attention, Resize};
+use cleanslide_kernels::{Activation, Attention, Region, Resize, RoiAlign};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::convolution::{composed_convolution, composed_transposed_convolution};
 use super::normalization::{composed_moments, composed_normalize};
 use super::{
-    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions, activated_convolution,
-    adaptive_average_pooling, add, attention, convolution, enlarge, gelu, group_normalize, join,
-    join_all, layer_norm, linear, max_pooling, moments, normalize, pooling, resize,
-    transposed_convolution,
+    ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions, RoiAlignOptions,
+    activated_convolution, adaptive_average_pooling, add, attention, convolution, enlarge, gelu,
+    group_normalize, join, join_all, layer_norm, linear, max_pooling, moments, normalize, pooling,
+    resize, roi_align, transposed_convolution,
 };
 use crate::devices::DeviceName;
 
@@ -399,6 +399,42 @@ fn resizes() {
             |images, _, _| super::resize::composed(images, sizes),
         );
     }
+}
+
+#[test]
+fn regions_of_images() {
+    // The second image has none, and the third one beside it.
+    let regions = [
+        (0, [3.0, 5.0, 40.0, 31.0]),
+        (0, [-9.0, 20.0, 12.0, 52.0]),
+        (2, [60.0, 60.0, 90.0, 90.0]),
+    ]
+    .map(|(image, [left, top, right, bottom])| Region {
+        image,
+        left,
+        top,
+        right,
+        bottom,
+    });
+    let options = RoiAlignOptions {
+        bins: [3, 4],
+        samples: 2,
+    };
+    let sizes = RoiAlign {
+        images: 3,
+        size: [11, 9],
+        channels: 18,
+        scale: 0.25,
+        bins: options.bins,
+        samples: options.samples,
+    };
+    compare(
+        [3, 11, 9, 18],
+        [1],
+        1,
+        |features, _, _| roi_align(features, &regions, 0.25, options),
+        |features, _, _| super::roi_align::composed(features, &regions, sizes),
+    );
 }
 
 #[test]
