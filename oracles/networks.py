@@ -32,9 +32,16 @@ from timm.models.efficientnet import EfficientNet
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.hrnet import HighResolutionNet
 from torch import nn
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
+from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
-from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
+from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import (
+    FeaturePyramidNetwork,
+    LastLevelMaxPool,
+    LastLevelP6P7,
+)
 
 FOLDER = Path("crates/nn/tests/goldens/networks")
 
@@ -310,9 +317,56 @@ def efficientnet_unet():
     return Network()
 
 
+class PyramidBackbone(nn.Module):
+    """torchvision's pyramid of all four stages of our narrow encoder."""
+
+    out_channels = 8
+
+    def __init__(self):
+        super().__init__()
+        self.body = resnet(BasicBlock, [1, 1, 1, 1])
+        self.fpn = FeaturePyramidNetwork([4, 8, 16, 32], 8, LastLevelMaxPool())
+
+    def forward(self, images):
+        body = self.body
+        hidden = body.maxpool(body.relu(body.bn1(body.conv1(images))))
+        features = OrderedDict()
+        for number in range(4):
+            hidden = getattr(body, f"layer{number + 1}")(hidden)
+            features[str(number)] = hidden
+        return self.fpn(features)
+
+
+def faster_rcnn():
+    """What anchors say, score and offsets one after the other, and what three regions of each image say."""
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = PyramidBackbone()
+            self.rpn = nn.ModuleDict({"head": RPNHead(8, 3)})
+            heads = {"box_head": TwoMLPHead(8 * 49, 16), "box_predictor": FastRCNNPredictor(16, 4)}
+            self.roi_heads = nn.ModuleDict(heads)
+
+        def forward(self, images):
+            levels = self.backbone(images)
+            answers = self.rpn["head"](list(levels.values()))
+            objectness, offsets = concat_box_prediction_layers(*answers)
+            regions = [[2.0, 3, 40, 30], [10, -8, 60, 70], [0, 0, 64, 96]]
+            regions = [torch.tensor(regions, dtype=images.dtype)] * len(images)
+            sizes = [images.shape[-2:]] * len(images)
+            pooled = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)(levels, regions, sizes)
+            found = self.roi_heads["box_predictor"](self.roi_heads["box_head"](pooled))
+            parts = [objectness, offsets, *found]
+            return torch.cat([p.reshape(len(images), -1) for p in parts], 1)[..., None, None]
+
+    return Network()
+
+
 NETWORKS = {
     "efficientnet_lite": (efficientnet_lite, (2, 3, 67, 90)),
     "efficientnet_unet": (efficientnet_unet, (2, 3, 64, 64)),
+    "faster_rcnn": (faster_rcnn, (2, 3, 96, 64)),
     "fcos": (fcos, (2, 3, 96, 64)),
     # Four images: what normalises their means would leave only signs of two.
     "deeplab": (deeplab, (4, 3, 64, 48)),

@@ -12,10 +12,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::networks::{
-    DeepLabV3Plus, EfficientNetLiteConfig, EncoderConfig, EncoderUNet, Fcos, FcosConfig,
-    HighResolutionNetConfig, HrNet, Origin, PspNet, ResNetConfig, Stage, UNetConfig,
-    VisionTransformerConfig,
+    DeepLabV3Plus, EfficientNetLiteConfig, EncoderConfig, EncoderUNet, FasterRcnn,
+    FasterRcnnConfig, Fcos, FcosConfig, HighResolutionNetConfig, HrNet, Origin, PspNet,
+    ResNetConfig, Stage, UNetConfig, VisionTransformerConfig,
 };
+use cleanslide_nn::operators::Region;
 use cleanslide_nn::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -404,5 +405,123 @@ fn fcos() {
             let all = vec![output.classes, output.distances, output.centredness];
             Tensor::cat(all, 2).unsqueeze_dim(2)
         },
+    );
+}
+
+fn narrow_faster_rcnn(frozen_norms: bool, classes: usize, start: &mut Start) -> FasterRcnn {
+    let encoder = EncoderConfig::ResNet(ResNetConfig {
+        blocks: [1, 1, 1, 1],
+        ..narrow(ResNetConfig::resnet18())
+    });
+    let config = FasterRcnnConfig {
+        frozen_norms,
+        width: 8,
+        hidden: 16,
+        ..FasterRcnnConfig::default()
+    };
+    FasterRcnn::new(&encoder, &config, classes, start)
+}
+
+/// What anchors say, and what three regions of each image say.
+fn say_of_regions(network: &FasterRcnn, images: Tensor<4>) -> Tensor<4> {
+    let [n, ..] = images.dims();
+    let boxes = [
+        [2.0, 3.0, 40.0, 30.0],
+        [10.0, -8.0, 60.0, 70.0],
+        [0.0, 0.0, 64.0, 96.0],
+    ];
+    let regions: Vec<Region> = (0..n)
+        .flat_map(|image| {
+            boxes.map(|[left, top, right, bottom]| Region {
+                image,
+                left,
+                top,
+                right,
+                bottom,
+            })
+        })
+        .collect();
+    let proposed = network.propose(images);
+    let output = network.classify(&proposed.levels, &regions);
+    let row = |values: usize| [n, values / n];
+    let of_anchors = [proposed.objectness, proposed.offsets].map(|said| {
+        let values = said.shape().num_elements();
+        said.reshape(row(values))
+    });
+    let of_classes = output.classes.reshape(row(3 * n * 4));
+    let of_offsets = output.offsets.reshape(row(3 * n * 16));
+    let [objectness, offsets] = of_anchors;
+    let all = Tensor::cat(vec![objectness, offsets, of_classes, of_offsets], 1);
+    all.unsqueeze_dims(&[1, 1])
+}
+
+#[test]
+fn faster_rcnn() {
+    compare(
+        "faster_rcnn",
+        |start| narrow_faster_rcnn(false, 3, start),
+        say_of_regions,
+    );
+}
+
+#[test]
+fn frozen_norms_keep_what_they_begin_with() {
+    let golden = Golden::read("faster_rcnn");
+    let device = Device::flex().autodiff();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let network = narrow_faster_rcnn(true, 3, &mut Start::new(&mut rng, &device));
+    let network = network.load_encoder(&golden.0.part("weights.")).unwrap();
+    let before = tensors(&network, None);
+    let said = say_of_regions(&network, golden.images("input", &device));
+    assert_close(
+        "scores by running statistics, while gradients are recorded",
+        &values(said.clone()),
+        &values(golden.images("predicted", &device)),
+        FORWARD_TOLERANCE,
+    );
+    let gradients = GradientsParams::from_grads(said.sum().backward(), &network);
+    let learning = tensors(&network, Some(&gradients));
+    let is_norm = |name: &str| name.contains(".bn") || name.contains("downsample.1");
+    for name in golden.0.part("gradient.").names() {
+        assert_eq!(learning.contains_key(name), !is_norm(name), "{name}");
+    }
+    assert_eq!(tensors(&network.valid(), None), before);
+}
+
+#[test]
+fn detectors_of_older_torchvision_and_of_other_classes_are_read() {
+    let device = Device::flex();
+    let build = |classes: usize, seed: u64| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        narrow_faster_rcnn(false, classes, &mut Start::new(&mut rng, &device))
+    };
+    let older = |name: &str| {
+        let name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.");
+        (0..4).fold(name, |name, block| {
+            name.replace(&format!("_blocks.{block}.0."), &format!("_blocks.{block}."))
+        })
+    };
+    let network = build(3, 1);
+    let bytes = Weights::to_bytes(&network, BTreeMap::new(), older).unwrap();
+    let file = Weights::from_bytes(&bytes, "older").unwrap();
+    assert!(file.tensor("backbone.fpn.inner_blocks.3.weight").is_some());
+    assert!(file.tensor("rpn.head.conv.weight").is_some());
+
+    let expected = tensors(&network, None);
+    let same = build(3, 2).load_encoder(&file).unwrap();
+    assert_eq!(tensors(&same, None), expected);
+
+    let own = tensors(&build(5, 2), None);
+    let other = build(5, 2).load_encoder(&file).unwrap();
+    for (name, found) in tensors(&other, None) {
+        let of_classes = name.starts_with("roi_heads.box_predictor.");
+        let expected = if of_classes { &own } else { &expected };
+        assert_eq!(&found, &expected[&name], "{name}");
+    }
+
+    let message = build(3, 2).load_encoder(&file.without("rpn.")).unwrap_err();
+    assert!(
+        message.to_string().contains("the proposal network"),
+        "{message}"
     );
 }

@@ -7,7 +7,7 @@ use crate::operators::{Activation, Normalization, moments, normalize};
 /// Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167); PyTorch's `BatchNorm2d`.
 ///
 /// On a device that records gradients a batch is normalised by its own mean and variance, which the running
-/// ones follow; elsewhere by the running ones.
+/// ones follow; elsewhere, and where it is frozen, by the running ones. A frozen one does not learn either.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
     pub(crate) weight: Param<Tensor<1>>,
@@ -19,6 +19,8 @@ pub struct BatchNorm {
     /// The share of a new batch in the running mean and variance.
     #[module(skip)]
     momentum: f64,
+    #[module(skip)]
+    frozen: bool,
 }
 
 impl BatchNorm {
@@ -31,6 +33,7 @@ impl BatchNorm {
             running_var: start.running(1.0, channels),
             epsilon: 1e-5,
             momentum: 0.1,
+            frozen: start.freezes_norms(),
         }
     }
 
@@ -46,7 +49,7 @@ impl BatchNorm {
     /// # Panics
     /// When the images have other channels.
     pub fn forward(&self, images: Tensor<4>, activation: Activation) -> Tensor<4> {
-        let own_moments = images.device().is_autodiff();
+        let own_moments = images.device().is_autodiff() && !self.frozen;
         let [mean, variance] = if own_moments {
             let [n, height, width, _] = images.dims();
             let [mean, variance] = moments(images.clone());
@@ -62,7 +65,11 @@ impl BatchNorm {
             epsilon: self.epsilon,
             activation,
         };
-        normalize(images, self.weight.val(), self.bias.val(), by)
+        let [weight, bias] = [&self.weight, &self.bias].map(|parameter| {
+            let values = parameter.val();
+            if self.frozen { values.detach() } else { values }
+        });
+        normalize(images, weight, bias, by)
     }
 
     /// The factor of each channel and what is added then, as the running statistics have it.

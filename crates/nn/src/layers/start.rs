@@ -12,6 +12,7 @@ pub struct Start<'a> {
     rng: &'a mut ChaCha8Rng,
     device: &'a Device,
     made: u64,
+    frozen_norms: bool,
 }
 
 impl<'a> Start<'a> {
@@ -21,7 +22,26 @@ impl<'a> Start<'a> {
             rng,
             device,
             made: 0,
+            frozen_norms: false,
         }
+    }
+
+    /// What `make` makes. If `frozen`, its batch normalisations keep the statistics, factors and summands that they
+    /// begin with: PyTorch's `FrozenBatchNorm2d`.
+    pub(crate) fn with_frozen_norms<T>(
+        &mut self,
+        frozen: bool,
+        make: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let before = std::mem::replace(&mut self.frozen_norms, frozen);
+        let made = make(self);
+        self.frozen_norms = before;
+        made
+    }
+
+    /// Whether batch normalisations keep what they begin with.
+    pub(crate) fn freezes_norms(&self) -> bool {
+        self.frozen_norms
     }
 
     /// Values that are uniform in plus and minus 1 / √`fan_in`, as PyTorch draws filters, matrices and their

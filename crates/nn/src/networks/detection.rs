@@ -40,7 +40,7 @@ impl DetectionConfig {
     }
 
     /// The setting that is out of its range, if there is one: its name, its value and what is expected.
-    pub fn problem(&self) -> Option<(&'static str, usize, &'static str)> {
+    pub fn problem(&self) -> Option<(&'static str, String, &'static str)> {
         let Self::Fcos(config) = self;
         config.problem()
     }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::feature_pyramid::Backbone;
+use super::feature_pyramid::{Backbone, ExtraLevels};
 use super::{EncoderConfig, EncoderName};
 use crate::error::WeightsError;
 use crate::layers::{Convolution, GroupNorm, Start};
@@ -58,6 +58,8 @@ impl Default for FcosConfig {
 pub struct Fcos {
     backbone: Backbone,
     head: Head,
+    #[module(skip)]
+    strides: Vec<usize>,
 }
 
 /// What an [`Fcos`] says of each location: levels follow each other, the finest first, locations row by row.
@@ -81,24 +83,26 @@ impl FcosConfig {
     /// The side of the cells of each level, in pixels. A level divides an image into ⌈height / side⌉ rows of
     /// ⌈width / side⌉ locations; the location in row r and column c is the point (c · side, r · side).
     pub fn strides(&self) -> Vec<usize> {
-        Backbone::strides(self.finest)
+        Backbone::strides(self.finest, ExtraLevels::Convolutions)
     }
 
     /// What is wrong with the sizes, if anything.
-    pub fn problem(&self) -> Option<(&'static str, usize, &'static str)> {
+    pub fn problem(&self) -> Option<(&'static str, String, &'static str)> {
         if !matches!(self.finest, 4 | 8 | 16 | 32) {
-            return Some(("finest", self.finest, "expected 4, 8, 16 or 32"));
+            let reason = "expected 4, 8, 16 or 32";
+            return Some(("finest", self.finest.to_string(), reason));
         }
         for (name, width) in [
             ("width", Some(self.width)),
             ("encoder_width", self.encoder_width),
         ] {
             if width == Some(0) {
-                return Some((name, 0, "expected at least 1"));
+                return Some((name, "0".to_owned(), "expected at least 1"));
             }
         }
         if self.groups == 0 || !self.width.is_multiple_of(self.groups) {
-            return Some(("groups", self.groups, "expected a divisor of `width`"));
+            let reason = "expected a divisor of `width`";
+            return Some(("groups", self.groups.to_string(), reason));
         }
         None
     }
@@ -129,12 +133,24 @@ impl Fcos {
         start: &mut Start,
     ) -> Self {
         Self {
-            backbone: Backbone::new(encoder, config.finest, config.width, start),
+            backbone: Backbone::new(
+                encoder,
+                config.finest,
+                config.width,
+                ExtraLevels::Convolutions,
+                start,
+            ),
             head: Head {
                 classification_head: ClassHead::new(config, classes, start),
                 regression_head: BoxHead::new(config, start),
             },
+            strides: config.strides(),
         }
+    }
+
+    /// The side of the cells of each level; see [`FcosConfig::strides`].
+    pub fn strides(&self) -> &[usize] {
+        &self.strides
     }
 
     /// Replaces the parameters of the encoder; a classifier in the file is left out.

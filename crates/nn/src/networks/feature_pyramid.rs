@@ -5,7 +5,7 @@ use burn::tensor::activation::relu;
 use super::{Encoder, EncoderConfig};
 use crate::error::WeightsError;
 use crate::layers::{Convolution, Start};
-use crate::operators::{Activation, add, double};
+use crate::operators::{Activation, PoolingOptions, add, double, max_pooling};
 use crate::weights::Weights;
 
 /// An encoder with a feature pyramid on top, as torchvision's detectors have it, with its parameter names.
@@ -15,13 +15,32 @@ pub struct Backbone {
     fpn: FeaturePyramid,
 }
 
-/// A feature pyramid (Lin et al., arXiv 1612.03144) with two levels more (Lin et al., arXiv 1708.02002): coarse
-/// levels, which know what there is, are added to finer ones, which know where.
+/// A feature pyramid (Lin et al., arXiv 1612.03144): coarse levels, which know what there is, are added to finer ones,
+/// which know where.
 #[derive(Module, Debug)]
 pub struct FeaturePyramid {
     inner_blocks: Vec<[Convolution; 1]>,
     layer_blocks: Vec<[Convolution; 1]>,
-    extra_blocks: CoarserLevels,
+    /// None where the extra level has no parameters.
+    extra_blocks: Option<CoarserLevels>,
+}
+
+/// The levels of a pyramid beyond those of its encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtraLevels {
+    /// Two, each by a convolution of stride 2 (Lin et al., arXiv 1708.02002): torchvision's `LastLevelP6P7`.
+    Convolutions,
+    /// One, of every second location of the coarsest: torchvision's `LastLevelMaxPool`.
+    EverySecond,
+}
+
+impl ExtraLevels {
+    fn count(self) -> usize {
+        match self {
+            Self::Convolutions => 2,
+            Self::EverySecond => 1,
+        }
+    }
 }
 
 #[derive(Module, Debug)]
@@ -31,26 +50,34 @@ struct CoarserLevels {
 }
 
 impl Backbone {
-    /// How many levels a pyramid has above its finest, whose pixels are 1 / `finest` of the image's.
+    /// The side of the cells of each level, in pixels of the image, the finest first.
     ///
     /// # Panics
     /// When `finest` is not 4, 8, 16 or 32.
-    pub fn strides(finest: usize) -> Vec<usize> {
+    pub fn strides(finest: usize, extra: ExtraLevels) -> Vec<usize> {
         assert!(
             matches!(finest, 4 | 8 | 16 | 32),
             "a finest stride of {finest}"
         );
         let levels = std::iter::successors(Some(finest), |stride| Some(2 * stride));
-        levels.take_while(|&stride| stride <= 128).collect()
+        levels
+            .take_while(|&stride| stride <= EncoderConfig::MULTIPLE << extra.count())
+            .collect()
     }
 
     /// With random parameters; all levels have `width` channels.
     ///
     /// # Panics
     /// When `finest` is not 4, 8, 16 or 32.
-    pub fn new(encoder: &EncoderConfig, finest: usize, width: usize, start: &mut Start) -> Self {
+    pub fn new(
+        encoder: &EncoderConfig,
+        finest: usize,
+        width: usize,
+        extra: ExtraLevels,
+        start: &mut Start,
+    ) -> Self {
         let body = encoder.init(start);
-        let levels = Self::strides(finest).len() - 2;
+        let levels = Self::strides(finest, extra).len() - extra.count();
         let inputs = &encoder.features()[5 - levels..];
         let mut layer = |inputs: usize, kernel: usize| {
             [Convolution::new([inputs, width], kernel, start).with_bias(start)]
@@ -61,9 +88,12 @@ impl Backbone {
             let [convolution] = layer(width, 3);
             convolution.with(|options| options.stride = [2; 2])
         };
-        let extra_blocks = CoarserLevels {
-            p6: halving(),
-            p7: halving(),
+        let extra_blocks = match extra {
+            ExtraLevels::Convolutions => Some(CoarserLevels {
+                p6: halving(),
+                p7: halving(),
+            }),
+            ExtraLevels::EverySecond => None,
         };
         Self {
             body,
@@ -109,10 +139,22 @@ impl FeaturePyramid {
             above = Some(hidden);
         }
         levels.reverse();
-        if let Some(coarsest) = levels.last() {
-            let sixth = self.extra_blocks.p6.forward(coarsest.clone());
-            let seventh = self.extra_blocks.p7.forward(relu(sixth.clone()));
-            levels.extend([sixth, seventh]);
+        if let Some(coarsest) = levels.last().cloned() {
+            match &self.extra_blocks {
+                Some(CoarserLevels { p6, p7 }) => {
+                    let sixth = p6.forward(coarsest);
+                    let seventh = p7.forward(relu(sixth.clone()));
+                    levels.extend([sixth, seventh]);
+                }
+                None => {
+                    let every_second = PoolingOptions {
+                        kernel: [1; 2],
+                        stride: [2; 2],
+                        padding: [0; 2],
+                    };
+                    levels.push(max_pooling(coarsest, every_second));
+                }
+            }
         }
         levels
     }

@@ -5,6 +5,7 @@ mod detection;
 pub(crate) mod efficientnet_lite;
 mod encoder;
 mod encoder_unet;
+mod faster_rcnn;
 mod fcos;
 mod feature_pyramid;
 mod high_resolution_net;
@@ -20,8 +21,12 @@ pub use detection::DetectionConfig;
 pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig, Origin, Stage};
 pub use encoder::{Encoder, EncoderConfig, EncoderName};
 pub use encoder_unet::{EncoderUNet, EncoderUNetConfig};
+pub use faster_rcnn::{
+    FasterRcnn, FasterRcnnConfig, FasterRcnnOutput, FasterRcnnProposals, ProposalSettings,
+    SamplingSettings,
+};
 pub use fcos::{Fcos, FcosConfig, FcosOutput};
-pub use feature_pyramid::{Backbone, FeaturePyramid};
+pub use feature_pyramid::{Backbone, ExtraLevels, FeaturePyramid};
 pub use high_resolution_net::{HighResolutionNet, HighResolutionNetConfig};
 pub use hrnet::{HrNet, HrNetConfig, HrNetSize};
 pub use pspnet::{PspNet, PspNetConfig};
