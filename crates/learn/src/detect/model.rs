@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::networks::{DetectionConfig, Fcos};
+use cleanslide_nn::networks::{DetectionConfig, DetectionNetwork};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -15,7 +15,7 @@ const KIND: &str = "boxes of objects";
 #[derive(Debug, Clone)]
 pub struct Detector {
     description: NetworkFile<DetectionConfig>,
-    pub(super) network: Fcos,
+    pub(super) network: DetectionNetwork,
     pub(super) device: Device,
 }
 
@@ -23,7 +23,7 @@ impl Detector {
     pub(super) fn new(
         config: DetectionConfig,
         classes: Vec<String>,
-        network: Fcos,
+        network: DetectionNetwork,
         device: Device,
     ) -> Self {
         Self {
@@ -72,7 +72,12 @@ impl Detector {
 }
 
 /// A network with random parameters.
-pub(super) fn init(config: &DetectionConfig, classes: usize, seed: u64, device: &Device) -> Fcos {
+pub(super) fn init(
+    config: &DetectionConfig,
+    classes: usize,
+    seed: u64,
+    device: &Device,
+) -> DetectionNetwork {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     config.init(classes, &mut Start::new(&mut rng, device))
 }

@@ -2,14 +2,13 @@
 
 use burn::tensor::{Tensor, TensorData};
 use cleanslide_data::{Detection, Rectangle};
-use cleanslide_nn::networks::FcosOutput;
+use cleanslide_nn::networks::DetectionNetwork;
 use cleanslide_weak::fusion::boxes::{NonMaximumSuppression, WeightedBoxesFusion};
 use image::RgbImage;
 use ndarray::ArrayView3;
 use serde::{Deserialize, Serialize};
 
-use super::Detector;
-use super::targets::{Location, locations};
+use super::{Detector, faster_rcnn, fcos};
 use crate::error::{Error, Result};
 use crate::views::{TestAugmentation, array, check, scaled, starts, tile};
 
@@ -191,9 +190,8 @@ impl Detector {
     ) -> Result<Vec<Detection>> {
         let values = tile(image, [top, left], [rows, columns]);
         let data = TensorData::new(values, [1, rows, columns, 3]);
-        let output = self.network.forward(Tensor::from_data(data, &self.device));
-        let mut found = self.decode(output, [rows, columns], settings.score)?;
-        // A stable sort: of equal scores the finer level and the upper row come first.
+        let mut found = self.find(Tensor::from_data(data, &self.device), settings.score)?;
+        // A stable sort: of equal scores what is found first comes first.
         found.sort_by(|one, two| two.score.total_cmp(&one.score));
         found.truncate(settings.most);
         let mut found = suppressed(&found, settings)?;
@@ -207,35 +205,16 @@ impl Detector {
         Ok(found)
     }
 
-    pub(super) fn decode(
-        &self,
-        output: FcosOutput,
-        size: [usize; 2],
-        least: f64,
-    ) -> Result<Vec<Detection>> {
-        let classes = output.classes.try_into_vec_as::<f32>()?;
-        let distances = output.distances.try_into_vec_as::<f32>()?;
-        let centredness = output.centredness.try_into_vec_as::<f32>()?;
-        let strides = self.config().strides();
-        let of_classes = classes.chunks_exact(self.classes().len());
-        let places = locations(size, &strides)
-            .zip(of_classes)
-            .zip(distances.as_chunks::<4>().0)
-            .zip(&centredness);
-        let mut found = Vec::new();
-        for (((location, scores), sides), centred) in places {
-            for (class, &score) in scores.iter().enumerate() {
-                let score = (sigmoid(score) * sigmoid(*centred)).sqrt();
-                if score >= least {
-                    found.extend(decoded(location, sides, size).map(|rectangle| Detection {
-                        rectangle,
-                        class,
-                        score,
-                    }));
-                }
+    /// What is found in an image `[1, height, width, 3]`, with a score of at least `least`.
+    fn find(&self, image: Tensor<4>, least: f64) -> Result<Vec<Detection>> {
+        let [_, height, width, _] = image.dims();
+        match &self.network {
+            DetectionNetwork::Fcos(network) => {
+                let output = network.forward(image);
+                fcos::decode(output, network.strides(), [height, width], least)
             }
+            DetectionNetwork::FasterRcnn(network) => faster_rcnn::find(network, image, least),
         }
-        Ok(found)
     }
 }
 
@@ -261,18 +240,6 @@ pub(super) fn suppressed(
         .iter()
         .map(|kept| found[kept.members[0].index])
         .collect())
-}
-
-fn sigmoid(score: f32) -> f64 {
-    1.0 / (1.0 + f64::from(-score).exp())
-}
-
-/// The box around a location, cut off at the edges; `None` if nothing is left.
-fn decoded(location: Location, sides: &[f32; 4], size: [usize; 2]) -> Option<Rectangle> {
-    let [left, top, right, bottom] = sides.map(|side| f64::from(side) * location.stride);
-    let (x, y) = (location.point.x, location.point.y);
-    let rectangle = Rectangle::new(x - left, y - top, x + right, y + bottom).ok()?;
-    rectangle.on_image((size[0], size[1]))
 }
 
 /// Where a tile begins along one side of an image, and between which places it answers for objects.

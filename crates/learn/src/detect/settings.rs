@@ -1,4 +1,4 @@
-use cleanslide_nn::losses::{BinaryFocal, FcosLoss};
+use cleanslide_nn::losses::{BinaryFocal, FasterRcnnLoss, FcosLoss};
 use cleanslide_nn::networks::DetectionConfig;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct DetectorSettings {
     pub predict: DetectorPredictSettings,
 }
 
-/// The losses of a detector.
+/// The losses of a detector. Faster R-CNN has a share of boxes alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectorLossSettings {
@@ -50,7 +50,8 @@ impl Default for DetectorLossSettings {
 }
 
 impl DetectorLossSettings {
-    pub(super) fn build(&self) -> Result<FcosLoss> {
+    /// Refuses settings out of their range, and those that a network has no use for.
+    fn check(&self, network: &DetectionConfig) -> Result<()> {
         let wrong = |name, value: f64, reason: &str| Error::Setting {
             name,
             value: value.to_string(),
@@ -69,14 +70,34 @@ impl DetectorLossSettings {
                 return Err(wrong(name, value, "expected at least 0"));
             }
         }
-        Ok(FcosLoss {
+        let of_fcos = Self {
+            boxes: self.boxes,
+            ..Self::default()
+        };
+        if matches!(network, DetectionConfig::FasterRcnn(_)) && *self != of_fcos {
+            let value = format!("{}, {} and {}", self.alpha, self.gamma, self.centredness);
+            return Err(Error::Setting {
+                name: "alpha, gamma and centredness",
+                value,
+                reason: "Faster R-CNN has no such losses; leave them out".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn fcos(&self) -> FcosLoss {
+        FcosLoss {
             classes: BinaryFocal {
                 alpha: self.alpha,
                 gamma: self.gamma,
             },
             boxes: self.boxes,
             centredness: self.centredness,
-        })
+        }
+    }
+
+    pub(super) fn faster_rcnn(&self) -> FasterRcnnLoss {
+        FasterRcnnLoss { boxes: self.boxes }
     }
 }
 
@@ -96,9 +117,9 @@ impl DetectorSettings {
         self.train.check()?;
         self.augment.check()?;
         self.predict.check()?;
-        self.loss.build()?;
+        self.loss.check(&self.network)?;
         if let Some((name, value, reason)) = self.network.problem() {
-            return wrong(name, value.to_string(), reason.to_owned());
+            return wrong(name, value, reason.to_owned());
         }
         let multiple = self.network.multiple();
         if !self.train.crop.is_multiple_of(multiple) {

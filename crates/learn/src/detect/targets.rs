@@ -1,23 +1,16 @@
-//! What each location of a detector answers for.
+//! What each location of a detector without anchors answers for.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Object, Point, Rectangle};
 use cleanslide_nn::losses::FcosTargets;
+
+use super::Unlabelled;
 
 /// The reach of the middle of an object, in cells.
 const RADIUS: f64 = 1.5;
 
 /// Each level answers for objects whose farthest side is so many cells away.
 const REACH: [f64; 2] = [4.0, 8.0];
-
-/// Where it is not known whether there is an object.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Unlabelled {
-    /// In these rectangles.
-    Within(Vec<Rectangle>),
-    /// Everywhere but in the objects.
-    Everywhere,
-}
 
 /// What is said of the locations of one crop, levels one after the other; see
 /// [`FcosTargets`](cleanslide_nn::losses::FcosTargets) for what each means.

@@ -6,13 +6,12 @@ use std::sync::Mutex;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Detection, Object, Objects, Rectangle, Trust};
 use cleanslide_nn::losses::FcosLoss;
-use cleanslide_nn::networks::{DetectionConfig, FcosConfig, FcosOutput};
+use cleanslide_nn::networks::{DetectionConfig, FasterRcnnConfig, FcosConfig, FcosOutput};
 use cleanslide_nn::weights::Weights;
 use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::model::init;
 use super::predict::suppressed;
 use super::*;
 use crate::augment::AugmentSettings;
@@ -60,21 +59,14 @@ fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
     }
 }
 
-fn config() -> DetectionConfig {
-    DetectionConfig::Fcos(FcosConfig {
+fn config() -> FcosConfig {
+    FcosConfig {
         encoder_width: Some(16),
         width: 32,
         groups: 4,
         convolutions: 1,
         ..FcosConfig::default()
-    })
-}
-
-fn detector(classes: usize) -> Detector {
-    let device = Device::flex();
-    let names = (0..classes).map(|class| class.to_string()).collect();
-    let network = init(&config(), classes, 1, &device);
-    Detector::new(config(), names, network, device)
+    }
 }
 
 fn gradient(of: &Tensor<3>, gradients: &burn::tensor::Gradients) -> Vec<f32> {
@@ -125,7 +117,7 @@ fn losses_and_gradients_equal_torchvision_s() {
 fn decoded_boxes_equal_torchvision_s() {
     let golden = golden();
     let device = Device::flex();
-    let detector = detector(3);
+    let strides = config().strides();
     for image in 0..2 {
         let part = |name: &str| tensor(&golden, name, &device).slice(image..image + 1);
         let output = FcosOutput {
@@ -137,7 +129,7 @@ fn decoded_boxes_equal_torchvision_s() {
             exclusive: false,
             ..DetectorPredictSettings::default()
         };
-        let found = detector.decode(output, SIZE, settings.score).unwrap();
+        let found = fcos::decode(output, &strides, SIZE, settings.score).unwrap();
         let found = suppressed(&found, &settings).unwrap();
         let expected = values(&golden, &format!("found.{image}"));
         assert_eq!(found.len(), expected.len() / 6);
@@ -231,7 +223,7 @@ impl BoxImages for Discs {
 
 fn small() -> DetectorSettings {
     DetectorSettings {
-        network: config(),
+        network: DetectionConfig::Fcos(config()),
         train: TrainSettings {
             epochs: 20,
             batch_size: 4,
@@ -270,15 +262,38 @@ fn train_on(
     .run(watch)
 }
 
+fn small_faster_rcnn() -> DetectorSettings {
+    let network = FasterRcnnConfig {
+        encoder_width: Some(16),
+        finest: 8,
+        width: 32,
+        hidden: 64,
+        ..FasterRcnnConfig::default()
+    };
+    DetectorSettings {
+        network: DetectionConfig::FasterRcnn(network),
+        ..small()
+    }
+}
+
 #[test]
-fn discs_are_found_in_every_view() {
+fn fcos_finds_discs_in_every_view() {
+    discs_are_found_in_every_view(&small());
+}
+
+#[test]
+fn faster_rcnn_finds_discs_in_every_view() {
+    discs_are_found_in_every_view(&small_faster_rcnn());
+}
+
+fn discs_are_found_in_every_view(settings: &DetectorSettings) {
     let folder = tempfile::tempdir().unwrap();
     let progress = Mutex::new(Vec::new());
     let watch = Watch {
         step: &|| (),
         epoch: &|epoch, _| progress.lock().unwrap().push(epoch.validation.unwrap()),
     };
-    let detector = train(&small(), folder.path(), &watch).unwrap();
+    let detector = train(settings, folder.path(), &watch).unwrap();
     let progress = progress.into_inner().unwrap();
     let best = progress.iter().copied().fold(0.0, f64::max);
     assert!(best > 0.9, "AP50 {progress:?}");
@@ -373,6 +388,30 @@ fn same(found: &Detection, object: &Object<Rectangle>) -> bool {
 }
 
 #[test]
+fn an_interrupted_training_ends_in_the_same_bytes() {
+    let mut settings = small_faster_rcnn();
+    settings.train.epochs = 2;
+    settings.train.checkpoint_every = 1;
+    let quiet = Watch {
+        step: &|| (),
+        epoch: &|_, _| (),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let whole = train(&settings, folder.path(), &quiet).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let stop = Watch {
+        step: &|| (),
+        epoch: &|epoch, _| assert!(epoch.epoch < 2, "interrupted"),
+    };
+    let interrupted = std::panic::AssertUnwindSafe(|| train(&settings, folder.path(), &stop));
+    assert!(std::panic::catch_unwind(interrupted).is_err());
+    assert!(folder.path().join("checkpoints").is_dir());
+    let resumed = train(&settings, folder.path(), &quiet).unwrap();
+    assert_eq!(resumed.to_bytes().unwrap(), whole.to_bytes().unwrap());
+}
+
+#[test]
 fn settings_that_boxes_have_no_use_for_are_refused() {
     let message = |settings: DetectorSettings| settings.check().unwrap_err().to_string();
     let mixed = DetectorSettings {
@@ -391,4 +430,20 @@ fn settings_that_boxes_have_no_use_for_are_refused() {
         ..small()
     };
     assert!(message(groups).contains("a divisor of `width`"));
+    let focal = DetectorSettings {
+        loss: DetectorLossSettings {
+            gamma: 1.0,
+            ..DetectorLossSettings::default()
+        },
+        ..small_faster_rcnn()
+    };
+    assert!(message(focal).contains("Faster R-CNN has no such losses"));
+    let frozen = DetectorSettings {
+        network: DetectionConfig::FasterRcnn(FasterRcnnConfig {
+            frozen_norms: true,
+            ..FasterRcnnConfig::default()
+        }),
+        ..small()
+    };
+    assert!(message(frozen).contains("only what is `pretrained`"));
 }

@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cleanslide_data::{Detection, Object, Objects, Point, Rectangle};
+use cleanslide_data::{Detection, Objects, Rectangle};
 use cleanslide_eval::Weights as ImageWeights;
 use cleanslide_eval::detection::{Coco, CocoSubset, TrueBox};
-use cleanslide_nn::losses::FcosLoss;
-use cleanslide_nn::networks::Fcos;
+use cleanslide_nn::networks::DetectionNetwork;
 use cleanslide_nn::weights::Weights;
 use image::RgbImage;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::labels::CropLabels;
 use super::model::init;
-use super::{CropTargets, Detector, DetectorPredictSettings, DetectorSettings, Unlabelled};
-use crate::augment::{Placement, crop};
+use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
+use crate::augment::crop;
 use crate::error::{Error, Result};
 use crate::training::{Items, Near, Run, Task, TrainSettings, Watch};
 
@@ -71,8 +72,6 @@ impl<I: BoxImages> Trainer<'_, I> {
             images: self.images,
             classes: self.classes,
             settings: self.settings,
-            strides: self.settings.network.strides(),
-            loss: self.settings.loss.build()?,
             device: self.device,
         };
         let network = Run {
@@ -95,19 +94,20 @@ struct Boxes<'a, I> {
     images: &'a I,
     classes: &'a [String],
     settings: &'a DetectorSettings,
-    strides: Vec<usize>,
-    loss: FcosLoss,
     device: &'a Device,
 }
 
-struct Crop {
+/// A crop and what is said of it.
+pub(super) struct Crop {
     /// `[size, size, 3]`.
-    image: Vec<f32>,
-    targets: CropTargets,
+    pub(super) image: Vec<f32>,
+    pub(super) labels: CropLabels,
+    /// Of what is chosen at random when a network is compared with it.
+    pub(super) seed: u64,
 }
 
 impl<I: BoxImages> Boxes<'_, I> {
-    fn detector(&self, network: Fcos) -> Detector {
+    fn detector(&self, network: DetectionNetwork) -> Detector {
         Detector::new(
             self.settings.network.clone(),
             self.classes.to_vec(),
@@ -115,60 +115,10 @@ impl<I: BoxImages> Boxes<'_, I> {
             self.device.clone(),
         )
     }
-
-    fn targets(
-        &self,
-        labels: &Objects<Rectangle>,
-        image: [usize; 2],
-        placement: &Placement,
-    ) -> CropTargets {
-        let size = self.settings.train.crop;
-        let (objects, cut_off) = in_crop(&labels.objects, size, placement);
-        let unlabelled = match labels.complete {
-            true => Unlabelled::Within(cut_off),
-            false => Unlabelled::Everywhere,
-        };
-        let shows =
-            |point: Point| placement.shows([point.y as f32 - 0.5, point.x as f32 - 0.5], image);
-        let classes = self.classes.len();
-        CropTargets::new(
-            &objects,
-            &unlabelled,
-            [size; 2],
-            &self.strides,
-            classes,
-            shows,
-        )
-    }
-}
-
-/// The objects whose middle is in a crop, and what is to be seen of the others.
-fn in_crop(
-    objects: &[Object<Rectangle>],
-    size: usize,
-    placement: &Placement,
-) -> (Vec<Object<Rectangle>>, Vec<Rectangle>) {
-    let (mut inside, mut cut_off) = (Vec::new(), Vec::new());
-    for object in objects {
-        let Some(shape) = placement.rectangle(object.shape) else {
-            continue;
-        };
-        let Point { x, y } = placement.point(object.shape.centre());
-        let within = 0.0..size as f64;
-        if within.contains(&x) && within.contains(&y) {
-            inside.push(Object {
-                shape,
-                ..object.clone()
-            });
-        } else {
-            cut_off.push(shape);
-        }
-    }
-    (inside, cut_off)
 }
 
 impl<I: BoxImages> Task for Boxes<'_, I> {
-    type Network = Fcos;
+    type Network = DetectionNetwork;
     type Example = (RgbImage, Objects<Rectangle>);
     type Crop = Crop;
     type Failure = I::Failure;
@@ -195,7 +145,7 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         self.settings.network.name()
     }
 
-    fn init(&self, seed: u64, device: &Device) -> Fcos {
+    fn init(&self, seed: u64, device: &Device) -> DetectionNetwork {
         init(&self.settings.network, self.classes.len(), seed, device)
     }
 
@@ -203,7 +153,11 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         self.settings.network.pretrained()
     }
 
-    fn load_encoder(&self, network: Fcos, weights: &Weights) -> Result<Fcos> {
+    fn load_encoder(
+        &self,
+        network: DetectionNetwork,
+        weights: &Weights,
+    ) -> Result<DetectionNetwork> {
         Ok(network.load_encoder(weights)?)
     }
 
@@ -240,27 +194,39 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         let sides = [image.height() as usize, image.width() as usize];
         Ok(Crop {
             image: pixels,
-            targets: self.targets(labels, sides, &placement),
+            labels: CropLabels::new(labels, sides, size, placement),
+            seed: rng.random(),
         })
     }
 
-    fn loss(&self, network: &Fcos, crops: Vec<Crop>, device: &Device) -> Tensor<1> {
+    fn loss(
+        &self,
+        network: &DetectionNetwork,
+        mut crops: Vec<Crop>,
+        device: &Device,
+    ) -> Result<Tensor<1>> {
         let size = self.settings.train.crop;
-        let count = crops.len();
-        let mut images = Vec::with_capacity(count * size * size * 3);
-        let mut targets = Vec::with_capacity(count);
-        for crop in crops {
-            images.extend(crop.image);
-            targets.push(crop.targets);
-        }
-        let targets = CropTargets::batch(targets, self.classes.len(), device);
-        let images = TensorData::new(images, [count, size, size, 3]);
-        let output = network.forward(Tensor::from_data(images, device));
-        self.loss.parts(output, targets).sum()
+        let images: Vec<f32> = crops
+            .iter_mut()
+            .flat_map(|crop| std::mem::take(&mut crop.image))
+            .collect();
+        let images = TensorData::new(images, [crops.len(), size, size, 3]);
+        let images = Tensor::from_data(images, device);
+        let loss = &self.settings.loss;
+        let losses = match network {
+            DetectionNetwork::Fcos(network) => {
+                let classes = self.classes.len();
+                fcos::losses(network, &loss.fcos(), classes, images, &crops)
+            }
+            DetectionNetwork::FasterRcnn(network) => {
+                faster_rcnn::losses(network, &loss.faster_rcnn(), images, &crops)?
+            }
+        };
+        Ok(losses.sum())
     }
 
     /// Average precision at an overlap of 0.5, of all classes that there are objects of; 0 without any object.
-    fn measure(&self, network: &Fcos, items: &[usize]) -> Result<f64, I::Failure> {
+    fn measure(&self, network: &DetectionNetwork, items: &[usize]) -> Result<f64, I::Failure> {
         let detector = self.detector(network.clone());
         let settings = DetectorPredictSettings {
             // Average precision is of all that is found; COCO's detectors leave out what is below this.

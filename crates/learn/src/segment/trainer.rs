@@ -208,7 +208,12 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
         Ok(crop)
     }
 
-    fn loss(&self, network: &SegmentationNetwork, crops: Vec<Crop>, device: &Device) -> Tensor<1> {
+    fn loss(
+        &self,
+        network: &SegmentationNetwork,
+        crops: Vec<Crop>,
+        device: &Device,
+    ) -> Result<Tensor<1>> {
         let size = self.settings.train.crop;
         let count = crops.len();
         let (pixels, classes) = (count * size * size, self.classes.len());
@@ -231,8 +236,9 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             .loss
             .measures_distances()
             .then(|| of_classes(distances));
-        self.loss
-            .of(scores, of_classes(targets), weights, distances)
+        Ok(self
+            .loss
+            .of(scores, of_classes(targets), weights, distances))
     }
 
     fn measure(&self, network: &SegmentationNetwork, items: &[usize]) -> Result<f64, I::Failure> {

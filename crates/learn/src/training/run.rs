@@ -307,7 +307,7 @@ impl<T: Task> Run<'_, T> {
                 batches,
                 training.state.plateaus,
             );
-            let (step, gradients) = self.step(&training.network, batch);
+            let (step, gradients) = self.step(&training.network, batch)?;
             steps.push(step);
             accumulator.accumulate(&training.network, gradients);
             let gathered = (steps.len() - 1) % train.accumulate + 1;
@@ -332,9 +332,9 @@ impl<T: Task> Run<'_, T> {
     }
 
     /// Compares the network with a batch; gradients are divided by the batches that are gathered.
-    fn step(&self, network: &T::Network, batch: Batch<T::Crop>) -> (Step, GradientsParams) {
+    fn step(&self, network: &T::Network, batch: Batch<T::Crop>) -> Result<(Step, GradientsParams)> {
         let device = self.device.clone().autodiff();
-        let loss = self.task.loss(network, batch.crops, &device);
+        let loss = self.task.loss(network, batch.crops, &device)?;
         let gathered = self.task.settings().accumulate as f64;
         let share = loss.clone().div_scalar(gathered);
         let gradients = GradientsParams::from_grads(share.backward(), network);
@@ -342,7 +342,7 @@ impl<T: Task> Run<'_, T> {
             loss: loss.inner(),
             items: batch.items,
         };
-        (step, gradients)
+        Ok((step, gradients))
     }
 
     /// Reads the losses of an epoch back, all at once, so that no step waits for the device.

@@ -51,7 +51,12 @@ pub(crate) trait Task: Sync {
     fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Self::Crop, Self::Failure>;
 
     /// The loss `[1]` of a batch.
-    fn loss(&self, network: &Self::Network, crops: Vec<Self::Crop>, device: &Device) -> Tensor<1>;
+    fn loss(
+        &self,
+        network: &Self::Network,
+        crops: Vec<Self::Crop>,
+        device: &Device,
+    ) -> Result<Tensor<1>>;
 
     /// The measure of progress, of a network that predicts.
     fn measure(&self, network: &Self::Network, items: &[usize]) -> Result<f64, Self::Failure>;

@@ -17,7 +17,7 @@ mod unet;
 mod vision_transformer;
 
 pub use deeplab::{DeepLabV3Plus, DeepLabV3PlusConfig};
-pub use detection::DetectionConfig;
+pub use detection::{DetectionConfig, DetectionNetwork};
 pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig, Origin, Stage};
 pub use encoder::{Encoder, EncoderConfig, EncoderName};
 pub use encoder_unet::{EncoderUNet, EncoderUNetConfig};
