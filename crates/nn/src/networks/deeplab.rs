@@ -208,6 +208,7 @@ struct SpatialPyramid {
 }
 
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a network has five")]
 enum Sight {
     Pixel(Layer),
     Spread((Separable, BatchNorm)),

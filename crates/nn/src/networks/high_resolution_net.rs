@@ -200,6 +200,7 @@ type Step = (Convolution, BatchNorm);
 
 /// How a branch comes to the channels of another, and to its size if that is smaller.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a network has some dozens")]
 enum Path {
     Step(Step),
     /// Each halves height and width.
