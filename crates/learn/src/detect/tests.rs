@@ -272,6 +272,17 @@ fn small_faster_rcnn() -> DetectorSettings {
     };
     DetectorSettings {
         network: DetectionConfig::FasterRcnn(network),
+        // Its second part learns from boxes that the first has learnt to propose: that takes longer.
+        train: TrainSettings {
+            epochs: 40,
+            learning_rate: 1e-3,
+            ..small().train
+        },
+        // A narrow network is sure of parts of discs too, and discs do not overlap.
+        predict: DetectorPredictSettings {
+            suppression: 0.3,
+            ..DetectorPredictSettings::default()
+        },
         ..small()
     }
 }
@@ -302,7 +313,7 @@ fn discs_are_found_in_every_view(settings: &DetectorSettings) {
     let read = Detector::from_bytes(&bytes, "model", &Device::flex()).unwrap();
     let whole = DetectorPredictSettings {
         score: 0.4,
-        ..DetectorPredictSettings::default()
+        ..settings.predict.clone()
     };
     let views = DetectorPredictSettings {
         turns: crate::views::TestAugmentation::All,
