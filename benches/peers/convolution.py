@@ -8,7 +8,7 @@ runs in a process of its own that waits for sizes; it and PyTorch alternate, lay
 once before they are timed, and both return the result, the gradient of the images and that of the filters.
 PyTorch runs with its default memory format and with channels last; it is given the faster of the two.
 
-A run is the median of ROUNDS rounds after WARM_UP that do not count.
+A run is the best of ROUNDS rounds after WARM_UP that do not count, as others may use the machine.
 
 Prints rows of a table: layer, part, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better), the
 rate of ours in operations by definition, and the share of the roofline that ours reaches: the least time that
@@ -31,7 +31,7 @@ import torch
 THREADS = 2
 PAIRS = 6
 WARM_UP = 2
-ROUNDS = 5
+ROUNDS = 15
 COMMAND = "just bench-engine"
 
 # images, size, inputs, outputs, kernel, stride, depthwise
@@ -54,8 +54,8 @@ def ours(process, layer):
     """Seconds of a forward pass, and of all three; operations by definition."""
     process.stdin.write(" ".join(map(str, layer)) + "\n")
     process.stdin.flush()
-    forward, images, filters, operations, _ = process.stdout.readline().split()
-    return float(forward), float(forward) + float(images) + float(filters), float(operations)
+    forward, everything, operations, _ = process.stdout.readline().split()
+    return float(forward), float(everything), float(operations)
 
 
 def peer(layer, memory_format):
@@ -77,7 +77,7 @@ def peer(layer, memory_format):
         start = time.perf_counter()
         module(images).backward(gradient)
         rounds.append((forward, time.perf_counter() - start))
-    return [statistics.median(part) for part in zip(*rounds[WARM_UP:], strict=True)]
+    return [min(part) for part in zip(*rounds[WARM_UP:], strict=True)]
 
 
 def values(layer):

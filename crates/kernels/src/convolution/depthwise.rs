@@ -14,7 +14,7 @@ use crate::tiles::Lanes;
 use crate::{Instructions, scratch};
 
 /// Rows of results that a thread works out one after the other.
-const BLOCK_ROWS: usize = 16;
+const BLOCK_ROWS: usize = 8;
 
 /// Neighbouring results that are summed side by side, so that additions need not wait for each other.
 const TOGETHER: usize = 8;
