@@ -338,7 +338,10 @@ fn discs_are_found_in_every_view(settings: &DetectorSettings) {
                 .filter(|object| boxes.iter().any(|found| same(found, object)))
                 .count();
         }
-        assert!(right >= 27 && found <= 33, "{right} of 30, {found} found");
+        assert!(
+            right >= 27 && found <= 33,
+            "{right} of 30, {found} found, AP50 {progress:?}, {settings:?}"
+        );
     }
 }
 

@@ -87,6 +87,7 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Best {
     value: f64,
+    /// The first epoch that was as good.
     epoch: usize,
 }
 
@@ -375,7 +376,7 @@ impl<T: Task> Run<'_, T> {
         self.task.measure(&network, self.validation).map(Some)
     }
 
-    /// Keeps the best epoch, and counts how long it has been the best.
+    /// Keeps the best epoch, of equals the last, and counts how long none has been better.
     fn judge(&self, training: &mut Training<T::Network>, epoch: usize, value: f64) -> Result<()> {
         let state = &mut training.state;
         if state.best.is_none_or(|best| value > best.value) {
@@ -384,6 +385,11 @@ impl<T: Task> Run<'_, T> {
             training.best = Some(parameters(training.predicting())?);
             return Ok(());
         }
+        // Of equally good epochs the last has learnt longest, at the lowest rate.
+        if state.best.is_some_and(|best| value == best.value) {
+            training.best = Some(parameters(training.predicting())?);
+        }
+        let state = &mut training.state;
         state.waited += 1;
         if let Schedule::Plateau { patience, .. } = self.task.settings().schedule
             && state.waited >= patience

@@ -32,7 +32,8 @@ pub struct TrainSettings {
     pub average: f64,
     /// The share of the training cases that is kept to measure progress, in [0, 1). Default 0.
     pub validation: f64,
-    /// Stop after so many epochs without a better validation, and keep the best; 0 is never. Default 0.
+    /// Stop after so many epochs without a better validation; 0 is never. Default 0. Where there is a validation, the
+    /// best epoch is kept, of equals the last.
     pub patience: usize,
     /// Epochs from one checkpoint to the next. Default 5.
     pub checkpoint_every: usize,
