@@ -1,5 +1,4 @@
 //! Boxes on a feature pyramid against torchvision (`oracles/roi_align.py`).
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::path::Path;
 
