@@ -25,6 +25,9 @@ use crate::sheet::{self, evenly};
 /// Fewer cases than this are called few.
 const FEW: usize = 30;
 
+/// Predicted boxes of lower scores are not drawn: they count in average precision, and hide the others.
+const DRAWN: f32 = 0.5;
+
 /// What the page is of.
 pub struct RunPage<'a, R> {
     /// What was trained, from what.
@@ -67,10 +70,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
             against: format!("the given labels of {}", manifest.source),
             legend: vec![
                 (Ink::Sky, format!("given by {}", manifest.source)),
-                (
-                    Ink::Orange,
-                    "predicted by a network that did not see the case".to_owned(),
-                ),
+                (Ink::Orange, self.predicted()),
             ],
             tiles: match self.measured {
                 Some(_) => self.tiles()?,
@@ -90,6 +90,14 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
             &self.run.join("report.html"),
             render(&report).as_bytes(),
         )?)
+    }
+
+    fn predicted(&self) -> String {
+        let scores = match self.job.labels.family {
+            Family::Boxes => format!(", of scores from {DRAWN} on"),
+            _ => String::new(),
+        };
+        format!("predicted by a network that did not see the case{scores}")
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -129,8 +137,8 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
 
     fn tile(&self, image: usize, predicted: &Evidence) -> Result<Tile> {
         let labels = self.job.labels;
-        let given = outlines(&labels.pieces[image].target)?;
-        let predicted = outlines(&predicted.target)?;
+        let given = outlines(&labels.pieces[image].target, 0.0)?;
+        let predicted = outlines(&predicted.target, DRAWN)?;
         let words = match labels.family {
             Family::Mask => "borders given and predicted".to_owned(),
             _ => format!("{} given, {} predicted", given.len(), predicted.len()),
@@ -188,12 +196,13 @@ fn epochs(path: &Path) -> Result<Vec<Epoch>> {
         .collect()
 }
 
-/// Boxes, or the borders of objects or of all classes but the first.
-fn outlines(target: &Target) -> Result<Vec<Polygon>> {
+/// Boxes that are trusted so far at least, or the borders of objects or of all classes but the first.
+fn outlines(target: &Target, trust: f32) -> Result<Vec<Polygon>> {
     match target {
         Target::Boxes(boxes) => {
             let boxes = boxes.objects.iter();
-            Ok(boxes.map(|object| sheet::of_box(object.shape)).collect())
+            let drawn = boxes.filter(|object| object.trust.value() >= trust);
+            Ok(drawn.map(|object| sheet::of_box(object.shape)).collect())
         }
         Target::Instances { mask: file, .. } => {
             sheet::of_mask(mask::read_instance_mask(&file.path)?.view(), |_| true)
