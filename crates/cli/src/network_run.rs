@@ -82,6 +82,39 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
     fn check(&self) -> Result<()>;
 }
 
+/// The fields that all recipes share, there and back. TOML wants them beside the others, so they are no struct.
+macro_rules! what_is_chosen {
+    () => {
+        fn chosen(&self) -> Chosen {
+            Chosen {
+                labels: self.labels,
+                source: self.source.clone(),
+                folds: self.folds,
+                whole: self.whole,
+                also: self.also.clone(),
+            }
+        }
+
+        fn with(self, chosen: Chosen) -> Self {
+            let Chosen {
+                labels,
+                source,
+                folds,
+                whole,
+                also,
+            } = chosen;
+            Self {
+                labels,
+                source,
+                folds,
+                whole,
+                also,
+                ..self
+            }
+        }
+    };
+}
+
 /// The recipe of a network for pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -133,33 +166,7 @@ impl Default for PixelRecipe {
 }
 
 impl NetworkRecipe for PixelRecipe {
-    fn chosen(&self) -> Chosen {
-        Chosen {
-            labels: self.labels,
-            source: self.source.clone(),
-            folds: self.folds,
-            whole: self.whole,
-            also: self.also.clone(),
-        }
-    }
-
-    fn with(self, chosen: Chosen) -> Self {
-        let Chosen {
-            labels,
-            source,
-            folds,
-            whole,
-            also,
-        } = chosen;
-        Self {
-            labels,
-            source,
-            folds,
-            whole,
-            also,
-            ..self
-        }
-    }
+    what_is_chosen!();
 
     fn network(&self) -> &'static str {
         self.network.name()
@@ -236,33 +243,7 @@ impl Default for BoxRecipe {
 }
 
 impl NetworkRecipe for BoxRecipe {
-    fn chosen(&self) -> Chosen {
-        Chosen {
-            labels: self.labels,
-            source: self.source.clone(),
-            folds: self.folds,
-            whole: self.whole,
-            also: self.also.clone(),
-        }
-    }
-
-    fn with(self, chosen: Chosen) -> Self {
-        let Chosen {
-            labels,
-            source,
-            folds,
-            whole,
-            also,
-        } = chosen;
-        Self {
-            labels,
-            source,
-            folds,
-            whole,
-            also,
-            ..self
-        }
-    }
+    what_is_chosen!();
 
     fn network(&self) -> &'static str {
         self.network.name()
