@@ -35,8 +35,8 @@ pub struct Common {
 /// Where networks for pixels and objects run.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DeviceArgument {
-    /// Where a network for pixels or objects runs: `cpu`, the same bytes each time, or `vulkan`, a GPU, the same but
-    /// for rounding, in builds with the feature of that name
+    /// Where a network for pixels or objects runs: `cpu`, the same bytes each time, or in builds with the feature
+    /// `vulkan` also a GPU, which is not tested yet
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
 }

@@ -1,5 +1,8 @@
 //! The command `cleanslide`.
 
+// Types of wgpu nest deeper than the default.
+#![recursion_limit = "256"]
+
 mod arguments;
 mod commands;
 mod context;
