@@ -19,6 +19,7 @@ use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{Family, VersionId};
 use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
+use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
 use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
 use cleanslide_learn::training::TrainSettings;
 use cleanslide_nn::devices::DeviceName;
@@ -49,6 +50,16 @@ pub struct Also {
     pub classes: BTreeMap<String, String>,
 }
 
+/// Several experts that a network learns from at once.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experts {
+    /// Sources; by default all of kind expert with class masks.
+    pub annotators: Vec<String>,
+    /// How what they said becomes one loss.
+    pub method: ExpertMethod,
+}
+
 /// What a recipe says of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
@@ -71,6 +82,17 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
 
     /// The same with other data.
     fn with(self, chosen: Chosen) -> Self;
+
+    /// The experts that it learns from, if there are several.
+    fn experts(&self) -> Option<&Experts> {
+        None
+    }
+
+    /// The same for several experts.
+    ///
+    /// # Errors
+    /// If it cannot learn from several.
+    fn with_experts(self, experts: Experts) -> Result<Self>;
 
     /// The name of its network.
     fn network(&self) -> &'static str;
@@ -132,6 +154,9 @@ pub struct PixelRecipe {
     /// Other data that it learns from too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub also: Option<Also>,
+    /// Several experts that it learns from, in the place of one source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     /// The network.
     pub network: SegmentationConfig,
     /// What it is compared by.
@@ -155,6 +180,7 @@ impl Default for PixelRecipe {
             folds: 0,
             whole: true,
             also: None,
+            experts: None,
             network: settings.network,
             loss: settings.loss,
             train: settings.train,
@@ -168,6 +194,17 @@ impl Default for PixelRecipe {
 impl NetworkRecipe for PixelRecipe {
     what_is_chosen!();
 
+    fn experts(&self) -> Option<&Experts> {
+        self.experts.as_ref()
+    }
+
+    fn with_experts(self, experts: Experts) -> Result<Self> {
+        Ok(Self {
+            experts: Some(experts),
+            ..self
+        })
+    }
+
     fn network(&self) -> &'static str {
         self.network.name()
     }
@@ -177,7 +214,20 @@ impl NetworkRecipe for PixelRecipe {
     }
 
     fn check(&self) -> Result<()> {
-        Ok(self.settings().check()?)
+        let Some(experts) = &self.experts else {
+            return Ok(self.settings().check()?);
+        };
+        let excluded = [
+            ("source", self.source.is_some()),
+            ("also", self.also.is_some()),
+        ];
+        if let Some((key, _)) = excluded.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "`{key}` and `experts` exclude each other: several experts are learned from in the place of one source"
+            ))
+            .help(format!("Leave `{key}` out, or [experts].")));
+        }
+        Ok(self.of_experts(experts).check()?)
     }
 }
 
@@ -191,6 +241,14 @@ impl PixelRecipe {
             augment: self.augment.clone(),
             predict: self.predict.clone(),
             objects: self.objects.clone(),
+        }
+    }
+
+    /// What a training of several experts is told.
+    pub fn of_experts(&self, experts: &Experts) -> ExpertSettings {
+        ExpertSettings {
+            method: experts.method.clone(),
+            segment: self.settings(),
         }
     }
 }
@@ -244,6 +302,13 @@ impl Default for BoxRecipe {
 
 impl NetworkRecipe for BoxRecipe {
     what_is_chosen!();
+
+    fn with_experts(self, _: Experts) -> Result<Self> {
+        Err(Failure::usage(
+            "networks learn from several experts by their class masks, and these labels are boxes",
+        )
+        .help("`cleanslide fuse` makes one set of boxes of several."))
+    }
 
     fn network(&self) -> &'static str {
         self.network.name()
@@ -316,8 +381,11 @@ pub struct NetworkManifest {
     pub labels: VersionId,
     /// Hash of the label version's content.
     pub labels_hash: String,
-    /// Whose labels.
+    /// Whose labels; of several experts, their names.
     pub source: String,
+    /// The method by which several experts were learned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// Hash of `config.toml`.
     pub config_hash: String,
     /// Seed.
@@ -357,6 +425,11 @@ pub struct AlsoManifest {
 /// True if a folder is a run of this kind, finished or not.
 pub fn is_network_run(folder: &Path) -> bool {
     read_manifest(folder).is_ok()
+}
+
+/// True if a folder is a run of this kind that was finished.
+pub fn is_finished(folder: &Path) -> bool {
+    read_manifest(folder).is_ok_and(|manifest| manifest.finished.is_some())
 }
 
 /// Reads how a run is configured.

@@ -3,9 +3,19 @@
 use cleanslide_data::{Dataset, Evidence, Family, ImageRecord, VersionId, independent_units};
 
 use crate::arguments::LabelsArguments;
+use crate::context::Context;
+use crate::experts::{Experts, FamilyName, listed};
 use crate::failure::{Failure, Result};
 
 const FAMILIES: [Family; 3] = [Family::Boxes, Family::Instances, Family::Mask];
+
+/// The class masks of one expert.
+pub struct ExpertLabels {
+    /// The source.
+    pub name: String,
+    /// What the expert says of each image, in the order of [`ShapeLabels::images`]; nothing of some.
+    pub pieces: Vec<Option<Evidence>>,
+}
 
 /// One piece of evidence for each image that a source labelled.
 pub struct ShapeLabels {
@@ -17,8 +27,10 @@ pub struct ShapeLabels {
     pub family: Family,
     /// The labelled images, in the order of the dataset.
     pub images: Vec<ImageRecord>,
-    /// What is said of each.
+    /// What is said of each; by several experts, what the first of them says who labelled it.
     pub pieces: Vec<Evidence>,
+    /// Several experts, if they are asked for.
+    pub experts: Vec<ExpertLabels>,
 }
 
 impl ShapeLabels {
@@ -80,14 +92,77 @@ impl ShapeLabels {
             family,
             images,
             pieces,
+            experts: Vec::new(),
         })
+    }
+
+    /// The class masks of several experts: those that are asked for, or all of kind expert.
+    pub fn of_experts(
+        context: &Context,
+        dataset: &Dataset,
+        version: Option<VersionId>,
+        annotators: &[String],
+    ) -> Result<Self> {
+        let version = match version {
+            Some(version) => version,
+            None => dataset.latest()?,
+        };
+        let labels = dataset.labels(version)?;
+        let asked = (!annotators.is_empty()).then_some(annotators);
+        let experts = Experts::choose(
+            dataset,
+            &labels,
+            asked,
+            Some(FamilyName::Mask),
+            "learn from together",
+        )?;
+        experts.warn_of_regions(context, &labels);
+        let family = experts.family;
+        let of_experts: Vec<_> = experts
+            .names
+            .iter()
+            .map(|name| labels.of_images(name, family))
+            .collect();
+        let mut found = Self {
+            version,
+            source: listed(&experts.names.iter().map(String::as_str).collect::<Vec<_>>()),
+            family,
+            images: Vec::new(),
+            pieces: Vec::new(),
+            experts: experts
+                .names
+                .into_iter()
+                .map(|name| ExpertLabels {
+                    name,
+                    pieces: Vec::new(),
+                })
+                .collect(),
+        };
+        for image in dataset.images() {
+            let said: Vec<Option<&Evidence>> = of_experts
+                .iter()
+                .map(|of| of.get(image.id.as_str()).copied())
+                .collect();
+            let Some(first) = said.iter().flatten().next() else {
+                continue;
+            };
+            found.images.push(image.clone());
+            found.pieces.push((*first).clone());
+            for (expert, said) in found.experts.iter_mut().zip(said) {
+                expert.pieces.push(said.cloned());
+            }
+        }
+        Ok(found)
     }
 
     /// Leaves out the other images.
     pub fn keep(&mut self, wanted: impl Fn(&ImageRecord) -> bool) {
-        let all = self.images.drain(..).zip(self.pieces.drain(..));
-        let kept: Vec<_> = all.filter(|(image, _)| wanted(image)).collect();
-        (self.images, self.pieces) = kept.into_iter().unzip();
+        let wanted: Vec<bool> = self.images.iter().map(wanted).collect();
+        retain(&mut self.images, &wanted);
+        retain(&mut self.pieces, &wanted);
+        for expert in &mut self.experts {
+            retain(&mut expert.pieces, &wanted);
+        }
     }
 
     /// The independent case of each labelled image, numbered from 0.
@@ -101,6 +176,11 @@ impl ShapeLabels {
             .collect();
         dense(&of_labelled)
     }
+}
+
+fn retain<T>(all: &mut Vec<T>, wanted: &[bool]) {
+    let mut wanted = wanted.iter();
+    all.retain(|_| wanted.next() == Some(&true));
 }
 
 /// The same numbers without gaps, in the same order.

@@ -427,7 +427,7 @@ fn what_is_wrong_is_said() {
     assert!(nothing.contains("neither folds nor a network"), "{nothing}");
     let method = fails(RECIPE, &["--method", "gce"]);
     assert!(
-        method.contains("`--method` is for classes of images"),
+        method.contains("`--method gce` is for classes of images"),
         "{method}"
     );
     let unread = lab.fails(&["evaluate", "data", "images", "--reference", "truth"]);
@@ -540,4 +540,214 @@ fn a_gpu_trains_goes_on_and_predicts() {
     let message = String::from_utf8_lossy(&gone.stderr);
     assert_eq!(gone.status.code(), Some(4), "{message}");
     assert!(message.contains("no GPU with a Vulkan driver"), "{message}");
+}
+
+/// Class masks of three experts: two who are right, and one who also marks the other half of image 0 and did not see
+/// image 1.
+fn experts(seen: impl Fn(&str, u32) -> bool) -> Lab {
+    let lab = Lab::new();
+    squares(&lab);
+    for expert in ["anna", "ben", "carla"] {
+        for image in (0..6).filter(|&image| seen(expert, image)) {
+            let mask = fs::read(lab.path(&format!("classes/{image}.png"))).unwrap();
+            let mut mask = image::load_from_memory(&mask).unwrap().to_luma8();
+            if expert == "carla" {
+                (0..48).for_each(|x| mask.put_pixel(x, 0, Luma([1])));
+            }
+            lab.write(&format!("{expert}/{image}.png"), png(&mask.into()));
+        }
+        lab.ok(&[
+            "import",
+            "masks",
+            expert,
+            "data",
+            "--images",
+            "images",
+            "--classes",
+            "background,square",
+            "--source",
+            expert,
+        ]);
+    }
+    let base = ["import", "masks", "classes", "data", "--images", "images"];
+    let truth = ["--classes", "background,square", "--as-reference", "truth"];
+    lab.ok(&[&base[..], &truth].concat());
+    let recipe = RECIPE.split("[objects]").next().unwrap();
+    let weighting = "weighting = { encoder_width = 8 }";
+    lab.write(
+        "recipe.toml",
+        format!("{recipe}\n[experts.method]\nname = \"reweight\"\n{weighting}\n"),
+    );
+    lab
+}
+
+fn all_but_one(expert: &str, image: u32) -> bool {
+    (expert, image) != ("carla", 1)
+}
+
+#[test]
+fn networks_learn_from_several_experts() {
+    let lab = experts(all_but_one);
+    let text = lab.ok(&TRAIN);
+    assert!(text.contains("unet by reweight on 6 images"), "{text}");
+    assert!(text.contains("Dice of square, carla"), "{text}");
+    let page = fs::read_to_string(lab.path("run/report.html")).unwrap();
+    assert!(page.contains("anna, ben and carla"));
+
+    // Where each is believed, out of sample and by the network of all images.
+    for (part, images) in [("fold-1", 3), ("whole", 6)] {
+        let believed = fs::read_dir(lab.path("run").join(part).join("believed")).unwrap();
+        assert_eq!(believed.count(), 3 * images, "{part}");
+        let table = fs::read_to_string(lab.path("run").join(part).join("experts.csv")).unwrap();
+        assert_eq!(table.lines().count(), 4, "{table}");
+    }
+    let config = fs::read_to_string(lab.path("run/config.toml")).unwrap();
+    assert!(
+        config.contains("annotators = [\"anna\", \"ben\", \"carla\"]"),
+        "{config}"
+    );
+
+    let text = lab.ok(&["evaluate", "data", "run", "--given", "all"]);
+    for expert in ["anna", "ben", "carla"] {
+        assert!(
+            text.contains(&format!("predicted against {expert}")),
+            "{text}"
+        );
+    }
+    let text = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--all"]);
+    assert!(text.contains("F1 of connected objects"), "{text}");
+    lab.ok(&["predict", "run", "images", "--out", "found"]);
+
+    // Flags override the recipe, and what they leave out stays.
+    let flags = ["--method", "soft", "--annotators", "ben,anna"];
+    let other = ["train", "data", "--recipe", "recipe.toml", "--out", "soft"];
+    let text = lab.ok(&[&other[..], &flags].concat());
+    assert!(text.contains("unet by soft on 6 images"), "{text}");
+    assert!(text.contains("(ben and anna of v3)"), "{text}");
+}
+
+/// What an expert says of the images that a network predicts changes nothing in that network.
+#[test]
+fn masks_of_test_images_are_not_seen() {
+    let lab = experts(all_but_one);
+    lab.ok(&TRAIN);
+    let split = fs::read_to_string(lab.path("run/split.csv")).unwrap();
+    let held_out = |fold: usize| -> Vec<u32> {
+        let rows = split
+            .lines()
+            .skip(1)
+            .map(|row| row.split(',').collect::<Vec<_>>());
+        rows.filter(|row| row[fold] == "predicts")
+            .map(|row| row[0].parse().unwrap())
+            .collect()
+    };
+    assert_eq!((held_out(1).len(), held_out(2).len()), (3, 3));
+    // Garbage in the place of all masks of the first fold's images.
+    let garbage = Lab::new();
+    squares(&garbage);
+    for expert in ["anna", "ben", "carla"] {
+        for image in (0..6).filter(|&image| all_but_one(expert, image)) {
+            let file = format!("{expert}/{image}.png");
+            if held_out(1).contains(&image) {
+                let checks = ImageBuffer::<Luma<u8>, Vec<u8>>::from_fn(48, 40, |x, y| {
+                    Luma([((x + y) % 2) as u8])
+                });
+                garbage.write(&file, png(&checks.into()));
+            } else {
+                garbage.write(&file, fs::read(lab.path(&file)).unwrap());
+            }
+        }
+        let base = ["import", "masks", expert, "data", "--images", "images"];
+        let whose = ["--classes", "background,square", "--source", expert];
+        garbage.ok(&[&base[..], &whose].concat());
+    }
+    let recipe = fs::read_to_string(lab.path("recipe.toml")).unwrap();
+    garbage.write("recipe.toml", recipe);
+    garbage.ok(&TRAIN);
+    let network = |lab: &Lab, part: &str| {
+        fs::read(lab.path("run").join(part).join("model.safetensors")).unwrap()
+    };
+    assert!(network(&lab, "fold-1") == network(&garbage, "fold-1"));
+    assert!(network(&lab, "fold-2") != network(&garbage, "fold-2"));
+}
+
+#[test]
+fn networks_and_methods_are_compared() {
+    let lab = experts(all_but_one);
+    let recipe = fs::read_to_string(lab.path("recipe.toml")).unwrap();
+    lab.write("recipe.toml", recipe.replace("epochs = 12", "epochs = 2"));
+    lab.write("small.toml", "[network.unet]\nwidths = [4]\n");
+    let bench = [
+        "bench",
+        "data",
+        "--networks",
+        "small.toml",
+        "--methods",
+        "majority,majority+gaf,reweight,reweight+gaf",
+        "--recipe",
+        "recipe.toml",
+        "--folds",
+        "2",
+        "--seeds",
+        "1",
+        "--out",
+        "bench",
+    ];
+    let bench = bench.map(|word| {
+        if word == "unet,small.toml" {
+            "small.toml"
+        } else {
+            word
+        }
+    });
+    let text = lab.ok(&bench);
+    assert!(text.contains("against reference truth"), "{text}");
+    for words in ["reweight+gaf", "F1 of objects", "gain", "carla"] {
+        assert!(text.contains(words), "{text}");
+    }
+    let read = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(lab.path("bench/bench.json")).unwrap()).unwrap()
+    };
+    let found = read();
+    assert_eq!(found["lines"].as_array().unwrap().len(), 4);
+    assert!(found["lines"][0]["figures"][0]["dice_gain"].is_null());
+    assert!(found["lines"][3]["figures"][3]["dice_gain"]["value"].is_number());
+    assert!(
+        lab.path("bench/small/reweight+gaf/seed-0/report.html")
+            .exists()
+    );
+
+    // What is done is not done again, and another recipe does not mix with it.
+    fs::remove_dir_all(lab.path("bench/small/reweight")).unwrap();
+    lab.ok(&bench);
+    assert_eq!(read(), found);
+    lab.write("recipe.toml", recipe);
+    assert!(lab.fails(&bench).contains("another recipe"));
+
+    let wrong = |flags: &[&str]| lab.fails(&[&["bench", "data", "--out", "other"], flags].concat());
+    assert!(wrong(&["--methods", "majority+magic"]).contains("+magic"));
+    assert!(wrong(&["--networks", "lenet"]).contains("there is no network `lenet`"));
+    assert!(wrong(&["--labels-of", "anna"]).contains("[experts]"));
+}
+
+#[test]
+fn what_is_wrong_with_experts_is_said() {
+    let lab = experts(all_but_one);
+    let wrong = |flags: &[&str]| lab.fails(&[&["train", "data", "--out", "other"], flags].concat());
+    assert!(wrong(&["--method", "reweigh"]).contains("no method `reweigh`"));
+    assert!(wrong(&["--method", "gce"]).contains("[loss]"));
+    assert!(
+        wrong(&["--method", "soft", "--annotators", "anna"])
+            .contains("nothing to learn from together")
+    );
+    assert!(wrong(&["--method", "soft", "--annotators", "anna,dora"]).contains("`dora`"));
+    let both = wrong(&["--method", "soft", "--source", "anna"]);
+    assert!(
+        both.starts_with("exit 2") && both.contains("`source` and `experts`"),
+        "{both}"
+    );
+    assert!(
+        lab.fails(&["evaluate", "data", "v1", "--given", "dora"])
+            .contains("`dora`")
+    );
 }

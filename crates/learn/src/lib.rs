@@ -8,6 +8,7 @@ pub mod cross_validation;
 pub mod detect;
 pub mod embed;
 pub mod error;
+pub mod experts;
 pub mod image_labels;
 pub mod label_audit;
 pub mod methods;

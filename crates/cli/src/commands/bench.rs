@@ -1,11 +1,13 @@
-//! `cleanslide bench`: methods over kinds of labels and rates of noise.
+//! `cleanslide bench`: methods over kinds of labels and rates of noise, or over networks for several experts.
+
+mod networks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, TryMap};
+use cleanslide_data::{Dataset, Task, TryMap};
 use cleanslide_eval::{Bootstrap, Estimate};
 use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
@@ -32,22 +34,28 @@ use crate::run_folder::Recipe;
 use crate::text_table::TextTable;
 use crate::truth::Truth;
 
-/// Compare methods over kinds and rates of noise, every cell with seeds and intervals
+/// Compare methods over kinds and rates of noise, or over networks; every cell with seeds and intervals
 ///
 /// Each cell predicts every image by models that did not see its case, and is judged against the
-/// reference. A bench that is killed goes on where it was.
+/// reference; where several experts drew class masks, against each of them too. A bench that is killed goes on where
+/// it was.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
 cleanslide bench liver --labels-of reference:truth --noise none,uniform:0.2,uniform:0.4 \\\n    \
 --methods cross-entropy,elr --out bench\n  \
-cleanslide bench mitoses --labels-of expert1,expert3,all --out bench")]
+cleanslide bench mitoses --labels-of expert1,expert3,all --out bench\n  \
+cleanslide bench cores --networks hrnet,unet --methods majority,majority+gaf,reweight,reweight+gaf \\\n    \
+--recipe recipe.toml --out bench")]
 pub struct Bench {
     #[command(flatten)]
     dataset: DatasetArgument,
-    /// Sources whose labels are learned from; `all` is the votes of all annotators, and
+    /// Classes of images: sources whose labels are learned from; `all` is the votes of all annotators, and
     /// `reference:NAME` a reference, to which noise is to be added
-    #[arg(long, value_delimiter = ',', required = true, value_name = "SOURCES")]
+    #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
     labels_of: Vec<String>,
+    /// Class masks: networks by name, or recipes whose networks they are; the recipe's by default
+    #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
+    networks: Vec<String>,
     /// Noise to add: none, uniform:RATE, pair:RATE
     #[arg(
         long,
@@ -56,7 +64,8 @@ pub struct Bench {
         value_name = "NOISES"
     )]
     noise: Vec<String>,
-    /// Methods to compare; all by default. Differences are to the first
+    /// Methods to compare; all by default. Differences are to the first. For class masks, a method may be followed
+    /// by +focal, +gaf (focal loss with Gaussian attention), +entropy, +undivided or +per-pixel
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed
@@ -107,7 +116,44 @@ struct Summary {
 impl Bench {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
-        let truth = Truth::of_dataset(&dataset, self.reference.as_deref())?;
+        match dataset.manifest().task {
+            Task::Classification => self.classes(context, &dataset),
+            Task::Segmentation => self.masks(context, &dataset),
+            Task::Detection => Err(Failure::usage(
+                "`bench` compares methods for classes of images and for class masks, and these labels are boxes",
+            )),
+        }
+    }
+
+    fn masks(self, context: &Context, dataset: &Dataset) -> Result<()> {
+        if !self.labels_of.is_empty() || self.noise != ["none"] {
+            return Err(Failure::usage(
+                "`--labels-of` and `--noise` are for classes of images, and these labels are masks",
+            )
+            .help(
+                "The experts are all sources of kind expert, or those of [experts] in the recipe.",
+            ));
+        }
+        let request = networks::Request {
+            networks: &self.networks,
+            methods: &self.methods,
+            recipe: self.recipe.as_deref(),
+            seeds: self.seeds,
+            folds: self.folds,
+            reference: self.reference.as_deref(),
+            out: &self.out,
+        };
+        networks::run(context, dataset, &request)
+    }
+
+    fn classes(self, context: &Context, dataset: &Dataset) -> Result<()> {
+        if self.labels_of.is_empty() || !self.networks.is_empty() {
+            return Err(Failure::usage(
+                "of classes of images, `--labels-of` says whose labels are learned from, and there are no `--networks`",
+            )
+            .help("For example `--labels-of expert1,all`; `cleanslide status` lists the sources."));
+        }
+        let truth = Truth::of_dataset(dataset, self.reference.as_deref())?;
         let noises: Vec<AddedNoise> = self
             .noise
             .iter()
@@ -127,12 +173,12 @@ impl Bench {
         let labels: Vec<(String, ImageLabels)> = self
             .labels_of
             .iter()
-            .map(|name| Ok((name.clone(), labels_of(&dataset, name)?)))
+            .map(|name| Ok((name.clone(), labels_of(dataset, name)?)))
             .collect::<Result<_>>()?;
         let cells = self.cells(&noises, &methods, context.seed);
-        self.compute(context, &dataset, &labels, &cells)?;
-        let lines = self.judge(&dataset, &truth, &cells, context.seed)?;
-        self.write(context, &dataset, &labels[0].1, &truth, &lines)?;
+        self.compute(context, dataset, &labels, &cells)?;
+        let lines = self.judge(dataset, &truth, &cells, context.seed)?;
+        self.write(context, dataset, &labels[0].1, &truth, &lines)?;
         context.output.show(&Summary {
             folder: self.out,
             reference: truth.name,

@@ -1,7 +1,7 @@
 //! `cleanslide evaluate`: predictions or labels against a reference.
 
 mod found;
-mod shape_measures;
+pub mod shape_measures;
 pub mod shapes;
 
 use std::collections::BTreeMap;
@@ -35,7 +35,8 @@ cleanslide evaluate mitoses runs/robust --against runs/plain\n  \
 cleanslide evaluate mitoses mitoses/audits/v1-expert1/issues.csv --reference majority\n  \
 cleanslide evaluate truth.csv predictions.csv\n  \
 cleanslide evaluate smears v2 --source hough --reference corrected --class-agnostic\n  \
-cleanslide evaluate nuclei runs/unet --reference corrected"
+cleanslide evaluate nuclei runs/unet --reference corrected\n  \
+cleanslide evaluate cfos runs/reweight --given all"
 )]
 pub struct Evaluate {
     /// What is true: a dataset with a reference, or a csv table with the columns image and class
@@ -49,7 +50,8 @@ pub struct Evaluate {
     /// Which reference of the dataset; the only one by default
     #[arg(long, value_name = "NAME")]
     reference: Option<String>,
-    /// Measure against these given labels instead, which may be wrong
+    /// Measure against these given labels instead, which may be wrong; of boxes and masks, `all` is every source of
+    /// the latest version, each on its own
     #[arg(long, value_name = "SOURCE", conflicts_with = "reference")]
     given: Option<String>,
     /// The source to judge, where a label version has several; boxes and masks of all are judged
@@ -82,6 +84,21 @@ struct Summary {
     difference_in_balanced_accuracy: Option<PairedComparison>,
     confusion: Vec<Vec<f64>>,
     classes: Vec<String>,
+}
+
+/// The sources that are asked for: one, or `all`.
+fn given_sources(dataset: &Dataset, given: &Labels, asked: &str) -> Result<Vec<String>> {
+    let all = dataset.manifest().sources.iter().map(|source| &source.id);
+    let labels = |name: &&String| given.evidence().iter().any(|piece| piece.source == **name);
+    let all: Vec<String> = all.filter(labels).cloned().collect();
+    if asked == "all" {
+        return Ok(all);
+    }
+    if all.iter().any(|name| name == asked) {
+        return Ok(vec![asked.to_owned()]);
+    }
+    Err(Failure::usage(format!("`{asked}` labels no image"))
+        .help(format!("The sources are: {}.", all.join(", "))))
 }
 
 /// What is judged: probabilities, or plain labels.
@@ -149,18 +166,32 @@ impl Evaluate {
             let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
             return found::run(context, dataset, table, &reference, self.same_from);
         }
-        if self.given.is_some() || self.against.is_some() {
+        if self.against.is_some() {
             return Err(Failure::usage(
-                "`--given` and `--against` are for classes, not for boxes and masks",
+                "`--against` is for classes, not for boxes and masks",
             ));
         }
-        let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
         let labels = self.labels_of_shapes(dataset)?;
+        let given = match &self.given {
+            Some(_) => Some(dataset.labels(dataset.latest()?)?),
+            None => None,
+        };
+        let reference;
+        let truth = match (&self.given, &given) {
+            (Some(asked), Some(given)) => shapes::Truth::Given {
+                labels: given,
+                sources: given_sources(dataset, given, asked)?,
+            },
+            _ => {
+                reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
+                shapes::Truth::Reference(&reference)
+            }
+        };
         let request = shapes::Request {
             labels: &labels,
             name: self.prediction.clone(),
             source: self.source.as_deref(),
-            reference: &reference,
+            truth,
             class_agnostic: self.class_agnostic,
             all: self.all,
         };

@@ -1,9 +1,10 @@
 //! `cleanslide train`: a model in spite of wrong labels.
 
 mod boxes;
-mod networks;
+pub mod experts;
+pub mod networks;
 mod page;
-mod pixels;
+pub mod pixels;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,9 +35,10 @@ use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 #[command(
     after_help = "Examples:\n  cleanslide train mitoses --method elr --out runs/robust\n  \
 cleanslide train mitoses --recipe recipe.toml --out runs/robust\n  \
-cleanslide train nuclei --folds 5 --out runs/unet\n\n\
+cleanslide train nuclei --folds 5 --out runs/unet\n  \
+cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --out runs/reweight\n\n\
 A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
-[method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [network], [loss], [train], \
+[method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
 [augment], [predict] and, of instances, [objects]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
@@ -45,7 +47,8 @@ pub struct Train {
     /// Settings as a TOML file; flags override it
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// How to learn, with default settings
+    /// How to learn, with default settings: classes of images by any method of `bench --help`; class masks of several
+    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// Label version, such as v2; the latest by default
@@ -60,6 +63,9 @@ pub struct Train {
     /// Masks, instances and boxes: another dataset to learn from too; half of each batch is of it
     #[arg(long, value_name = "DATASET")]
     also: Option<PathBuf>,
+    /// Class masks, with `--method`: the experts to learn from; all by default
+    #[arg(long, value_name = "SOURCES", value_delimiter = ',')]
+    annotators: Option<Vec<String>>,
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -97,6 +103,12 @@ impl Train {
                     "`--also` is for masks, instances and boxes, and these labels are classes of images",
                 ));
             }
+            Task::Classification if self.annotators.is_some() => {
+                return Err(Failure::usage(
+                    "`--annotators` is for class masks, and these labels are classes of images",
+                )
+                .help("`--source all` learns from the votes of all annotators."));
+            }
             Task::Classification => self.device.refuse_gpu()?,
             Task::Segmentation => return self.network::<pixels::Pixels>(context, &dataset),
             Task::Detection => return self.network::<boxes::Boxes>(context, &dataset),
@@ -117,8 +129,9 @@ impl Train {
     }
 
     fn network<L: networks::Learner>(&self, context: &Context, dataset: &Dataset) -> Result<()> {
+        let boxes = dataset.manifest().task == Task::Detection;
         let of_classes = [
-            ("--method", self.method.is_some()),
+            ("--method", self.method.is_some() && boxes),
             ("--encoder", self.encoder.is_some()),
             ("--crop", self.crop.is_some()),
             ("--strict", self.strict),
@@ -126,19 +139,22 @@ impl Train {
         if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(format!(
                 "`{flag}` is for classes of images, and these labels are {}",
-                match dataset.manifest().task {
-                    Task::Detection => "boxes",
-                    _ => "masks",
-                }
+                if boxes { "boxes" } else { "masks" }
             ))
             .help("What decides the training of a network is in its recipe."));
         }
+        let method = match &self.method {
+            Some(name) => Some(experts::method_by_name(name)?),
+            None => None,
+        };
         let request = networks::Request {
             recipe: self.recipe.as_deref(),
             labels: self.labels,
             source: self.source.as_deref(),
             folds: self.folds,
             also: self.also.as_deref(),
+            method,
+            annotators: self.annotators.as_deref(),
             out: &self.out,
             device: self.device.name(),
         };

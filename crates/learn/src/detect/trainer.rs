@@ -17,7 +17,7 @@ use super::model::init;
 use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
 use crate::augment::crop;
 use crate::error::{Error, Result};
-use crate::training::{Items, Near, Run, Task, TrainSettings, Watch};
+use crate::training::{Compared, Items, Moment, Near, Run, Task, TrainSettings, Watch};
 
 /// Images with objects in boxes.
 pub trait BoxImages: Sync {
@@ -199,12 +199,13 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         })
     }
 
-    fn loss(
+    fn compare(
         &self,
         network: &DetectionNetwork,
         mut crops: Vec<Crop>,
+        _: Moment,
         device: &Device,
-    ) -> Result<Tensor<1>> {
+    ) -> Result<Compared> {
         let size = self.settings.train.crop;
         let images: Vec<f32> = crops
             .iter_mut()
@@ -222,7 +223,7 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
                 faster_rcnn::losses(network, &loss.faster_rcnn(), images, &crops)?
             }
         };
-        Ok(losses.sum())
+        Ok(losses.sum().into())
     }
 
     /// Average precision at an overlap of 0.5, of all classes that there are objects of; 0 without any object.

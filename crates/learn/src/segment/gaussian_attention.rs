@@ -2,9 +2,10 @@
 
 use cleanslide_image::Border;
 use cleanslide_image::filter::{GaussianKernel, gaussian_blur_colour};
-use ndarray::{Array2, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
+use crate::augment::shares_of_white;
 use crate::error::{Error, Result};
 
 /// The weights of pixels in the Gaussian attention focal loss of Xiao et al. (arXiv 2104.02602):
@@ -50,6 +51,31 @@ impl GaussianAttention {
     /// # Errors
     /// When a setting is out of range.
     pub fn weights(&self, image: ArrayView3<'_, f32>) -> Result<Array2<f32>> {
+        let kernel = self.kernel()?;
+        let blurred = gaussian_blur_colour(image, &kernel, &kernel, Border::Mirror);
+        let difference = (&image - &blurred).mapv_into(f32::abs).sum_axis(Axis(2));
+        let contrast = (self.contrast / image.dim().2 as f64) as f32;
+        Ok(difference * contrast + self.base as f32)
+    }
+
+    /// The weights of the pixels of a square crop, `[size · size]`, as a network sees it.
+    pub(crate) fn of_crop(&self, pixels: &[f32], size: usize) -> Result<Vec<f32>> {
+        let (pixels, _) = pixels.as_chunks::<3>();
+        let shares: Vec<f32> = pixels.iter().copied().flat_map(shares_of_white).collect();
+        let image = Array3::from_shape_vec((size, size, 3), shares)
+            .map_err(|error| Error::Device(error.to_string()))?;
+        Ok(self.weights(image.view())?.into_iter().collect())
+    }
+
+    /// Refuses settings out of their range.
+    ///
+    /// # Errors
+    /// The first such setting.
+    pub fn check(&self) -> Result<()> {
+        self.kernel().map(|_| ())
+    }
+
+    fn kernel(&self) -> Result<GaussianKernel> {
         for (name, value) in [("contrast", self.contrast), ("base", self.base)] {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::Setting {
@@ -59,18 +85,16 @@ impl GaussianAttention {
                 });
             }
         }
-        let kernel = GaussianKernel::of_size(2 * self.radius + 1, Some(self.sigma))?;
-        let blurred = gaussian_blur_colour(image, &kernel, &kernel, Border::Mirror);
-        let difference = (&image - &blurred).mapv_into(f32::abs).sum_axis(Axis(2));
-        let contrast = (self.contrast / image.dim().2 as f64) as f32;
-        Ok(difference * contrast + self.base as f32)
+        Ok(GaussianKernel::of_size(
+            2 * self.radius + 1,
+            Some(self.sigma),
+        )?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array3;
     use serde::Deserialize;
 
     #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use cleanslide_nn::losses::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::GaussianAttention;
 use crate::error::{Error, Result};
 use crate::methods::{
     CrossEntropySettings, FocalSettings, GeneralizedCrossEntropySettings,
@@ -32,6 +33,9 @@ pub struct LossSettings {
     /// The share of the boundary loss: pixels count by their distance, in pixels, to the regions of the classes.
     /// Default 0, and then no distance is measured. The paper begins with 0.01 beside a loss of regions.
     pub boundary: f64,
+    /// Where pixels count more: those that differ from their surroundings. Default nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<GaussianAttention>,
 }
 
 impl Default for LossSettings {
@@ -44,6 +48,7 @@ impl Default for LossSettings {
             tversky: 0.0,
             tversky_false_positives: 0.3,
             boundary: 0.0,
+            attention: None,
         }
     }
 }
@@ -116,7 +121,7 @@ impl PixelLoss {
 
 impl LossSettings {
     /// The loss, if its settings are in range.
-    pub(super) fn build(&self) -> Result<SegmentationLoss> {
+    pub(crate) fn build(&self) -> Result<SegmentationLoss> {
         let shares = [
             ("pixel_share", self.pixel_share),
             ("dice", self.dice),
@@ -136,6 +141,9 @@ impl LossSettings {
         }
         if shares.iter().all(|(_, share)| *share == 0.0) {
             return Err(wrong("pixel_share", 0.0, "one share must be above 0"));
+        }
+        if let Some(attention) = &self.attention {
+            attention.check()?;
         }
         let false_positives = self.tversky_false_positives;
         if !(0.0..=1.0).contains(&false_positives) {
@@ -159,26 +167,42 @@ impl LossSettings {
                 .filter(|(_, share)| *share > 0.0)
                 .collect(),
             boundary: self.boundary,
+            attention: self.attention.clone(),
         })
     }
 }
 
-pub(super) struct SegmentationLoss {
+pub(crate) struct SegmentationLoss {
     pixels: Box<dyn Loss>,
     pixel_share: f64,
     regions: Vec<(Tversky, f64)>,
     boundary: f64,
+    attention: Option<GaussianAttention>,
 }
 
 impl SegmentationLoss {
+    /// How much more the pixels of a crop count, `[size · size]`, whatever is said of them.
+    pub(crate) fn attention(&self, pixels: &[f32], size: usize) -> Result<Vec<f32>> {
+        match &self.attention {
+            Some(attention) => attention.of_crop(pixels, size),
+            None => Ok(vec![1.0; size * size]),
+        }
+    }
+
+    /// The loss of each pixel by the loss of pixels alone, `[pixels]`.
+    pub(crate) fn of_pixels(&self, scores: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+        let loss = self.pixels.per_item(scores, targets);
+        loss.mul_scalar(self.pixel_share)
+    }
+
     /// Whether it compares with signed distances.
-    pub(super) fn measures_distances(&self) -> bool {
+    pub(crate) fn measures_distances(&self) -> bool {
         self.boundary > 0.0
     }
 
     /// The loss, `[1]`, of scores and targets `[pixels, classes]` with weights `[pixels]`; and with distances
     /// `[pixels, classes]` to the regions of the classes, if it measures them.
-    pub(super) fn of(
+    pub(crate) fn of(
         &self,
         scores: Tensor<2>,
         targets: Tensor<2>,

@@ -10,10 +10,13 @@ mod signed_distances;
 mod trainer;
 
 pub use gaussian_attention::GaussianAttention;
+pub(crate) use loss::SegmentationLoss;
 pub use loss::{LossSettings, PixelBootstrapSettings, PixelLoss};
 pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
+pub(crate) use predict::Views;
 pub use predict::{PredictSettings, most_probable};
 pub use settings::SegmentSettings;
 pub use signed_distances::signed_distances;
 pub use trainer::Trainer;
+pub(crate) use trainer::mean_dice;

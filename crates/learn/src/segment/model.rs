@@ -20,7 +20,7 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: SegmentationConfig,
         classes: Vec<String>,
         network: SegmentationNetwork,

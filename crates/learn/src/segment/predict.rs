@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_image::transform::Turn;
 use image::RgbImage;
 use ndarray::{Array2, Array3, ArrayView3, Axis};
@@ -58,7 +58,35 @@ impl Segmenter {
     /// # Errors
     /// When a setting is out of range, the image has no pixels, or the device fails.
     pub fn predict(&self, image: &RgbImage, settings: &PredictSettings) -> Result<Array3<f32>> {
-        settings.check()?;
+        let views = Views {
+            settings,
+            multiple: self.config().multiple(),
+            outputs: self.classes().len(),
+            device: &self.device,
+        };
+        views.join(image, &|images| softmax(self.network.forward(images), 3))
+    }
+}
+
+/// How an image is seen: in sizes, turns and tiles.
+pub(crate) struct Views<'a> {
+    pub(crate) settings: &'a PredictSettings,
+    /// What height and width of tiles are multiples of.
+    pub(crate) multiple: usize,
+    /// What is said of each pixel.
+    pub(crate) outputs: usize,
+    pub(crate) device: &'a Device,
+}
+
+impl Views<'_> {
+    /// What `say` says of the pixels of an image, `[outputs, height, width]`, where it takes tiles `[1, rows, columns,
+    /// 3]` to `[1, rows, columns, outputs]`: the mean of all sizes and turns.
+    pub(crate) fn join(
+        &self,
+        image: &RgbImage,
+        say: &dyn Fn(Tensor<4>) -> Tensor<4>,
+    ) -> Result<Array3<f32>> {
+        self.settings.check()?;
         let (width, height) = image.dimensions();
         if width == 0 || height == 0 {
             return Err(Error::PixelLabels {
@@ -66,47 +94,53 @@ impl Segmenter {
                 problem: "it has no pixels".into(),
             });
         }
+        let turns = self.settings.turns.turns();
         let mut sum: Option<Array3<f32>> = None;
-        for &scale in &settings.scales {
+        for &scale in &self.settings.scales {
             let scaled = scaled(image, scale);
             let pixels = array(&scaled)?;
-            for &turn in settings.turns.turns() {
+            for &turn in turns {
                 let turned = turn.colour(pixels.view());
-                let predicted = self.tiles(turned.view(), settings)?;
-                let upright = turned_back(predicted, turn);
-                let upright = resized(upright, [height as usize, width as usize], &self.device)?;
+                let said = turned_back(self.tiles(turned.view(), say)?, turn);
+                let said = resized(said, [height as usize, width as usize], self.device)?;
                 sum = Some(match sum {
-                    Some(sum) => sum + upright,
-                    None => upright,
+                    Some(sum) => sum + said,
+                    None => said,
                 });
             }
         }
-        let count = settings.scales.len() * settings.turns.turns().len();
+        let count = self.settings.scales.len() * turns.len();
         let mean = sum.map(|sum| sum / count as f32);
         mean.ok_or_else(|| Error::Device("nothing was predicted".into()))
     }
 
-    fn tiles(&self, image: ArrayView3<'_, u8>, settings: &PredictSettings) -> Result<Array3<f32>> {
-        let multiple = self.config().multiple();
-        let classes = self.classes().len();
+    /// The same of an image as it is, tile by tile. Where tiles overlap, each counts the less the nearer its edge is.
+    fn tiles(
+        &self,
+        image: ArrayView3<'_, u8>,
+        say: &dyn Fn(Tensor<4>) -> Tensor<4>,
+    ) -> Result<Array3<f32>> {
+        let (settings, outputs) = (self.settings, self.outputs);
         let (height, width, _) = image.dim();
-        let side = |length: usize| length.min(settings.tile).next_multiple_of(multiple);
+        let side = |length: usize| length.min(settings.tile).next_multiple_of(self.multiple);
         let size = [side(height), side(width)];
-        let mut sums = Array3::<f32>::zeros((height, width, classes));
+        let mut sums = Array3::<f32>::zeros((height, width, outputs));
         let mut shares = Array2::<f32>::zeros((height, width));
         for top in starts(height, size[0], settings.overlap) {
             for left in starts(width, size[1], settings.overlap) {
                 let rows = top..(top + size[0]).min(height);
                 let columns = left..(left + size[1]).min(width);
-                let scores = self.tile(image, [top, left], size)?;
+                let data =
+                    TensorData::new(tile(image, [top, left], size), [1, size[0], size[1], 3]);
+                let said = say(Tensor::from_data(data, self.device)).try_into_vec_as::<f32>()?;
                 for row in rows.clone() {
                     let down = share(row, &rows, height, settings.overlap);
                     for column in columns.clone() {
                         let share = down * share(column, &columns, width, settings.overlap);
                         shares[[row, column]] += share;
-                        let at = ((row - top) * size[1] + column - left) * classes;
-                        for (class, score) in scores[at..at + classes].iter().enumerate() {
-                            sums[[row, column, class]] += share * score;
+                        let at = ((row - top) * size[1] + column - left) * outputs;
+                        for (output, value) in said[at..at + outputs].iter().enumerate() {
+                            sums[[row, column, output]] += share * value;
                         }
                     }
                 }
@@ -119,21 +153,6 @@ impl Segmenter {
             .permuted_axes([2, 0, 1])
             .as_standard_layout()
             .into_owned())
-    }
-
-    /// Probabilities `[rows, columns, classes]` of a tile.
-    fn tile(
-        &self,
-        image: ArrayView3<'_, u8>,
-        [top, left]: [usize; 2],
-        [rows, columns]: [usize; 2],
-    ) -> Result<Vec<f32>> {
-        let values = tile(image, [top, left], [rows, columns]);
-        let data = TensorData::new(values, [1, rows, columns, 3]);
-        let scores = self.network.forward(Tensor::from_data(data, &self.device));
-        let classes = self.classes().len();
-        let scores = scores.reshape([rows * columns, classes]);
-        Ok(softmax(scores, 1).try_into_vec_as::<f32>()?)
     }
 }
 
@@ -184,11 +203,7 @@ fn turned_back(predicted: Array3<f32>, turn: Turn) -> Array3<f32> {
 }
 
 /// Probabilities in another size, bilinear.
-fn resized(
-    probabilities: Array3<f32>,
-    size: [usize; 2],
-    device: &burn::tensor::Device,
-) -> Result<Array3<f32>> {
+fn resized(probabilities: Array3<f32>, size: [usize; 2], device: &Device) -> Result<Array3<f32>> {
     let (classes, height, width) = probabilities.dim();
     if [height, width] == size {
         return Ok(probabilities);
@@ -205,7 +220,6 @@ fn resized(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
     use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
 
     fn segmenter() -> Segmenter {

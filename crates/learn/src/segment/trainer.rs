@@ -14,11 +14,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::loss::SegmentationLoss;
 use super::model::init;
-use super::{SegmentSettings, Segmenter, most_probable, signed_distances};
+use super::{PredictSettings, SegmentSettings, Segmenter, most_probable, signed_distances};
 use crate::augment::{Mixture, crop, mix};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
-use crate::training::{Items, Near, Run, Task, TrainSettings, Watch};
+use crate::training::{Compared, Items, Moment, Near, Run, Task, TrainSettings, Watch};
 
 /// A training: of these images, into this folder.
 pub struct Trainer<'a, I> {
@@ -116,11 +116,13 @@ impl<I: PixelImages> Pixels<'_, I> {
         let trust = self.images.trust(item);
         let given = placement.mask(mask.view());
         let mut targets = vec![0.0; given.len() * classes];
-        let mut weights = vec![0.0; given.len()];
+        let mut weights = self.loss.attention(&image, size)?;
         for (pixel, &class) in given.iter().enumerate() {
-            if class != UNLABELLED_CLASS {
+            if class == UNLABELLED_CLASS {
+                weights[pixel] = 0.0;
+            } else {
                 targets[pixel * classes + usize::from(class)] = 1.0;
-                weights[pixel] = trust;
+                weights[pixel] *= trust;
             }
         }
         let mut distances = Vec::new();
@@ -208,12 +210,13 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
         Ok(crop)
     }
 
-    fn loss(
+    fn compare(
         &self,
         network: &SegmentationNetwork,
         crops: Vec<Crop>,
+        _: Moment,
         device: &Device,
-    ) -> Result<Tensor<1>> {
+    ) -> Result<Compared> {
         let size = self.settings.train.crop;
         let count = crops.len();
         let (pixels, classes) = (count * size * size, self.classes.len());
@@ -236,39 +239,54 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             .loss
             .measures_distances()
             .then(|| of_classes(distances));
-        Ok(self
+        let loss = self
             .loss
-            .of(scores, of_classes(targets), weights, distances))
+            .of(scores, of_classes(targets), weights, distances);
+        Ok(loss.into())
     }
 
     fn measure(&self, network: &SegmentationNetwork, items: &[usize]) -> Result<f64, I::Failure> {
         let segmenter = self.segmenter(network.clone());
-        let classes = self.classes.len();
-        let mut overlaps = vec![ClassOverlap::default(); classes];
-        for &item in items {
+        mean_dice(&segmenter, &self.settings.predict, items, |item| {
             let ((image, mask), _) = self.read(item)?;
-            let probabilities = segmenter.predict(&image, &self.settings.predict)?;
-            let predicted = most_probable(probabilities.view());
-            let confusion =
-                pixel_confusion(mask.view(), predicted.view(), classes).map_err(|error| {
-                    Error::PixelLabels {
-                        image: self.name(item),
-                        problem: error.to_string(),
-                    }
-                })?;
-            for (sum, overlap) in overlaps.iter_mut().zip(class_overlaps(&confusion)) {
-                sum.both += overlap.both;
-                sum.truth += overlap.truth;
-                sum.predicted += overlap.predicted;
-            }
-        }
-        let dice: Vec<f64> = overlaps
-            .iter()
-            .skip(1)
-            .filter_map(|overlap| overlap.dice(EmptyCase::Undefined).ok())
-            .collect();
-        Ok(dice.iter().sum::<f64>() / dice.len().max(1) as f64)
+            Ok((self.name(item), image, mask))
+        })
     }
+}
+
+/// The Dice coefficient of all images together, averaged over the classes but the first, of what a network predicts;
+/// `read` gives the name, the image and the mask of an item.
+pub(crate) fn mean_dice<F: From<Error>>(
+    segmenter: &Segmenter,
+    settings: &PredictSettings,
+    items: &[usize],
+    read: impl Fn(usize) -> Result<(String, RgbImage, Array2<u8>), F>,
+) -> Result<f64, F> {
+    let classes = segmenter.classes().len();
+    let mut overlaps = vec![ClassOverlap::default(); classes];
+    for &item in items {
+        let (name, image, mask) = read(item)?;
+        let probabilities = segmenter.predict(&image, settings)?;
+        let predicted = most_probable(probabilities.view());
+        let confusion =
+            pixel_confusion(mask.view(), predicted.view(), classes).map_err(|error| {
+                Error::PixelLabels {
+                    image: name,
+                    problem: error.to_string(),
+                }
+            })?;
+        for (sum, overlap) in overlaps.iter_mut().zip(class_overlaps(&confusion)) {
+            sum.both += overlap.both;
+            sum.truth += overlap.truth;
+            sum.predicted += overlap.predicted;
+        }
+    }
+    let dice: Vec<f64> = overlaps
+        .iter()
+        .skip(1)
+        .filter_map(|overlap| overlap.dice(EmptyCase::Undefined).ok())
+        .collect();
+    Ok(dice.iter().sum::<f64>() / dice.len().max(1) as f64)
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::loader::{Batch, Items, Loader};
 use super::{
-    Average, Checkpoint, Checkpoints, EventFile, Schedule, Task, TrainSettings, clip, mebibytes,
+    Average, Checkpoint, Checkpoints, Compared, EventFile, Moment, Schedule, Task, TrainSettings,
+    clip, mebibytes,
 };
 use crate::error::{Error, Result};
 
@@ -36,6 +37,9 @@ pub struct Epoch {
     /// averaged over the classes but the first; of boxes the average precision at an overlap of 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
+    /// What else was noted, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, f64>,
 }
 
 /// How fast an epoch went: different each time.
@@ -112,7 +116,7 @@ impl<N: Module> Training<N> {
 
 /// What a step leaves behind until its epoch is over.
 struct Step {
-    loss: Tensor<1>,
+    compared: Compared,
     items: Vec<usize>,
 }
 
@@ -303,12 +307,12 @@ impl<T: Task> Run<'_, T> {
         let mut rate = 0.0;
         let mut accumulator = GradientsAccumulator::new();
         loader.epoch(number, |batch| {
-            rate = train.rate(
-                number * batches + steps.len(),
-                batches,
-                training.state.plateaus,
-            );
-            let (step, gradients) = self.step(&training.network, batch)?;
+            let at = Moment {
+                step: number * batches + steps.len(),
+                steps: train.epochs * batches,
+            };
+            rate = train.rate(at.step, batches, training.state.plateaus);
+            let (step, gradients) = self.step(&training.network, batch, at)?;
             steps.push(step);
             accumulator.accumulate(&training.network, gradients);
             let gathered = (steps.len() - 1) % train.accumulate + 1;
@@ -329,18 +333,27 @@ impl<T: Task> Run<'_, T> {
             learning_rate: rate,
             loss,
             validation,
+            notes: self.notes(&steps)?,
         })
     }
 
     /// Compares the network with a batch; gradients are divided by the batches that are gathered.
-    fn step(&self, network: &T::Network, batch: Batch<T::Crop>) -> Result<(Step, GradientsParams)> {
+    fn step(
+        &self,
+        network: &T::Network,
+        batch: Batch<T::Crop>,
+        at: Moment,
+    ) -> Result<(Step, GradientsParams)> {
         let device = self.device.clone().autodiff();
-        let loss = self.task.loss(network, batch.crops, &device)?;
+        let Compared { loss, notes } = self.task.compare(network, batch.crops, at, &device)?;
         let gathered = self.task.settings().accumulate as f64;
         let share = loss.clone().div_scalar(gathered);
         let gradients = GradientsParams::from_grads(share.backward(), network);
         let step = Step {
-            loss: loss.inner(),
+            compared: Compared {
+                loss: loss.inner(),
+                notes,
+            },
             items: batch.items,
         };
         Ok((step, gradients))
@@ -348,7 +361,8 @@ impl<T: Task> Run<'_, T> {
 
     /// Reads the losses of an epoch back, all at once, so that no step waits for the device.
     fn mean_loss(&self, steps: &[Step], epoch: usize, learning_rate: f64) -> Result<f64> {
-        let losses: Vec<Tensor<1>> = steps.iter().map(|step| step.loss.clone()).collect();
+        let losses = steps.iter().map(|step| step.compared.loss.clone());
+        let losses: Vec<Tensor<1>> = losses.collect();
         let losses = Tensor::cat(losses, 0).try_into_vec_as::<f32>()?;
         let wrong = losses.iter().position(|loss| !loss.is_finite());
         if let Some(step) = wrong {
@@ -366,6 +380,21 @@ impl<T: Task> Run<'_, T> {
             });
         }
         Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
+    }
+
+    /// The notes of an epoch; of nothing there is no note.
+    fn notes(&self, steps: &[Step]) -> Result<BTreeMap<String, f64>> {
+        let noted = steps.iter().filter_map(|step| step.compared.notes.clone());
+        let noted: Vec<Tensor<2>> = noted.collect();
+        let names = self.task.notes();
+        if noted.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let sums: Vec<f32> = Tensor::stack::<3>(noted, 0).sum_dim(0).try_into_vec_as()?;
+        let (sums, _) = sums.as_chunks::<2>();
+        let of_something = names.into_iter().zip(sums).filter(|(_, [_, of])| *of > 0.0);
+        let means = of_something.map(|(name, [sum, of])| (name, f64::from(sum / of)));
+        Ok(means.collect())
     }
 
     fn validate(&self, training: &Training<T::Network>) -> Result<Option<f64>, T::Failure> {
@@ -421,6 +450,9 @@ impl<T: Task> Run<'_, T> {
         if let Some(value) = epoch.validation {
             let name = format!("validation {}", T::MEASURE);
             events.scalar(&name, epoch.epoch, value)?;
+        }
+        for (name, value) in &epoch.notes {
+            events.scalar(name, epoch.epoch, *value)?;
         }
         events.scalar("crops per second", epoch.epoch, speed.crops_per_second)?;
         match speed.memory {

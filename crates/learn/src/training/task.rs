@@ -50,16 +50,46 @@ pub(crate) trait Task: Sync {
     /// A crop of the item that `near(0)` gives; `near(1)` is the one after it in the epoch.
     fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Self::Crop, Self::Failure>;
 
-    /// The loss `[1]` of a batch.
-    fn loss(
+    /// What is noted of the training beside the loss; see [`Compared::notes`].
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Compares a network with a batch.
+    fn compare(
         &self,
         network: &Self::Network,
         crops: Vec<Self::Crop>,
+        at: Moment,
         device: &Device,
-    ) -> Result<Tensor<1>>;
+    ) -> Result<Compared>;
 
     /// The measure of progress, of a network that predicts.
     fn measure(&self, network: &Self::Network, items: &[usize]) -> Result<f64, Self::Failure>;
+}
+
+/// What comes of a batch.
+pub(crate) struct Compared {
+    /// The loss, `[1]`.
+    pub(crate) loss: Tensor<1>,
+    /// Sums and the weights that they are of, `[notes, 2]`, without gradients: an epoch's note is the sum of the first
+    /// over the sum of the second.
+    pub(crate) notes: Option<Tensor<2>>,
+}
+
+impl From<Tensor<1>> for Compared {
+    fn from(loss: Tensor<1>) -> Self {
+        Self { loss, notes: None }
+    }
+}
+
+/// Where in a training a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// The step, counted from 0.
+    pub(crate) step: usize,
+    /// The steps of the whole training, if it does not stop early.
+    pub(crate) steps: usize,
 }
 
 /// Items near a place in an epoch, with their numbers.

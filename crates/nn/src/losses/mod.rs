@@ -17,6 +17,7 @@
 //! Some losses have no targets, or no logits: [`KullbackLeibler`] and [`JensenShannon`] compare predictions,
 //! [`NtXent`], [`SupervisedContrastive`] and [`PrototypeContrast`] features.
 
+mod annotator_confusion;
 mod binary_focal;
 mod bootstrapping;
 mod boundary;
@@ -46,6 +47,7 @@ mod symmetric_cross_entropy;
 mod tversky;
 mod weighted_mean;
 
+pub use annotator_confusion::{annotator_log_probabilities, mean_trace};
 pub use binary_focal::{BinaryFocal, binary_cross_entropy};
 pub use bootstrapping::{Bootstrapping, Prediction};
 pub use boundary::boundary_loss;

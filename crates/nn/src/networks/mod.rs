@@ -1,5 +1,6 @@
 //! Whole networks, from images with **channels last** to scores of pixels or of objects.
 
+mod annotator_confusion;
 mod deeplab;
 mod detection;
 pub(crate) mod efficientnet_lite;
@@ -15,7 +16,9 @@ mod resnet;
 mod segmentation;
 mod unet;
 mod vision_transformer;
+mod weighting;
 
+pub use annotator_confusion::{AnnotatorConfusion, log_confusion};
 pub use deeplab::{DeepLabV3Plus, DeepLabV3PlusConfig};
 pub use detection::{DetectionConfig, DetectionNetwork};
 pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig, Origin, Stage};
@@ -34,3 +37,4 @@ pub use resnet::{ResNet, ResNetConfig};
 pub use segmentation::{SegmentationConfig, SegmentationNetwork};
 pub use unet::{UNet, UNetConfig};
 pub use vision_transformer::{VisionTransformer, VisionTransformerConfig};
+pub use weighting::{WeightingNetwork, WeightingNetworkConfig};

@@ -1,6 +1,8 @@
 //! The figures by which boxes and masks are judged.
 
-use cleanslide_data::{Classes, Detection, Evidence, Family, Target, TryMap, mask};
+use cleanslide_data::{
+    Classes, Detection, Evidence, Family, Target, TryMap, UNLABELLED_CLASS, mask,
+};
 use cleanslide_eval::detection::{Coco, CocoMatches, CocoSubset, FROC_RATES, TrueBox};
 use cleanslide_eval::matching::{MatchCounts, Overlaps};
 use cleanslide_eval::segmentation::{
@@ -9,7 +11,8 @@ use cleanslide_eval::segmentation::{
     pixel_confusion,
 };
 use cleanslide_eval::{Bootstrap, Error, Groups, Weights};
-use ndarray::Array2;
+use cleanslide_image::region::{Neighbours, components_of_labels};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use crate::failure::{Failure, Result};
@@ -163,7 +166,7 @@ impl Judge<'_> {
         } else {
             0..classes.len()
         };
-        let of_image = |pair: &Pair| -> Result<(Vec<ClassOverlap>, Vec<Borders>)> {
+        let of_image = |pair: &Pair| -> Result<(Vec<ClassOverlap>, Vec<Borders>, MatchCounts)> {
             let truth = class_mask(&pair.truth.target)?;
             let judged = class_mask(&pair.judged.target)?;
             let confusion = pixel_confusion(truth.view(), judged.view(), classes.len())
@@ -172,12 +175,21 @@ impl Judge<'_> {
             let borders = bordered.map(|class| {
                 borders(&truth, &judged, class as u8).map_err(|error| about(pair, &error))
             });
-            Ok((class_overlaps(&confusion), borders.collect::<Result<_>>()?))
+            let objects = if self.all {
+                connected_objects(truth.view(), judged.view())?
+            } else {
+                MatchCounts::default()
+            };
+            Ok((
+                class_overlaps(&confusion),
+                borders.collect::<Result<_>>()?,
+                objects,
+            ))
         };
         let images: Vec<_> = self.pairs.par_iter().try_map(of_image)?;
         let mut measures = Vec::new();
         for (index, class) in shown.clone().enumerate() {
-            let overlaps: Vec<ClassOverlap> = images.iter().map(|(all, _)| all[class]).collect();
+            let overlaps: Vec<ClassOverlap> = images.iter().map(|(all, ..)| all[class]).collect();
             let name = classes.name(class);
             measures.push(self.measure(format!("Dice of {name}"), |w| {
                 ClassOverlap::pool(&overlaps, w)?.dice(EmptyCase::Undefined)
@@ -186,9 +198,15 @@ impl Judge<'_> {
                 ClassOverlap::pool(&overlaps, w)?.iou(EmptyCase::Undefined)
             }));
             if self.all {
-                let borders = images.iter().map(|(_, all)| &all[index]).collect();
+                let borders = images.iter().map(|(_, all, _)| &all[index]).collect();
                 measures.extend(self.more_of_masks(&name, &overlaps, borders)?);
             }
+        }
+        if self.all {
+            let objects: Vec<MatchCounts> = images.iter().map(|(.., counts)| *counts).collect();
+            measures.push(self.measure("F1 of connected objects at IoU 0.5", |w| {
+                MatchCounts::pool(&objects, w)?.f1()
+            }));
         }
         Ok(measures)
     }
@@ -302,6 +320,27 @@ impl Judge<'_> {
         }
         Ok(measures)
     }
+}
+
+/// Matches of objects at an IoU of 0.5, where these are connected pixels of one class but the first.
+///
+/// # Errors
+/// Masks of different sizes, or with too many pixels.
+pub fn connected_objects(
+    truth: ArrayView2<'_, u8>,
+    judged: ArrayView2<'_, u8>,
+) -> Result<MatchCounts> {
+    let objects = |classes: ArrayView2<'_, u8>| {
+        let regions = classes.mapv(|class| match class {
+            UNLABELLED_CLASS => 0,
+            class => u32::from(class),
+        });
+        components_of_labels(regions.view(), Neighbours::Eight)
+    };
+    let (truth, judged) = (objects(truth)?, objects(judged)?);
+    let overlaps = Overlaps::new(truth.labels.view(), judged.labels.view())?;
+    let counts = instance_counts(&overlaps, &INSTANCE_IOUS[..1])?;
+    Ok(counts.into_iter().next().unwrap_or_default())
 }
 
 /// Pixels in any object, where the truth is known.

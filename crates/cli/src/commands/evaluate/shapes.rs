@@ -8,10 +8,24 @@ use serde::Serialize;
 
 use super::shape_measures::{Judge, Pair, cannot};
 use crate::context::Context;
+use crate::experts::listed;
 use crate::failure::{Failure, Result};
 use crate::measures::Measure;
 use crate::output::{Show, count};
 use crate::text_table::TextTable;
+
+/// What shapes are measured against.
+pub enum Truth<'a> {
+    /// A reference.
+    Reference(&'a str),
+    /// What sources of the labels say, each on its own.
+    Given {
+        /// The labels.
+        labels: &'a Labels,
+        /// The sources.
+        sources: Vec<String>,
+    },
+}
 
 /// What is asked.
 pub struct Request<'a> {
@@ -21,8 +35,8 @@ pub struct Request<'a> {
     pub name: String,
     /// One source; otherwise every one.
     pub source: Option<&'a str>,
-    /// The reference.
-    pub reference: &'a str,
+    /// What is true.
+    pub truth: Truth<'a>,
     /// Whether any class matches any other.
     pub class_agnostic: bool,
     /// Whether every measure is asked for, or the best known.
@@ -33,6 +47,9 @@ pub struct Request<'a> {
 #[derive(Debug, Serialize)]
 struct OfSource {
     source: String,
+    /// Of several, the one that it is measured against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<String>,
     /// Images that both the source and the reference labelled.
     images: usize,
     cases: usize,
@@ -54,17 +71,29 @@ struct Summary {
 /// Measures the shapes of a version, and shows the result.
 pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
     let labels = request.labels;
-    let reference = dataset.reference(request.reference)?;
-    let truth = reference.for_evaluation();
+    let reference;
+    let (truth, given) = match &request.truth {
+        Truth::Reference(name) => {
+            reference = dataset.reference(name)?;
+            (reference.for_evaluation(), None)
+        }
+        Truth::Given { labels, sources } => (*labels, Some(sources)),
+    };
     let family = family(labels, truth, request.source)?;
     let sources = match request.source {
         Some(source) => vec![source],
         None => labels.sources(family),
     };
-    let truths = of_images(truth, family);
+    let truths = match given {
+        None => vec![(None, of_images(truth, family))],
+        Some(names) => names
+            .iter()
+            .map(|name| (Some(name.clone()), truth.of_images(name, family)))
+            .collect(),
+    };
     let cases = cases(dataset);
     let mut summary = Summary {
-        truth: format!("reference `{}`", request.reference),
+        truth: request.truth.name(),
         labels: request.name.clone(),
         family: family.name(),
         sources: Vec::new(),
@@ -72,22 +101,25 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         without_images: Vec::new(),
     };
     for source in sources {
-        let judged = Judged {
-            judged: &labels.of_images(source, family),
-            truth: &truths,
-            cases: &cases,
-            family,
-            class_agnostic: request.class_agnostic,
-            all: request.all,
-        };
-        match measures(context, dataset, &judged)? {
-            Some((images, cases, measures)) => summary.sources.push(OfSource {
-                source: source.to_owned(),
-                images,
-                cases,
-                measures,
-            }),
-            None => summary.without_images.push(source.to_owned()),
+        for (against, truth) in &truths {
+            let judged = Judged {
+                judged: &labels.of_images(source, family),
+                truth,
+                cases: &cases,
+                family,
+                class_agnostic: request.class_agnostic,
+                all: request.all,
+            };
+            match measures(context, dataset, &judged)? {
+                Some((images, cases, measures)) => summary.sources.push(OfSource {
+                    source: source.to_owned(),
+                    against: against.clone(),
+                    images,
+                    cases,
+                    measures,
+                }),
+                None => summary.without_images.push(source.to_owned()),
+            }
         }
     }
     if summary.sources.is_empty() {
@@ -99,6 +131,27 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         )));
     }
     context.output.show(&summary)
+}
+
+impl Truth<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Reference(name) => format!("reference `{name}`"),
+            Self::Given { sources, .. } => {
+                let names: Vec<&str> = sources.iter().map(String::as_str).collect();
+                format!("given labels of {}, which may be wrong", listed(&names))
+            }
+        }
+    }
+}
+
+impl OfSource {
+    fn title(&self) -> String {
+        match &self.against {
+            Some(against) => format!("{} against {against}", self.source),
+            None => self.source.clone(),
+        }
+    }
 }
 
 /// The independent case of each image.
@@ -225,14 +278,15 @@ impl Summary {
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut table = TextTable::new(&names);
         for source in &self.sources {
-            let start = [source.source.clone(), source.images.to_string()];
+            let start = [source.title(), source.images.to_string()];
             table.row(start.into_iter().chain(source.measures.iter().map(figure)));
         }
         table.text()
     }
 
     fn measures_in_rows(&self) -> String {
-        let names = self.sources.iter().map(|source| source.source.as_str());
+        let names: Vec<String> = self.sources.iter().map(OfSource::title).collect();
+        let names = names.iter().map(String::as_str);
         let columns: Vec<&str> = std::iter::once("measure").chain(names).collect();
         let mut table = TextTable::new(&columns);
         let images = self.sources.iter().map(|source| source.images.to_string());

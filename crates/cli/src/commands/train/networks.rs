@@ -10,6 +10,7 @@ use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Proportions, Scope, Split, Target, Trust,
     VersionId, assign_folds, assign_splits, read_image, to_csv,
 };
+use cleanslide_learn::experts::ExpertMethod;
 use cleanslide_learn::training::{Epoch, Speed, Watch};
 use cleanslide_nn::devices::{DeviceName, OpenDevice};
 use image::RgbImage;
@@ -25,7 +26,7 @@ use crate::context::{Context, command_line, now, program};
 use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
 use crate::network_run::{
-    self, Also, AlsoManifest, Chosen, NetworkManifest, NetworkRecipe, begin, finish,
+    self, Also, AlsoManifest, Chosen, Experts, NetworkManifest, NetworkRecipe, begin, finish,
 };
 use crate::output::{Show, count};
 use crate::pipeline::{may_be_learned_from, refuse_leaks};
@@ -48,17 +49,22 @@ pub struct Request<'a> {
     pub folds: Option<usize>,
     /// Another dataset to learn from too.
     pub also: Option<&'a Path>,
+    /// How to learn from several experts.
+    pub method: Option<ExpertMethod>,
+    /// Those experts.
+    pub annotators: Option<&'a [String]>,
     /// The folder of the run.
     pub out: &'a Path,
     /// Where networks run.
     pub device: DeviceName,
 }
 
+/// What a training gave.
 #[derive(Debug, Serialize)]
-struct Summary {
+pub struct Trained {
     run: PathBuf,
     dataset: PathBuf,
-    network: &'static str,
+    network: String,
     labels: String,
     source: String,
     images: usize,
@@ -77,7 +83,7 @@ pub struct Part {
     /// Images that measure its progress.
     pub validation: Vec<usize>,
     /// Images that it predicts, because it did not see them.
-    held_out: Vec<usize>,
+    pub held_out: Vec<usize>,
 }
 
 impl Part {
@@ -184,6 +190,11 @@ pub trait Learner {
     /// The file of a network.
     fn bytes(model: &Self::Model) -> Result<Vec<u8>>;
 
+    /// Writes what else a training found out into its folder.
+    fn show(_: &Job<Self::Recipe>, _: &Self::Model, _: &Part, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes what a network says of a labelled image for [`Learner::predicted`]: files with this name and endings
     /// of their own.
     fn predict(
@@ -199,9 +210,21 @@ pub trait Learner {
 
 /// Trains, and shows how well.
 pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
+    let recipe: L::Recipe = recipe(request)?;
+    let trained = train::<L>(context, dataset, recipe, request.out, request.device)?;
+    context.output.show(&trained)
+}
+
+/// Trains by a recipe into a folder, or goes on there.
+pub fn train<L: Learner>(
+    context: &Context,
+    dataset: &Dataset,
+    recipe: L::Recipe,
+    run: &Path,
+    device: DeviceName,
+) -> Result<Trained> {
     let start = Instant::now();
     refuse_leaks(dataset)?;
-    let recipe: L::Recipe = recipe(request)?;
     recipe.check()?;
     let chosen = recipe.chosen();
     if chosen.folds == 0 && !chosen.whole {
@@ -210,18 +233,16 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
                 .help("Give `folds` of at least 2, or leave `whole` out."),
         );
     }
-    let labels = labels(
-        dataset,
-        &LabelsArguments {
-            labels: chosen.labels,
-            source: chosen.source,
-        },
-    )?;
+    let asked = LabelsArguments {
+        labels: chosen.labels,
+        source: chosen.source,
+    };
+    let labels = labels(context, dataset, &asked, recipe.experts())?;
     let other = match &chosen.also {
         Some(also) => Some(other_data(context, dataset, &labels, also)?),
         None => None,
     };
-    let device = request.device.open()?;
+    let device = device.open()?;
     let job = Job {
         dataset,
         labels: &labels,
@@ -233,15 +254,10 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
     let units = labels.cases(dataset);
     let parts = parts(&job, &units, context.seed)?;
     let (config, manifest) = manifest(context, &job, &units)?;
-    begin(
-        request.out,
-        &manifest,
-        &config,
-        &split_table(&labels, &parts),
-    )?;
+    begin(run, &manifest, &config, &split_table(&labels, &parts))?;
     context.output.note(&format!(
         "training {} on {} of {} ({} of {}){}: {}, {}",
-        recipe.network(),
+        name(&recipe),
         count(labels.images.len(), "image"),
         count(manifest.cases, "case"),
         labels.source,
@@ -266,13 +282,13 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
     ));
     let bar = progress::bar("training", parts.iter().map(|part| part.steps(&job)).sum());
     for part in &parts {
-        train_part::<L>(context, &job, part, request.out, &bar)?;
+        train_part::<L>(context, &job, part, run, &bar)?;
     }
     bar.finish_and_clear();
-    publish::<L>(&job, &parts, request.out)?;
+    publish::<L>(&job, &parts, run)?;
     let measured = match chosen.folds {
         0 => None,
-        _ => Some(measure(context, dataset, &labels, request.out)?),
+        _ => Some(measure(context, dataset, &labels, run)?),
     };
     RunPage {
         job: &job,
@@ -280,14 +296,14 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
         manifest: &manifest,
         config: &config,
         measured: measured.as_deref(),
-        run: request.out,
+        run,
     }
     .write()?;
-    finish(request.out, manifest.clone(), now())?;
-    context.output.show(&Summary {
-        run: request.out.to_owned(),
+    finish(run, manifest.clone(), now())?;
+    Ok(Trained {
+        run: run.to_owned(),
         dataset: dataset.folder().to_owned(),
-        network: recipe.network(),
+        network: name(&recipe),
         labels: labels.version.to_string(),
         source: labels.source.clone(),
         images: labels.images.len(),
@@ -295,6 +311,14 @@ pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) 
         seconds: start.elapsed().as_secs_f64(),
         against_given_labels: measured,
     })
+}
+
+/// What is trained, in words.
+fn name<R: NetworkRecipe>(recipe: &R) -> String {
+    match recipe.experts() {
+        Some(experts) => format!("{} by {}", recipe.network(), experts.method.name()),
+        None => recipe.network().to_owned(),
+    }
 }
 
 fn recipe<R: NetworkRecipe>(request: &Request) -> Result<R> {
@@ -305,6 +329,7 @@ fn recipe<R: NetworkRecipe>(request: &Request) -> Result<R> {
         None if begun.exists() => read_recipe(&begun)?,
         None => R::default(),
     };
+    let recipe = with_experts(recipe, request)?;
     let chosen = recipe.chosen();
     Ok(recipe.with(Chosen {
         labels: request.labels.or(chosen.labels),
@@ -323,9 +348,36 @@ fn recipe<R: NetworkRecipe>(request: &Request) -> Result<R> {
     }))
 }
 
+/// What flags say of several experts overrides the recipe.
+fn with_experts<R: NetworkRecipe>(recipe: R, request: &Request) -> Result<R> {
+    if request.method.is_none() && request.annotators.is_none() {
+        return Ok(recipe);
+    }
+    let mut experts = recipe.experts().cloned().unwrap_or_default();
+    if let Some(method) = &request.method
+        && method.name() != experts.method.name()
+    {
+        experts.method = method.clone();
+    }
+    if let Some(annotators) = request.annotators {
+        experts.annotators = annotators.to_vec();
+    }
+    recipe.with_experts(experts)
+}
+
 /// The labels of the images that may be learned from, or measure progress.
-fn labels(dataset: &Dataset, asked: &LabelsArguments) -> Result<ShapeLabels> {
-    let mut labels = ShapeLabels::load(dataset, asked)?;
+fn labels(
+    context: &Context,
+    dataset: &Dataset,
+    asked: &LabelsArguments,
+    experts: Option<&Experts>,
+) -> Result<ShapeLabels> {
+    let mut labels = match experts {
+        Some(experts) => {
+            ShapeLabels::of_experts(context, dataset, asked.labels, &experts.annotators)?
+        }
+        None => ShapeLabels::load(dataset, asked)?,
+    };
     labels.keep(|image| may_be_learned_from(image) || image.split == Some(Split::Validation));
     if labels.images.is_empty() {
         return Err(Failure::input(format!(
@@ -525,11 +577,19 @@ fn manifest<R: NetworkRecipe>(
     let (dataset, labels) = (job.dataset, job.labels);
     let chosen = Chosen {
         labels: Some(labels.version),
-        source: Some(labels.source.clone()),
+        source: labels.experts.is_empty().then(|| labels.source.clone()),
         ..job.recipe.chosen()
     };
-    let config = toml::to_string(&job.recipe.clone().with(chosen))
-        .map_err(|error| Failure::other(error.to_string()))?;
+    let mut recipe = job.recipe.clone().with(chosen);
+    let experts = recipe.experts().cloned();
+    if let Some(experts) = &experts {
+        let names = labels.experts.iter().map(|expert| expert.name.clone());
+        recipe = recipe.with_experts(Experts {
+            annotators: names.collect(),
+            ..experts.clone()
+        })?;
+    }
+    let config = toml::to_string(&recipe).map_err(|error| Failure::other(error.to_string()))?;
     let kind =
         network_run::Labelled::of(labels.family).ok_or_else(|| Failure::other("no shapes"))?;
     let manifest = NetworkManifest {
@@ -543,6 +603,7 @@ fn manifest<R: NetworkRecipe>(
         labels: labels.version,
         labels_hash: dataset.version(labels.version)?.hash,
         source: labels.source.clone(),
+        method: experts.map(|experts| experts.method.name().to_owned()),
         config_hash: blake3::hash(config.as_bytes()).to_hex().to_string(),
         seed: context.seed,
         threads: context.threads,
@@ -600,6 +661,7 @@ fn train_part<L: Learner>(
     for &image in &part.held_out {
         L::predict(job, &model, image, &predicted(&folder, image))?;
     }
+    L::show(job, &model, part, &folder)?;
     Ok(write_file(&file, &L::bytes(&model)?)?)
 }
 
@@ -654,6 +716,7 @@ fn publish<L: Learner>(job: &Job<L::Recipe>, parts: &[Part], run: &Path) -> Resu
     Ok(())
 }
 
+/// What was predicted against what was given: by the source, or by each of several experts, who are then named.
 fn measure(
     context: &Context,
     dataset: &Dataset,
@@ -662,22 +725,33 @@ fn measure(
 ) -> Result<Vec<Measure>> {
     let predicted = Labels::read(&run.join("predictions"), dataset.classes())?;
     let given = dataset.labels(labels.version)?;
-    let found = measures(
-        context,
-        dataset,
-        &Judged {
+    let against = |source: &str| {
+        let judged = Judged {
             judged: &predicted.of_images(SOURCE, labels.family),
-            truth: &given.of_images(&labels.source, labels.family),
+            truth: &given.of_images(source, labels.family),
             cases: &cases(dataset),
             family: labels.family,
             class_agnostic: false,
             all: false,
-        },
-    )?;
-    Ok(found.map_or_else(Vec::new, |(.., measures)| measures))
+        };
+        let found = measures(context, dataset, &judged)?;
+        Ok(found.map_or_else(Vec::new, |(.., measures)| measures))
+    };
+    if labels.experts.is_empty() {
+        return against(&labels.source);
+    }
+    let mut all = Vec::new();
+    for expert in &labels.experts {
+        let measures = against(&expert.name)?.into_iter();
+        all.extend(measures.map(|measure| Measure {
+            name: format!("{}, {}", measure.name, expert.name),
+            ..measure
+        }));
+    }
+    Ok(all)
 }
 
-impl Show for Summary {
+impl Show for Trained {
     fn text(&self) -> String {
         let mut text = format!(
             "{}: {} on {} of {} ({} of {}), {}\n",

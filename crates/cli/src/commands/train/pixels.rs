@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Family, MaskFile, Target, UNLABELLED_CLASS, mask};
+use cleanslide_learn::experts::ExpertModel;
 use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::{
     Segmenter, Trainer, classes_of_objects, most_probable, objects_of_classes, pixel_classes,
@@ -12,6 +13,7 @@ use cleanslide_learn::training::Watch;
 use image::RgbImage;
 use ndarray::Array2;
 
+use super::experts::{train_of_experts, write_beliefs};
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
 use crate::network_run::PixelRecipe;
@@ -20,9 +22,27 @@ use crate::shape_labels::about;
 /// Networks for class masks and instance masks.
 pub struct Pixels;
 
+/// A trained network, and what it found out about experts if there were several.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Model {
+    /// Of one source.
+    Plain(Segmenter),
+    /// Of several experts.
+    OfExperts(ExpertModel),
+}
+
+impl Model {
+    fn segmenter(&self) -> &Segmenter {
+        match self {
+            Self::Plain(segmenter) => segmenter,
+            Self::OfExperts(model) => &model.segmenter,
+        }
+    }
+}
+
 impl Learner for Pixels {
     type Recipe = PixelRecipe;
-    type Model = Segmenter;
+    type Model = Model;
 
     fn check(job: &Job<PixelRecipe>) -> Result<()> {
         let labels = job.labels;
@@ -47,8 +67,12 @@ impl Learner for Pixels {
         seed: u64,
         folder: &Path,
         watch: &Watch,
-    ) -> Result<Segmenter> {
-        Trainer {
+    ) -> Result<Model> {
+        if let Some(experts) = &job.recipe.experts {
+            let trained = train_of_experts(job, experts, part, seed, folder, watch)?;
+            return Ok(Model::OfExperts(trained));
+        }
+        let trained = Trainer {
             images: &LabelledImages(job),
             items: &part.items,
             also: &job.also(),
@@ -58,17 +82,24 @@ impl Learner for Pixels {
             seed,
             device: &job.device.device,
             folder,
+        };
+        Ok(Model::Plain(trained.run(watch)?))
+    }
+
+    fn bytes(model: &Model) -> Result<Vec<u8>> {
+        Ok(model.segmenter().to_bytes()?)
+    }
+
+    fn show(job: &Job<PixelRecipe>, model: &Model, part: &Part, folder: &Path) -> Result<()> {
+        match model {
+            Model::OfExperts(model) => write_beliefs(job, model, part, folder),
+            Model::Plain(_) => Ok(()),
         }
-        .run(watch)
     }
 
-    fn bytes(model: &Segmenter) -> Result<Vec<u8>> {
-        Ok(model.to_bytes()?)
-    }
-
-    fn predict(job: &Job<PixelRecipe>, model: &Segmenter, image: usize, name: &Path) -> Result<()> {
-        let (pixels, _) = LabelledImages(job).read(image)?;
-        let probabilities = model.predict(&pixels, &job.recipe.predict)?;
+    fn predict(job: &Job<PixelRecipe>, model: &Model, image: usize, name: &Path) -> Result<()> {
+        let pixels = job.image(image).pixels()?;
+        let probabilities = model.segmenter().predict(&pixels, &job.recipe.predict)?;
         let mask = name.with_extension("png");
         let of_objects = if job.labels.family == Family::Instances {
             let (objects, of) = objects_of_classes(probabilities.view(), &job.recipe.objects)?;
@@ -101,7 +132,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Names of the classes that pixels have.
-fn classes(job: &Job<PixelRecipe>) -> Vec<String> {
+pub fn classes(job: &Job<PixelRecipe>) -> Vec<String> {
     let names = job.dataset.classes().names();
     if job.labels.family == Family::Instances {
         pixel_classes(names)

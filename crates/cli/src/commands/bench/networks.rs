@@ -1,0 +1,600 @@
+//! Networks and methods side by side, where several experts drew class masks: the layout of Table 2 of Xiao et al.
+//! (arXiv 2104.02602).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use cleanslide_data::store::write_file;
+use cleanslide_data::{Dataset, Evidence, Family, Labels, Target, TryMap, mask};
+use cleanslide_eval::matching::MatchCounts;
+use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
+use cleanslide_eval::{Bootstrap, Estimate, Groups, Weights};
+use cleanslide_learn::experts::ExpertMethod;
+use cleanslide_learn::methods::FocalSettings;
+use cleanslide_learn::segment::{GaussianAttention, PixelLoss};
+use cleanslide_nn::devices::DeviceName;
+use cleanslide_nn::networks::SegmentationConfig;
+use ndarray::Array2;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::REPLICATES;
+use crate::commands::evaluate::shape_measures::connected_objects;
+use crate::commands::evaluate::shapes::cases;
+use crate::commands::train::experts::method_by_name;
+use crate::commands::train::networks::{SOURCE, train};
+use crate::commands::train::pixels::Pixels;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::network_run::{Experts, PixelRecipe, is_finished};
+use crate::output::{Show, count};
+use crate::progress;
+use crate::run_folder::read_recipe;
+use crate::shape_labels::{ShapeLabels, dense};
+use crate::text_table::TextTable;
+use crate::truth::reference_name;
+
+/// What is asked.
+pub struct Request<'a> {
+    /// Names of networks, or recipes whose networks they are; nothing for the recipe's.
+    pub networks: &'a [String],
+    /// Methods, such as `reweight+gaf`.
+    pub methods: &'a [String],
+    /// All other settings, and the experts.
+    pub recipe: Option<&'a Path>,
+    /// How many seeds.
+    pub seeds: u64,
+    /// How many folds.
+    pub folds: usize,
+    /// What is judged against; by default the only reference, if there is one.
+    pub reference: Option<&'a str>,
+    /// The folder.
+    pub out: &'a Path,
+}
+
+/// The methods by default: the table of the paper, and all others.
+pub const METHODS: [&str; 11] = [
+    "majority",
+    "majority+focal",
+    "majority+gaf",
+    "reweight",
+    "reweight+gaf",
+    "reweight+entropy",
+    "soft",
+    "staple",
+    "confusion",
+    "confusion+per-pixel",
+    "self-consensus",
+];
+
+/// The share of the loss of unequal weights in `+entropy`.
+const ENTROPY: f64 = 0.1;
+
+/// A network by its name in the table.
+struct Network {
+    name: String,
+    config: SegmentationConfig,
+}
+
+/// A network and a method, with the runs of all seeds.
+struct Row {
+    network: String,
+    method: String,
+    recipe: PixelRecipe,
+    runs: Vec<PathBuf>,
+}
+
+/// Figures against one truth.
+#[derive(Debug, Clone, Serialize)]
+struct Figures {
+    /// A reference or an expert.
+    truth: String,
+    /// Of each class, the mean over seeds of the coefficient of all images together; none of a class that is nowhere.
+    dice_of_classes: Vec<Option<Estimate>>,
+    /// The mean over the classes; of two classes, that of the second.
+    dice: Estimate,
+    /// Objects are connected pixels of a class but the first.
+    f1: Estimate,
+    /// To the first method with the same network, on the same resamples.
+    dice_gain: Option<Estimate>,
+    f1_gain: Option<Estimate>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Line {
+    network: String,
+    method: String,
+    figures: Vec<Figures>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    folder: PathBuf,
+    classes: Vec<String>,
+    experts: Vec<String>,
+    images: usize,
+    cases: usize,
+    folds: usize,
+    seeds: u64,
+    lines: Vec<Line>,
+}
+
+/// What a run says of an image against one truth.
+#[derive(Debug, Clone)]
+struct Counted {
+    classes: Vec<ClassOverlap>,
+    objects: MatchCounts,
+}
+
+/// Trains what is missing, and compares.
+pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
+    let base = base(context, dataset, request)?;
+    let rows = rows(request, &base, context.seed)?;
+    check_plan(request, &base)?;
+    compute(context, dataset, request, &rows)?;
+    let summary = judge(context, dataset, request, &base, &rows)?;
+    let json =
+        serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
+    write_file(&request.out.join("bench.json"), &json)?;
+    context.output.show(&summary)
+}
+
+/// The recipe that all cells share: experts and label version are named.
+fn base(context: &Context, dataset: &Dataset, request: &Request) -> Result<PixelRecipe> {
+    let recipe: PixelRecipe = match request.recipe {
+        Some(path) => read_recipe(path)?,
+        None => PixelRecipe::default(),
+    };
+    let asked = recipe.experts.clone().unwrap_or_default();
+    let labels = ShapeLabels::of_experts(context, dataset, recipe.labels, &asked.annotators)?;
+    let names = labels.experts.into_iter().map(|expert| expert.name);
+    Ok(PixelRecipe {
+        labels: Some(labels.version),
+        folds: request.folds,
+        whole: false,
+        experts: Some(Experts {
+            annotators: names.collect(),
+            ..asked
+        }),
+        ..recipe
+    })
+}
+
+fn rows(request: &Request, base: &PixelRecipe, seed: u64) -> Result<Vec<Row>> {
+    let networks = match request.networks {
+        [] => vec![Network {
+            name: base.network.name().to_owned(),
+            config: base.network.clone(),
+        }],
+        names => names
+            .iter()
+            .map(|name| network(name))
+            .collect::<Result<_>>()?,
+    };
+    let all = METHODS.map(String::from);
+    let methods = if request.methods.is_empty() {
+        &all[..]
+    } else {
+        request.methods
+    };
+    let mut rows = Vec::new();
+    for network in &networks {
+        for method in methods {
+            let recipe = with_method(base, method)?;
+            let folder = request.out.join(&network.name).join(method);
+            rows.push(Row {
+                network: network.name.clone(),
+                method: method.clone(),
+                recipe: PixelRecipe {
+                    network: network.config.clone(),
+                    ..recipe
+                },
+                runs: (seed..seed + request.seeds)
+                    .map(|seed| folder.join(format!("seed-{seed}")))
+                    .collect(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// A network with its usual sizes, or that of a recipe.
+fn network(name: &str) -> Result<Network> {
+    let path = Path::new(name);
+    if path.is_file() {
+        let recipe: PixelRecipe = read_recipe(path)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok(Network {
+            name: stem.into_owned(),
+            config: recipe.network,
+        });
+    }
+    let recipe: std::result::Result<PixelRecipe, _> = toml::from_str(&format!("[network.{name}]"));
+    match recipe {
+        Ok(recipe) => Ok(Network {
+            name: name.to_owned(),
+            config: recipe.network,
+        }),
+        Err(_) => Err(Failure::usage(format!("there is no network `{name}`")).help(
+            "The networks are unet, encoder-unet, hrnet, deeplabv3-plus and pspnet; a recipe gives one of any size.",
+        )),
+    }
+}
+
+/// The recipe with a method, and what it is named with.
+fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
+    let mut recipe = base.clone();
+    let mut experts = recipe.experts.unwrap_or_default();
+    let mut parts = method.split('+');
+    let name = parts.next().unwrap_or_default();
+    if name != experts.method.name() {
+        let method = method_by_name(name)?;
+        experts.method = match experts.method.weighting() {
+            Some(network) => method.with_weighting(network),
+            None => method,
+        };
+    }
+    for part in parts {
+        match (part, &mut experts.method) {
+            ("focal", _) => recipe.loss.pixels = PixelLoss::Focal(FocalSettings::default()),
+            ("gaf", _) => {
+                recipe.loss.pixels = PixelLoss::Focal(FocalSettings::default());
+                recipe.loss.attention = Some(GaussianAttention::default());
+            }
+            ("entropy", ExpertMethod::Reweight(settings)) => settings.entropy = ENTROPY,
+            ("undivided", ExpertMethod::Reweight(settings)) => settings.divided = false,
+            ("per-pixel", ExpertMethod::Confusion(settings)) => settings.per_pixel = true,
+            _ => {
+                return Err(
+                    Failure::usage(format!("`+{part}` says nothing in `{method}`")).help(
+                        "Any method may be followed by +focal (focal loss) or +gaf (focal loss with Gaussian \
+                         attention), reweight by +entropy or +undivided, confusion by +per-pixel.",
+                    ),
+                );
+            }
+        }
+    }
+    recipe.experts = Some(experts);
+    Ok(recipe)
+}
+
+/// Cells of different settings must not meet in one folder.
+fn check_plan(request: &Request, base: &PixelRecipe) -> Result<()> {
+    let plan = toml::to_string(base).map_err(|error| Failure::other(error.to_string()))?;
+    let path = request.out.join("plan.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(known) if known == plan => Ok(()),
+        Ok(_) => Err(Failure::usage(format!(
+            "{} holds a bench with another recipe, other experts or other folds",
+            request.out.display()
+        ))
+        .help("Choose another folder with `--out`.")),
+        Err(_) => Ok(write_file(&path, plan.as_bytes())?),
+    }
+}
+
+fn compute(context: &Context, dataset: &Dataset, request: &Request, rows: &[Row]) -> Result<()> {
+    let cells = rows.iter().flat_map(|row| {
+        let seeds = context.seed..context.seed + request.seeds;
+        row.runs
+            .iter()
+            .zip(seeds)
+            .map(move |(run, seed)| (row, run, seed))
+    });
+    let missing: Vec<_> = cells.filter(|(_, run, _)| !is_finished(run)).collect();
+    let all = rows.len() * request.seeds as usize;
+    context.output.note(&format!(
+        "{} to train, {} done before; {} folds by case",
+        count(missing.len(), "cell"),
+        all - missing.len(),
+        request.folds
+    ));
+    for (done, (row, run, seed)) in missing.iter().enumerate() {
+        context.output.note(&format!(
+            "{} of {}: {}, {}, seed {seed}",
+            done + 1,
+            missing.len(),
+            row.network,
+            row.method
+        ));
+        let of_seed = Context {
+            seed: *seed,
+            ..context.clone()
+        };
+        train::<Pixels>(&of_seed, dataset, row.recipe.clone(), run, DeviceName::Cpu)?;
+    }
+    Ok(())
+}
+
+/// The masks of one truth by image.
+struct Truth<'a> {
+    name: String,
+    masks: BTreeMap<&'a str, &'a Evidence>,
+}
+
+fn judge(
+    context: &Context,
+    dataset: &Dataset,
+    request: &Request,
+    base: &PixelRecipe,
+    rows: &[Row],
+) -> Result<Summary> {
+    let version = match base.labels {
+        Some(version) => version,
+        None => dataset.latest()?,
+    };
+    let given = dataset.labels(version)?;
+    let names = base.experts.clone().unwrap_or_default().annotators;
+    let of_reference = match request.reference {
+        None if dataset.references()?.is_empty() => None,
+        asked => {
+            let name = reference_name(dataset, asked)?;
+            Some((dataset.reference(&name)?, name))
+        }
+    };
+    let mut truths = Vec::new();
+    if let Some((reference, name)) = &of_reference {
+        let labels = reference.for_evaluation();
+        let sources = labels.sources(Family::Mask);
+        let source = sources.first().copied().unwrap_or_default();
+        truths.push(Truth {
+            name: format!("reference {name}"),
+            masks: labels.of_images(source, Family::Mask),
+        });
+    }
+    truths.extend(names.iter().map(|name| Truth {
+        name: name.clone(),
+        masks: given.of_images(name, Family::Mask),
+    }));
+    let of_images = cases(dataset);
+    let bar = progress::bar("judging", rows.len() * request.seeds as usize);
+    let mut lines: Vec<Line> = Vec::new();
+    // By network and truth: what the first method counted.
+    let mut first: Vec<Vec<Vec<Counted>>> = Vec::new();
+    let mut images = BTreeSet::new();
+    for row in rows {
+        let starts = lines.last().is_none_or(|last| last.network != row.network);
+        let predicted: Vec<Labels> = row
+            .runs
+            .iter()
+            .map(|run| Ok(Labels::read(&run.join("predictions"), dataset.classes())?))
+            .collect::<Result<_>>()?;
+        let mut counted: Vec<Vec<Vec<Counted>>> = truths.iter().map(|_| Vec::new()).collect();
+        for labels in &predicted {
+            let masks = labels.of_images(SOURCE, Family::Mask);
+            images.extend(masks.keys().map(|id| (*id).to_owned()));
+            for (truth, counted) in truths.iter().zip(&mut counted) {
+                counted.push(count_images(dataset, &masks, truth)?);
+            }
+            bar.inc(1);
+        }
+        if starts {
+            first = counted.clone();
+        }
+        let mut figures = Vec::new();
+        for ((truth, counted), first) in truths.iter().zip(&counted).zip(&first) {
+            let ids = truth.masks.keys().filter(|id| images.contains(**id));
+            let units: Vec<usize> = ids.filter_map(|id| of_images.get(id).copied()).collect();
+            let bench = Comparison {
+                groups: Groups::new(&dense(&units))?,
+                bootstrap: Bootstrap {
+                    replicates: REPLICATES,
+                    seed: context.seed,
+                    ..Bootstrap::default()
+                },
+                classes: dataset.classes().len(),
+            };
+            figures.push(bench.figures(&truth.name, counted, (!starts).then_some(first))?);
+        }
+        lines.push(Line {
+            network: row.network.clone(),
+            method: row.method.clone(),
+            figures,
+        });
+    }
+    bar.finish_and_clear();
+    let units: BTreeSet<usize> = images
+        .iter()
+        .filter_map(|id| of_images.get(id.as_str()).copied())
+        .collect();
+    Ok(Summary {
+        folder: request.out.to_owned(),
+        classes: dataset.classes().names().to_vec(),
+        experts: names,
+        images: images.len(),
+        cases: units.len(),
+        folds: request.folds,
+        seeds: request.seeds,
+        lines,
+    })
+}
+
+/// What a run says of each image that the truth has, in the truth's order.
+fn count_images(
+    dataset: &Dataset,
+    predicted: &BTreeMap<&str, &Evidence>,
+    truth: &Truth,
+) -> Result<Vec<Counted>> {
+    let classes = dataset.classes().len();
+    let pairs: Vec<(&str, &Evidence, &Evidence)> = truth
+        .masks
+        .iter()
+        .filter_map(|(id, truth)| Some((*id, *truth, *predicted.get(id)?)))
+        .collect();
+    pairs.par_iter().try_map(|(id, truth, predicted)| {
+        let about = |error: cleanslide_eval::Error| Failure::input(format!("image {id}: {error}"));
+        let (truth, predicted) = (class_mask(truth)?, class_mask(predicted)?);
+        let confusion = pixel_confusion(truth.view(), predicted.view(), classes).map_err(about)?;
+        Ok(Counted {
+            classes: class_overlaps(&confusion),
+            objects: connected_objects(truth.view(), predicted.view())?,
+        })
+    })
+}
+
+fn class_mask(piece: &Evidence) -> Result<Array2<u8>> {
+    match &piece.target {
+        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
+        _ => Err(Failure::input("labels of another kind among class masks")),
+    }
+}
+
+struct Comparison {
+    groups: Groups,
+    bootstrap: Bootstrap,
+    classes: usize,
+}
+
+impl Comparison {
+    /// Figures of the runs of all seeds, and their differences to those of the first method.
+    fn figures(
+        &self,
+        truth: &str,
+        runs: &[Vec<Counted>],
+        first: Option<&Vec<Vec<Counted>>>,
+    ) -> Result<Figures> {
+        let estimate = |statistic: &(dyn Fn(Weights<'_>) -> Statistic + Sync)| {
+            self.bootstrap.estimate(&self.groups, statistic)
+        };
+        let dice_of_classes = (0..self.classes)
+            .map(
+                |class| match estimate(&|weights| mean(runs, |run| dice(run, class, weights))) {
+                    Ok(found) => Ok(Some(found)),
+                    Err(cleanslide_eval::Error::Undefined(_)) => Ok(None),
+                    Err(error) => Err(error),
+                },
+            )
+            .collect::<std::result::Result<_, _>>()?;
+        let dice = |runs: &[Vec<Counted>], weights: Weights<'_>| {
+            mean(runs, |run| self.mean_dice(run, weights))
+        };
+        let f1 = |runs: &[Vec<Counted>], weights: Weights<'_>| {
+            mean(runs, |run| {
+                let counts: Vec<MatchCounts> = run.iter().map(|image| image.objects).collect();
+                MatchCounts::pool(&counts, weights)?.f1()
+            })
+        };
+        let gain = |of: &(dyn Fn(&[Vec<Counted>], Weights<'_>) -> Statistic + Sync)| {
+            first
+                .map(|first| estimate(&|weights| Ok(of(runs, weights)? - of(first, weights)?)))
+                .transpose()
+        };
+        Ok(Figures {
+            truth: truth.to_owned(),
+            dice_of_classes,
+            dice: estimate(&|weights| dice(runs, weights))?,
+            f1: estimate(&|weights| f1(runs, weights))?,
+            dice_gain: gain(&dice)?,
+            f1_gain: gain(&f1)?,
+        })
+    }
+
+    /// The mean over the classes; of two, that of the second.
+    fn mean_dice(&self, run: &[Counted], weights: Weights<'_>) -> Statistic {
+        if self.classes == 2 {
+            return dice(run, 1, weights);
+        }
+        let mut of_classes = Vec::new();
+        for class in 0..self.classes {
+            match dice(run, class, weights) {
+                Ok(value) => of_classes.push(value),
+                Err(cleanslide_eval::Error::Undefined(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(of_classes.iter().sum::<f64>() / of_classes.len().max(1) as f64)
+    }
+}
+
+type Statistic = std::result::Result<f64, cleanslide_eval::Error>;
+
+fn dice(run: &[Counted], class: usize, weights: Weights<'_>) -> Statistic {
+    let overlaps: Vec<ClassOverlap> = run.iter().map(|image| image.classes[class]).collect();
+    ClassOverlap::pool(&overlaps, weights)?.dice(EmptyCase::Undefined)
+}
+
+fn mean(runs: &[Vec<Counted>], of: impl Fn(&[Counted]) -> Statistic) -> Statistic {
+    let mut sum = 0.0;
+    for run in runs {
+        sum += of(run)?;
+    }
+    Ok(sum / runs.len().max(1) as f64)
+}
+
+impl Summary {
+    /// The table against one truth.
+    fn table(&self, truth: usize) -> String {
+        let several = self.classes.len() > 2;
+        let mut columns = vec!["<network", "<method", "Dice"];
+        let of_classes: Vec<String> = self
+            .classes
+            .iter()
+            .map(|class| format!("Dice of {class}"))
+            .collect();
+        if several {
+            columns.extend(of_classes.iter().map(String::as_str));
+        }
+        columns.extend(["gain", "F1 of objects", "gain"]);
+        let mut table = TextTable::new(&columns);
+        for line in &self.lines {
+            let figures = &line.figures[truth];
+            let gain = |gain: &Option<Estimate>| {
+                gain.map_or_else(String::new, |gain| format!("{gain:+.3}"))
+            };
+            let mut row = vec![
+                line.network.clone(),
+                line.method.clone(),
+                format!("{:.3}", figures.dice),
+            ];
+            if several {
+                row.extend(figures.dice_of_classes.iter().map(|dice| match dice {
+                    Some(dice) => format!("{dice:.3}"),
+                    None => "undefined".to_owned(),
+                }));
+            }
+            row.extend([
+                gain(&figures.dice_gain),
+                format!("{:.3}", figures.f1),
+                gain(&figures.f1_gain),
+            ]);
+            table.row(row);
+        }
+        table.text()
+    }
+
+    /// Dice against every truth.
+    fn against_all(&self) -> String {
+        let truths: Vec<&str> = self.lines[0]
+            .figures
+            .iter()
+            .map(|figures| figures.truth.as_str())
+            .collect();
+        let columns: Vec<&str> = ["<network", "<method"].into_iter().chain(truths).collect();
+        let mut table = TextTable::new(&columns);
+        for line in &self.lines {
+            let start = [line.network.clone(), line.method.clone()];
+            let figures = line.figures.iter();
+            let dice = figures.map(|figures| format!("{:.3}", figures.dice));
+            table.row(start.into_iter().chain(dice));
+        }
+        table.text()
+    }
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let first = self.lines.first().and_then(|line| line.figures.first());
+        format!(
+            "{} of {}, {} folds by case, {}; 95 % intervals over cases; gains are to the first method\n\
+             against {}:\n{}\nDice against each:\n{}\nall figures: {}",
+            count(self.images, "image"),
+            count(self.cases, "case"),
+            self.folds,
+            count(self.seeds as usize, "seed"),
+            first.map_or("nothing", |figures| figures.truth.as_str()),
+            self.table(0),
+            self.against_all(),
+            self.folder.join("bench.json").display()
+        )
+    }
+}
