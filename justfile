@@ -152,6 +152,31 @@ experts-cfos data="../shared/data/cfos-experts" python="python3":
     {{python}} benches/shapes.py experts-cfos $run/evaluation.json --data "cfos" \
         --command "just experts-cfos" < benches/experts-cfos-meaning.md
 
+# Five experts' masks of fluorescent nuclei: a network learns from all of them, by every method, against the authors'
+# consensus and each expert (an hour on 2 cores; resumes). Images and masks at half their size. Needs the data, and
+# Python with numpy and pillow.
+experts data="../shared/data/cfos-experts" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/experts
+    start=$(date +%s)
+    if [ ! -e $run/data ]; then
+        mkdir -p $run
+        {{python}} benches/halve_images.py {{data}} $run/half
+        base="--images $run/half/images --classes background,nucleus"
+        $bin import masks $run/half/masks/consensus $run/data $base --as-reference consensus
+        for expert in expert1 expert2 expert3 expert4 expert5; do
+            $bin import masks $run/half/masks/$expert $run/data $base --source $expert
+        done
+    fi
+    $bin bench $run/data --recipe benches/experts.toml --out $run/unet
+    $bin bench $run/data --recipe benches/experts.toml --networks benches/experts-hrnet.toml \
+        --methods majority,majority+gaf,reweight,reweight+gaf,staple --out $run/hrnet
+    {{python}} benches/experts.py reweight $run/unet/bench.json $run/hrnet/bench.json --data "cfos, half size" \
+        --command "just experts" --minutes $((($(date +%s) - start) / 60)) < benches/experts-meaning.md
+
 # A U-Net on stained nuclei, five folds by field of view, and the same recipe in PyTorch for as many minutes
 # (an hour and a half on 2 cores; ours resumes). Needs the data, and Python: benches/peers/nuclei.py says what.
 train-nuclei data="../shared/data/he-nuclei" python="python3":

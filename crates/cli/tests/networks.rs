@@ -598,9 +598,21 @@ fn networks_learn_from_several_experts() {
     for (part, images) in [("fold-1", 3), ("whole", 6)] {
         let believed = fs::read_dir(lab.path("run").join(part).join("believed")).unwrap();
         assert_eq!(believed.count(), 3 * images, "{part}");
-        let table = fs::read_to_string(lab.path("run").join(part).join("experts.csv")).unwrap();
-        assert_eq!(table.lines().count(), 4, "{table}");
     }
+    let table = fs::read_to_string(lab.path("run/experts.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|row| row.split(',').collect::<Vec<_>>())
+        .collect();
+    assert_eq!(rows.len(), 4, "{table}");
+    // Carla did not see one image, and says more than the others in the first row of each of hers.
+    let pixels = |row: &[&str]| row[5].parse::<usize>().unwrap();
+    assert_eq!(pixels(&rows[1]) - pixels(&rows[3]), 48 * 40);
+    assert_eq!((rows[1][4], rows[3][4]), ("0.0000", "0.0250"));
+    assert!(
+        page.contains("Whom the network believes")
+            && page.contains("When each expert was believed")
+    );
     let config = fs::read_to_string(lab.path("run/config.toml")).unwrap();
     assert!(
         config.contains("annotators = [\"anna\", \"ben\", \"carla\"]"),

@@ -102,7 +102,7 @@ fn vulkan() -> Result<OpenDevice, DeviceError> {
     // Burn opens a device once in a process, and refuses to do it again.
     static OPENED: OnceLock<Result<OpenDevice, DeviceError>> = OnceLock::new();
     let open = || {
-        if Device::enumerate(DeviceType::Vulkan).into_vec().is_empty() {
+        if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
             return Err(DeviceError::NoDriver);
         }
         let options = Device::wgpu_options().graphics_api(WgpuBackend::Vulkan);

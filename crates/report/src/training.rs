@@ -7,7 +7,7 @@ use crate::contact_sheet::{Tile, contact_sheet};
 use crate::key_figures::{KeyFigure, KeyValue, key_figures};
 use crate::learning_curves::{LearningCurves, learning_section};
 use crate::number::{Estimate, Format};
-use crate::page::{Page, Provenance, Section, warnings};
+use crate::page::{Page, Provenance, Section, note, warnings};
 use crate::table::{Cell, Column, Table, table};
 use crate::thumbnail::Ink;
 
@@ -31,6 +31,8 @@ pub struct TrainingReport {
     pub legend: Vec<(Ink, String)>,
     /// Images with what is given and what is predicted.
     pub tiles: Vec<Tile>,
+    /// How far experts are believed, if there are several.
+    pub beliefs: Option<Beliefs>,
     /// How training went.
     pub learning_curves: Vec<LearningCurves>,
     /// The recipe as a file.
@@ -39,11 +41,31 @@ pub struct TrainingReport {
     pub provenance: Provenance,
 }
 
+/// How far experts are believed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beliefs {
+    /// One row for each expert.
+    pub experts: Vec<BeliefRow>,
+    /// Where: pictures from black (not at all) to white (wholly).
+    pub tiles: Vec<Tile>,
+}
+
+/// An expert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BeliefRow {
+    /// The name.
+    pub expert: String,
+    /// How far the expert is believed, from 0 to 1: in all pixels, in those where the expert says what most say, and
+    /// in the others; and the share of the others.
+    pub believed: [Option<f64>; 4],
+}
+
 /// The page as one HTML file. The same report gives the same bytes.
 pub fn render(report: &TrainingReport) -> String {
     let sections = [
         pictures(report),
         measures(report),
+        beliefs(report),
         learning_section(&report.learning_curves),
         recipe(report),
     ];
@@ -99,6 +121,39 @@ fn measures(report: &TrainingReport) -> Option<Section> {
             rows: report.measures.iter().map(row).collect(),
             footnote: String::new(),
         }),
+    })
+}
+
+fn beliefs(report: &TrainingReport) -> Option<Section> {
+    let beliefs = report.beliefs.as_ref()?;
+    let row = |row: &BeliefRow| {
+        let mut cells = vec![Cell::Text(row.expert.clone())];
+        cells.extend(row.believed.map(|of| match of {
+            Some(of) => Cell::Estimate(Estimate::without_interval(of)),
+            None => Cell::Text("–".to_owned()),
+        }));
+        cells
+    };
+    Some(Section {
+        anchor: "experts",
+        heading: "Whom the network believes".to_owned(),
+        body: html! {
+            (table(&Table {
+                title: "How far each expert is believed, from 0 to 1".to_owned(),
+                caption: "Means over pixels.".to_owned(),
+                columns: vec![
+                    Column::text("expert"),
+                    Column::number("everywhere", Format::Decimal(3)),
+                    Column::number("with the majority", Format::Decimal(3)),
+                    Column::number("against the majority", Format::Decimal(3)),
+                    Column::number("share of pixels against it", Format::Decimal(4)),
+                ],
+                rows: beliefs.experts.iter().map(row).collect(),
+                footnote: String::new(),
+            }))
+            (note("Where: black is not at all, white is wholly; outlines are what the expert drew."))
+            (contact_sheet(&[], &beliefs.tiles))
+        },
     })
 }
 

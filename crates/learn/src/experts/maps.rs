@@ -63,11 +63,37 @@ impl Belief {
         }
     }
 
+    /// All pixels.
+    pub fn pixels(&self) -> u64 {
+        self.with_majority.0 + self.against_majority.0
+    }
+
     /// The mean over all pixels; `None` of none.
     pub fn mean(&self) -> Option<f64> {
-        let pixels = self.with_majority.0 + self.against_majority.0;
-        (pixels > 0).then(|| (self.with_majority.1 + self.against_majority.1) / pixels as f64)
+        mean((
+            self.pixels(),
+            self.with_majority.1 + self.against_majority.1,
+        ))
     }
+
+    /// The mean where the expert says what most say.
+    pub fn mean_with_majority(&self) -> Option<f64> {
+        mean(self.with_majority)
+    }
+
+    /// The mean where the expert says something else.
+    pub fn mean_against_majority(&self) -> Option<f64> {
+        mean(self.against_majority)
+    }
+
+    /// The share of the pixels in which the expert says something else.
+    pub fn share_against_majority(&self) -> Option<f64> {
+        mean((self.pixels(), self.against_majority.0 as f64))
+    }
+}
+
+fn mean((pixels, sum): (u64, f64)) -> Option<f64> {
+    (pixels > 0).then(|| sum / pixels as f64)
 }
 
 impl ExpertModel {
@@ -134,7 +160,12 @@ mod tests {
         assert_eq!((one.with_majority.0, one.against_majority.0), (1, 1));
         let both = one.plus(one);
         assert!((both.mean().unwrap() - 0.3).abs() < 1e-7);
-        assert_eq!(both.with_majority.0, 2);
+        assert_eq!(
+            (both.pixels(), both.share_against_majority()),
+            (4, Some(0.5))
+        );
+        assert!((both.mean_with_majority().unwrap() - 0.2).abs() < 1e-7);
+        assert!((both.mean_against_majority().unwrap() - 0.4).abs() < 1e-7);
         assert_eq!(Belief::default().mean(), None);
     }
 }

@@ -1,14 +1,10 @@
-use std::path::PathBuf;
-
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Encoder, EncoderConfig, EncoderName};
-use crate::error::WeightsError;
 use crate::layers::{Convolution, Start};
 use crate::operators::resize;
-use crate::weights::Weights;
 
 /// The encoder of a [`WeightingNetwork`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,10 +16,6 @@ pub struct WeightingNetworkConfig {
     /// have them; fewer are faster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder_width: Option<usize>,
-    /// A file of parameters of the encoder that training begins with (safetensors, or a PyTorch checkpoint), with
-    /// torchvision's or timm's names. Default random ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pretrained: Option<PathBuf>,
 }
 
 impl Default for WeightingNetworkConfig {
@@ -31,7 +23,6 @@ impl Default for WeightingNetworkConfig {
         Self {
             encoder: EncoderName::Resnet18,
             encoder_width: None,
-            pretrained: None,
         }
     }
 }
@@ -67,15 +58,6 @@ impl WeightingNetworkConfig {
 }
 
 impl WeightingNetwork {
-    /// Replaces the parameters of the encoder; a classifier in the file is left out.
-    ///
-    /// # Errors
-    /// When the file holds another network.
-    pub fn load_encoder(mut self, weights: &Weights) -> Result<Self, WeightsError> {
-        self.encoder = self.encoder.load(weights)?;
-        Ok(self)
-    }
-
     /// Images `[n, height, width, 3]` to scores `[n, height, width, outputs]`.
     ///
     /// # Panics

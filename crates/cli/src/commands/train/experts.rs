@@ -1,23 +1,31 @@
 //! Networks that learn from several experts, and what they find out about them.
 
-use std::io::Cursor;
-use std::path::Path;
+use std::io::{Cursor, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Target, mask, to_csv};
+use cleanslide_data::{Dataset, ImageRecord, Target, mask, to_csv};
 use cleanslide_learn::experts::{
     Belief, ExpertImages, ExpertMask, ExpertMethod, ExpertModel, ExpertTrainer, majority,
 };
 use cleanslide_learn::training::Watch;
+use cleanslide_report::contact_sheet::Tile;
+use cleanslide_report::picture::Picture;
+use cleanslide_report::thumbnail::{Ink, Outlines};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use ndarray::{ArrayView2, Axis};
 
 use super::networks::{Job, Part};
+use super::page::outlines;
 use super::pixels::classes;
 use crate::failure::{Failure, Result};
 use crate::network_run::{Experts, PixelRecipe};
 use crate::pipeline::method_by_name as of_classes;
-use crate::shape_labels::about;
+use crate::shape_labels::{ShapeLabels, about};
+use crate::sheet::{self, evenly};
+
+/// Images of which the page shows where experts are believed.
+const IMAGES: usize = 4;
 
 /// A method for several experts, with default settings.
 pub fn method_by_name(name: &str) -> Result<ExpertMethod> {
@@ -91,68 +99,135 @@ impl ExpertImages for OfExperts<'_, '_> {
     }
 }
 
+/// The folder of the pictures of a part.
+const BELIEVED: &str = "believed";
+/// The sums of a part, expert by expert.
+const SUMS: &str = "believed.json";
+
 /// Writes where each expert is believed: for each image a picture per expert in `believed/`, from black (not at all) to
-/// white (wholly), and `experts.csv`. Images are those that the network did not see; if it saw all, these.
+/// white (wholly), and sums in `believed.json`. Images are those that the network did not see; if it saw all, these.
 pub fn write_beliefs(
     job: &Job<PixelRecipe>,
     model: &ExpertModel,
     part: &Part,
     folder: &Path,
 ) -> Result<()> {
-    let images = if part.held_out.is_empty() {
-        &part.items
-    } else {
-        &part.held_out
-    };
     let mut sums = vec![Belief::default(); model.experts().len()];
-    for &image in images {
+    for &image in part.shown() {
         let (pixels, masks) = OfExperts(job).read(image)?;
         let Some(believed) = model.believed(&pixels)? else {
             return Ok(());
         };
-        let majority = majority(&masks, classes(job).len())
-            .map_err(|error| about(job.image(image).record, error))?;
+        let record = job.image(image).record;
+        let majority =
+            majority(&masks, classes(job).len()).map_err(|error| about(record, error))?;
         for (expert, believed) in believed.axis_iter(Axis(0)).enumerate() {
-            let name = format!(
-                "{}.{}.png",
-                job.image(image).record.id.replace(['/', '\\'], "_"),
-                model.experts()[expert]
-            );
-            write_file(&folder.join("believed").join(name), &picture(believed)?)?;
+            let file = believed_file(folder, record, &model.experts()[expert]);
+            write_file(&file, &picture(believed)?)?;
             if let Some(mask) = &masks[expert] {
                 let of_image = Belief::of(believed, mask.classes.view(), majority.view());
                 sums[expert] = sums[expert].plus(of_image);
             }
         }
     }
-    let rows = model.experts().iter().zip(&sums).map(|(name, belief)| {
-        let mean = |(pixels, sum): (u64, f64)| match pixels {
-            0 => String::new(),
-            _ => format!("{:.4}", sum / pixels as f64),
+    let text = serde_json::to_vec(&sums).map_err(|error| Failure::other(error.to_string()))?;
+    Ok(write_file(&folder.join(SUMS), &text)?)
+}
+
+fn believed_file(folder: &Path, image: &ImageRecord, expert: &str) -> PathBuf {
+    let name = format!("{}.{expert}.png", image.id);
+    folder.join(BELIEVED).join(name.replace(['/', '\\'], "_"))
+}
+
+/// What a run found out about its experts: the sums of all images that networks did not see, or of all images if there
+/// is one network that saw all. Nothing where the method finds out nothing. Written as `experts.csv`.
+pub fn publish_beliefs(labels: &ShapeLabels, parts: &[Part], run: &Path) -> Result<Vec<Belief>> {
+    let mut sums = vec![Belief::default(); labels.experts.len()];
+    for part in telling(parts) {
+        let path = run.join(&part.name).join(SUMS);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(cleanslide_data::Error::io("read", &path, error).into()),
         };
-        vec![
-            name.clone(),
-            belief
-                .mean()
-                .map_or_else(String::new, |mean| format!("{mean:.4}")),
-            mean(belief.with_majority),
-            mean(belief.against_majority),
-            belief.against_majority.0.to_string(),
-            (belief.with_majority.0 + belief.against_majority.0).to_string(),
-        ]
-    });
+        let of_part: Vec<Belief> = serde_json::from_slice(&text)
+            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        for (sum, of_part) in sums.iter_mut().zip(of_part) {
+            *sum = sum.plus(of_part);
+        }
+    }
     let header = [
         "expert",
         "believed",
-        "believed with the majority",
-        "believed against the majority",
-        "pixels against the majority",
+        "with the majority",
+        "against the majority",
+        "share against the majority",
         "pixels",
     ];
-    Ok(write_file(
-        &folder.join("experts.csv"),
-        &to_csv(&header, rows),
-    )?)
+    let rows = labels.experts.iter().zip(&sums).map(|(expert, belief)| {
+        let number = |of: Option<f64>| of.map_or_else(String::new, |of| format!("{of:.4}"));
+        vec![
+            expert.name.clone(),
+            number(belief.mean()),
+            number(belief.mean_with_majority()),
+            number(belief.mean_against_majority()),
+            number(belief.share_against_majority()),
+            belief.pixels().to_string(),
+        ]
+    });
+    write_file(&run.join("experts.csv"), &to_csv(&header, rows))?;
+    Ok(sums)
+}
+
+/// The parts that say most about experts.
+fn telling(parts: &[Part]) -> impl Iterator<Item = &Part> {
+    let folds = parts.iter().any(|part| !part.held_out.is_empty());
+    let chosen = parts.iter();
+    chosen.filter(move |part| !folds || !part.held_out.is_empty())
+}
+
+/// Pictures of where experts are believed, with what they drew: some images, each with all experts.
+pub fn believed_tiles(
+    dataset: &Dataset,
+    labels: &ShapeLabels,
+    parts: &[Part],
+    run: &Path,
+) -> Result<Vec<Tile>> {
+    let images: Vec<(&str, usize)> = telling(parts)
+        .flat_map(|part| {
+            part.shown()
+                .iter()
+                .map(|&image| (part.name.as_str(), image))
+        })
+        .collect();
+    let mut tiles = Vec::new();
+    for (part, image) in evenly(&images, IMAGES) {
+        let record = &labels.images[image];
+        tiles.push(sheet::tile(
+            dataset,
+            record,
+            "the image".into(),
+            Vec::new(),
+        )?);
+        for expert in &labels.experts {
+            let file = believed_file(&run.join(part), record, &expert.name);
+            let drawn = match &expert.pieces[image] {
+                Some(piece) => outlines(&piece.target, 0.0)?,
+                None => Vec::new(),
+            };
+            tiles.push(Tile {
+                picture: Picture::from_file(&file)?,
+                image: record.id.clone(),
+                words: expert.name.clone(),
+                outlines: vec![Outlines {
+                    ink: Ink::Sky,
+                    polygons: drawn,
+                }],
+                microns_per_pixel: record.microns_per_pixel,
+            });
+        }
+    }
+    Ok(tiles)
 }
 
 fn picture(believed: ArrayView2<'_, f32>) -> Result<Vec<u8>> {

@@ -87,6 +87,15 @@ pub struct Part {
 }
 
 impl Part {
+    /// The images that say most about its network: those that it did not see, or else all that it learned from.
+    pub fn shown(&self) -> &[usize] {
+        if self.held_out.is_empty() {
+            &self.items
+        } else {
+            &self.held_out
+        }
+    }
+
     /// Steps of its training, if it does not stop early.
     fn steps<R: NetworkRecipe>(&self, job: &Job<R>) -> usize {
         let train = job.recipe.train();

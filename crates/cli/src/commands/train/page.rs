@@ -1,5 +1,6 @@
 //! Fills the page of a run of networks.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -12,8 +13,9 @@ use cleanslide_report::number::Estimate;
 use cleanslide_report::page::Provenance;
 use cleanslide_report::plots::Line;
 use cleanslide_report::thumbnail::{Ink, Outlines};
-use cleanslide_report::training::{TrainingReport, render};
+use cleanslide_report::training::{BeliefRow, Beliefs, TrainingReport, render};
 
+use super::experts::{believed_tiles, publish_beliefs};
 use super::networks::{Job, Part, SOURCE};
 use crate::failure::{Failure, Result};
 use crate::measures::Measure;
@@ -76,6 +78,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 Some(_) => self.tiles()?,
                 None => Vec::new(),
             },
+            beliefs: self.beliefs()?,
             learning_curves: self.curves()?,
             recipe: self.config.to_owned(),
             provenance: Provenance {
@@ -90,6 +93,33 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
             &self.run.join("report.html"),
             render(&report).as_bytes(),
         )?)
+    }
+
+    /// How far experts are believed, where that was found out.
+    fn beliefs(&self) -> Result<Option<Beliefs>> {
+        let labels = self.job.labels;
+        if labels.experts.is_empty() {
+            return Ok(None);
+        }
+        let sums = publish_beliefs(labels, self.parts, self.run)?;
+        if sums.is_empty() {
+            return Ok(None);
+        }
+        let experts = labels.experts.iter().zip(&sums);
+        Ok(Some(Beliefs {
+            experts: experts
+                .map(|(expert, of)| BeliefRow {
+                    expert: expert.name.clone(),
+                    believed: [
+                        of.mean(),
+                        of.mean_with_majority(),
+                        of.mean_against_majority(),
+                        of.share_against_majority(),
+                    ],
+                })
+                .collect(),
+            tiles: believed_tiles(self.job.dataset, labels, self.parts, self.run)?,
+        }))
     }
 
     fn predicted(&self) -> String {
@@ -148,6 +178,29 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         sheet::tile(self.job.dataset, &labels.images[image], words, drawn.into())
     }
 
+    /// How far each expert was believed when, the mean of all networks; `None` where nothing was noted.
+    fn belief_curves(&self) -> Result<Option<LearningCurves>> {
+        let parts: Vec<Vec<Epoch>> = self
+            .parts
+            .iter()
+            .map(|part| epochs(&self.run.join(&part.name).join("metrics.jsonl")))
+            .collect::<Result<_>>()?;
+        let noted = parts.iter().flatten().flat_map(|epoch| epoch.notes.keys());
+        let names: BTreeSet<&String> = noted.collect();
+        let lines: Vec<Line> = names
+            .into_iter()
+            .map(|name| Line {
+                name: name.clone(),
+                points: mean_notes(&parts, name),
+            })
+            .collect();
+        Ok((!lines.is_empty()).then(|| LearningCurves {
+            title: "When each expert was believed".into(),
+            quantity: "mean over the pixels that the expert labelled".into(),
+            lines,
+        }))
+    }
+
     fn curves(&self) -> Result<Vec<LearningCurves>> {
         let (mut losses, mut validations) = (Vec::new(), Vec::new());
         for part in self.parts {
@@ -181,8 +234,25 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 lines: validations,
             });
         }
+        if let Some(beliefs) = self.belief_curves()? {
+            curves.push(beliefs);
+        }
         Ok(curves)
     }
+}
+
+/// The mean of the notes of a name over the parts, epoch by epoch.
+fn mean_notes(parts: &[Vec<Epoch>], name: &str) -> Vec<(f64, Estimate)> {
+    let most = parts.iter().map(Vec::len).max().unwrap_or(0);
+    let at = |epoch: usize| {
+        let noted = parts
+            .iter()
+            .filter_map(|epochs| epochs.get(epoch)?.notes.get(name));
+        let noted: Vec<f64> = noted.copied().collect();
+        let mean = noted.iter().sum::<f64>() / noted.len() as f64;
+        (!noted.is_empty()).then(|| (epoch as f64 + 1.0, Estimate::without_interval(mean)))
+    };
+    (0..most).filter_map(at).collect()
 }
 
 fn epochs(path: &Path) -> Result<Vec<Epoch>> {
@@ -197,7 +267,7 @@ fn epochs(path: &Path) -> Result<Vec<Epoch>> {
 }
 
 /// Boxes that are trusted so far at least, or the borders of objects or of all classes but the first.
-fn outlines(target: &Target, trust: f32) -> Result<Vec<Polygon>> {
+pub fn outlines(target: &Target, trust: f32) -> Result<Vec<Polygon>> {
     match target {
         Target::Boxes(boxes) => {
             let boxes = boxes.objects.iter();
