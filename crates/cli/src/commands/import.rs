@@ -1,6 +1,7 @@
 //! `cleanslide import`: labels that exist become a dataset.
 
 mod annotations;
+mod gleason2019;
 mod numbering;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ use crate::output::{Show, count};
 #[command(
     after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
 cleanslide import votes votes.csv mitoses --annotators anna,ben,carla --reference majority\n  \
-cleanslide import voc annotations/ smears --images images/"
+cleanslide import voc annotations/ smears --images images/\n  \
+cleanslide import gleason2019 gleason2019/ prostate"
 )]
 pub struct Import {
     #[command(subcommand)]
@@ -168,6 +170,16 @@ cleanslide import masks ben/ cfos --images images/ --source ben \
         #[command(flatten)]
         shared: annotations::Shared,
     },
+    /// The Gleason 2019 challenge: cores of the prostate, the masks of six pathologists, and the
+    /// split of Xiao et al. (arXiv 2104.02602)
+    ///
+    /// For the test are the cores that all six labelled; for training what is left of those that 1,
+    /// 3 and 4 labelled, about a fifth of it, whole slides, for validation. All others are left out.
+    /// A case is a core: the files do not say which cores are of one patient.
+    #[command(
+        after_help = "Example:\n  cleanslide import gleason2019 gleason2019/ prostate --seed 1"
+    )]
+    Gleason2019(gleason2019::Gleason2019),
 }
 
 #[derive(Debug, Args)]
@@ -391,6 +403,7 @@ impl Import {
             What::Aperio { input, shared } => {
                 import_shapes(context, &Format::Aperio, &input, &shared)?
             }
+            What::Gleason2019(command) => return command.run(context),
         };
         context.output.show(&summary)
     }

@@ -11,6 +11,7 @@ pub mod asap;
 mod classes;
 pub mod coco;
 pub mod geojson;
+pub mod gleason2019;
 pub mod imagej;
 mod json_stream;
 mod json_text;
