@@ -209,12 +209,17 @@ impl Dataset {
         self.folder.join(&image.path)
     }
 
-    /// The manifest with these sources too; the same where the very same ones are known.
+    /// The manifest with these sources too; the same where the very same ones are known. A source that says nothing
+    /// of its numbers may be known with them, since it may draw boxes too.
     fn manifest_with(&self, sources: Vec<Source>) -> Result<Manifest> {
         let mut manifest = self.manifest.clone();
         for source in sources {
             match manifest.sources.iter().find(|known| known.id == source.id) {
-                Some(known) if known.kind == source.kind => {}
+                Some(known) if known.kind == source.kind => {
+                    if source.values.is_some() && source.values != known.values {
+                        return Err(other_numbers(known));
+                    }
+                }
                 Some(known) => {
                     return Err(Error::request(format!(
                         "the source `{}` exists already and is of kind {}",
@@ -502,6 +507,18 @@ impl Dataset {
             )),
         }
     }
+}
+
+fn other_numbers(known: &Source) -> Error {
+    let numbers = match &known.values {
+        Some(values) => values.to_string(),
+        None => "those of the classes".to_owned(),
+    };
+    Error::request(format!(
+        "the source `{}` exists already, and the numbers in its masks are {numbers}",
+        known.id
+    ))
+    .with_help("Name masks with other numbers after another source.")
 }
 
 /// Names in a folder, sorted, without what a killed process left; none if it does not exist.

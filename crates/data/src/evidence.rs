@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::geometry::{Point, Polygon, Rectangle};
+use crate::value_map::ValueMap;
 
 /// Who or what made a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,10 @@ pub struct Source {
     /// Anything a reader should know.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// What the numbers in its masks meant where they were not those of the classes. Labels have the numbers of the
+    /// classes whatever this says; further masks of the source are read by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValueMap>,
 }
 
 impl Source {
@@ -29,6 +34,7 @@ impl Source {
             id: id.into(),
             kind: SourceKind::Expert,
             description: String::new(),
+            values: None,
         }
     }
 }

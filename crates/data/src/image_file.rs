@@ -1,7 +1,7 @@
 //! Reading images as 8-bit RGB, whatever way they were saved.
 
-use std::fs;
-use std::io::Cursor;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 use image::{
@@ -68,16 +68,7 @@ pub fn read_image(path: &Path, max_pixels: u64) -> Result<LoadedImage> {
         return Err(Error::image(path, "the file is empty (0 bytes)")
             .with_help("It was probably not copied to the end; copy it again."));
     }
-    let reader = ImageReader::new(Cursor::new(&bytes))
-        .with_guessed_format()
-        .map_err(|error| Error::io("read", path, error))?;
-    let Some(format) = reader.format() else {
-        return Err(Error::image(path, "this is not an image that can be read")
-            .with_help("PNG, JPEG, TIFF and BMP can be read; convert other formats first."));
-    };
-    let mut decoder = reader
-        .into_decoder()
-        .map_err(|error| unreadable(path, &error))?;
+    let (format, mut decoder) = decoder(path, Cursor::new(&bytes))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
@@ -121,6 +112,35 @@ pub fn read_image(path: &Path, max_pixels: u64) -> Result<LoadedImage> {
         hash: blake3::hash(&bytes).to_hex().to_string(),
         notices,
     })
+}
+
+/// Height and width of an image in pixels, from the head of its file.
+///
+/// # Errors
+/// The file is missing, or does not begin as an image that can be read.
+pub fn image_size(path: &Path) -> Result<(usize, usize)> {
+    let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
+    let (_, decoder) = decoder(path, BufReader::new(file))?;
+    let (width, height) = decoder.dimensions();
+    Ok((height as usize, width as usize))
+}
+
+/// The file's content decides the format, not its name.
+fn decoder<'a>(
+    path: &Path,
+    file: impl BufRead + Seek + 'a,
+) -> Result<(ImageFormat, impl ImageDecoder + 'a)> {
+    let reader = ImageReader::new(file)
+        .with_guessed_format()
+        .map_err(|error| Error::io("read", path, error))?;
+    let Some(format) = reader.format() else {
+        return Err(Error::image(path, "this is not an image that can be read")
+            .with_help("PNG, JPEG, TIFF and BMP can be read; convert other formats first."));
+    };
+    let decoder = reader
+        .into_decoder()
+        .map_err(|error| unreadable(path, &error))?;
+    Ok((format, decoder))
 }
 
 fn unreadable(path: &Path, error: &ImageError) -> Error {

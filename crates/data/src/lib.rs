@@ -19,6 +19,7 @@ mod parallel;
 mod split;
 pub mod store;
 mod table;
+mod value_map;
 mod version;
 mod votes;
 
@@ -31,11 +32,14 @@ pub use evidence::{
     UNLABELLED_CLASS, UNLABELLED_INSTANCE,
 };
 pub use geometry::{Detection, Point, Polygon, Rectangle};
-pub use image_file::{ENDINGS, LoadedImage, MAX_PIXELS, Notice, looks_like_image, read_image};
+pub use image_file::{
+    ENDINGS, LoadedImage, MAX_PIXELS, Notice, image_size, looks_like_image, read_image,
+};
 pub use images::{ImageRecord, Split, parse_scale, parse_split};
 pub use labels::{Labels, parse_trust};
 pub use parallel::TryMap;
 pub use split::{Leak, Proportions, assign_folds, assign_splits, independent_units, leaks};
 pub use table::{Row, Table, to_csv};
+pub use value_map::{ClassTable, ValueMap};
 pub use version::{Provenance, Version, VersionId};
 pub use votes::{Vote, Votes, VotesError};

@@ -1,7 +1,6 @@
 //! Masks as arrays, and as the PNG files of a label version.
 //!
-//! In memory a class mask is a picture of `u8` in which
-//! [`UNLABELLED_CLASS`](crate::UNLABELLED_CLASS) is unlabelled, and an
+//! In memory a class mask is a picture of `u8` in which [`UNLABELLED_CLASS`] is unlabelled, and an
 //! instance mask a picture of `u32` object numbers in which 0 is background and
 //! [`UNLABELLED_OBJECT`] is unlabelled. In files they are 8-bit and 16-bit grey PNG, the latter with
 //! [`UNLABELLED_INSTANCE`] for unlabelled.
@@ -14,7 +13,7 @@ use image::{DynamicImage, ImageBuffer, ImageFormat, ImageReader, Luma};
 use ndarray::{Array2, ArrayView2};
 
 use crate::error::{Error, Result};
-use crate::evidence::{MaskFile, UNLABELLED_INSTANCE};
+use crate::evidence::{MaskFile, Target, UNLABELLED_CLASS, UNLABELLED_INSTANCE};
 use crate::store::write_file;
 
 /// Pixels of an instance mask in memory with this value are unlabelled.
@@ -92,6 +91,22 @@ impl MaskFile {
     }
 }
 
+impl Target {
+    /// Writes a class mask as a PNG file: partial if a pixel is unlabelled, otherwise dense.
+    ///
+    /// # Errors
+    /// As [`MaskFile::write_classes`].
+    pub fn class_mask(path: &Path, mask: ArrayView2<'_, u8>) -> Result<Self> {
+        let file = MaskFile::write_classes(path, mask)?;
+        let partial = mask.iter().any(|&class| class == UNLABELLED_CLASS);
+        Ok(if partial {
+            Self::Partial(file)
+        } else {
+            Self::Dense(file)
+        })
+    }
+}
+
 fn file_number(path: &Path, object: u32) -> Result<u16> {
     match u16::try_from(object) {
         _ if object == UNLABELLED_OBJECT => Ok(UNLABELLED_INSTANCE),
@@ -157,7 +172,6 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::UNLABELLED_CLASS;
 
     #[test]
     fn masks_come_back_as_they_were() -> Result<()> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use cleanslide_data::{MAX_PIXELS, Notice, read_image};
+use cleanslide_data::{MAX_PIXELS, Notice, image_size, read_image};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
 fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -88,6 +88,24 @@ fn modes_are_converted_and_losses_are_told() {
     )
     .unwrap();
     assert!(read.notices.is_empty());
+}
+
+#[test]
+fn the_size_is_read_from_the_head() {
+    let folder = Folder::new();
+    let jpeg = encoded(&tissue(), ImageFormat::Jpeg);
+    // The name does not decide, and the end of the file is not needed.
+    let path = folder.with("head.png", &jpeg[..jpeg.len() - 20]);
+    assert_eq!(image_size(&path).unwrap(), (30, 40));
+    let text = folder.with("text.jpg", b"this is a text");
+    let error = image_size(&text).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("this is not an image that can be read")
+    );
+    assert!(error.help().is_some());
+    assert!(image_size(&folder.0.path().join("none.png")).is_err());
 }
 
 /// A 2 × 1 PNG with a palette, which no encoder of the `image` crate writes.

@@ -27,6 +27,7 @@ fn manifest() -> Manifest {
         id: id.into(),
         kind,
         description: String::new(),
+        values: None,
     };
     Manifest {
         format: 1,

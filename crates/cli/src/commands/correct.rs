@@ -178,6 +178,7 @@ pub fn apply(
             id: name.to_owned(),
             kind: SourceKind::Model,
             description: format!("corrected labels of {}", labels.source),
+            values: None,
         }],
         labels: new,
         provenance: context.provenance(format!(

@@ -739,6 +739,7 @@ fn add_version(
             id: source.into(),
             kind: SourceKind::Algorithm,
             description: "consensus of annotators".into(),
+            values: None,
         }],
         labels,
         provenance: context.provenance(format!("fused {annotators} by {source}")),

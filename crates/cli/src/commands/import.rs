@@ -1,6 +1,8 @@
 //! `cleanslide import`: labels that exist become a dataset.
 
 mod annotations;
+mod gleason2019;
+mod numbering;
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +12,13 @@ use cleanslide_data::formats::{
 };
 use cleanslide_data::{
     Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference, Source,
-    SourceKind, Target, Task,
+    SourceKind, Target, Task, ValueMap,
 };
 use serde::Serialize;
 
 pub use annotations::Corners;
 use annotations::Format;
+use numbering::Numbering;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -29,7 +32,8 @@ use crate::output::{Show, count};
 #[command(
     after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
 cleanslide import votes votes.csv mitoses --annotators anna,ben,carla --reference majority\n  \
-cleanslide import voc annotations/ smears --images images/"
+cleanslide import voc annotations/ smears --images images/\n  \
+cleanslide import gleason2019 gleason2019/ prostate"
 )]
 pub struct Import {
     #[command(subcommand)]
@@ -115,11 +119,21 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
     },
     /// Class masks: a folder of PNG files, one per image, with a class number in each pixel; 255 is
     /// unlabelled
+    #[command(
+        after_help = "Examples:\n  cleanslide import masks anna/ cfos --images images/ \
+--classes background,nucleus --source anna\n  \
+cleanslide import masks ben/ cfos --images images/ --source ben \
+--values 0=background,255=nucleus"
+    )]
     Masks {
         /// Folder of the masks
         input: PathBuf,
         #[command(flatten)]
         shared: annotations::Shared,
+        /// What the numbers mean; `unlabelled` is no class, `*` all other numbers. By default what
+        /// dataset.toml has for the source, otherwise the numbers are those of the classes
+        #[arg(long, value_name = "NUMBER=CLASS,...")]
+        values: Option<ValueMap>,
     },
     /// Instance masks: a folder of PNG or TIFF files, one per image, with an object number in each
     /// pixel; 0 is background
@@ -156,6 +170,16 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         #[command(flatten)]
         shared: annotations::Shared,
     },
+    /// The Gleason 2019 challenge: cores of the prostate, the masks of six pathologists, and the
+    /// split of Xiao et al. (arXiv 2104.02602)
+    ///
+    /// For the test are the cores that all six labelled; for training what is left of those that 1,
+    /// 3 and 4 labelled, about a fifth of it, whole slides, for validation. All others are left out.
+    /// A case is a core: the files do not say which cores are of one patient.
+    #[command(
+        after_help = "Example:\n  cleanslide import gleason2019 gleason2019/ prostate --seed 1"
+    )]
+    Gleason2019(gleason2019::Gleason2019),
 }
 
 #[derive(Debug, Args)]
@@ -263,8 +287,9 @@ struct Summary {
     references: Vec<String>,
 }
 
-impl Show for Summary {
-    fn text(&self) -> String {
+impl Summary {
+    /// What was imported.
+    fn lines(&self) -> Vec<String> {
         let labels = match self.task {
             _ if self.pieces_of_evidence == 0 && self.references.is_empty() => "classes".to_owned(),
             Task::Classification => format!("{} of", count(self.pieces_of_evidence, "label")),
@@ -296,15 +321,24 @@ impl Show for Summary {
         for reference in &self.references {
             lines.push(format!("`{reference}` is kept apart, for evaluation only"));
         }
+        lines
+    }
+
+    /// What to do next.
+    fn next(&self) -> String {
         let next = match self.task {
             Task::Classification => "audit",
             _ if self.labels.is_none() => "weak --help; cleanslide status",
             _ => "status",
         };
-        lines.push(format!(
-            "next: cleanslide {next} {}",
-            self.dataset.display()
-        ));
+        format!("next: cleanslide {next} {}", self.dataset.display())
+    }
+}
+
+impl Show for Summary {
+    fn text(&self) -> String {
+        let mut lines = self.lines();
+        lines.push(self.next());
         lines.join("\n")
     }
 }
@@ -344,8 +378,14 @@ impl Import {
             What::Geojson { input, shared } => {
                 import_shapes(context, &Format::Geojson, &input, &shared)?
             }
-            What::Masks { input, shared } => {
-                import_shapes(context, &Format::Masks, &input, &shared)?
+            What::Masks {
+                input,
+                shared,
+                values,
+            } => {
+                let numbering = Numbering::of(context, values, &shared)?;
+                let format = Format::Masks(numbering.map(Box::new));
+                import_shapes(context, &format, &input, &shared)?
             }
             What::Instances {
                 input,
@@ -363,6 +403,7 @@ impl Import {
             What::Aperio { input, shared } => {
                 import_shapes(context, &Format::Aperio, &input, &shared)?
             }
+            What::Gleason2019(command) => return command.run(context),
         };
         context.output.show(&summary)
     }
@@ -453,14 +494,19 @@ fn import_shapes(
     input: &Path,
     shared: &annotations::Shared,
 ) -> Result<Summary> {
-    let masks = tempfile::tempdir().map_err(|error| {
-        Failure::environment(format!("failed to make a temporary folder: {error}"))
-    })?;
+    let masks = temporary_folder()?;
     let (mut imported, task) = annotations::read(context, format, input, shared, masks.path())?;
     if let Some(pattern) = &shared.case_pattern {
         cases_from_ids(&mut imported.images, pattern)?;
     }
     store(context, imported, task, &shared.dataset, input, 0)
+}
+
+/// A folder for masks until they are in a version.
+fn temporary_folder() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|error| {
+        Failure::environment(format!("failed to make a temporary folder: {error}"))
+    })
 }
 
 fn store(

@@ -462,6 +462,7 @@ fn store(
             id: source.to_owned(),
             kind: SourceKind::Algorithm,
             description: command_line(),
+            values: None,
         }],
         labels,
         provenance: context.provenance(format!(

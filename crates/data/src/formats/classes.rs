@@ -1,15 +1,15 @@
 //! One class per image, as a folder per class or as a table.
 
-use std::fs;
 use std::path::Path;
 
-use super::{DESCRIBING, IMAGE_NAMES, ImageColumns, Imported, check_rows_unique, classes_of};
+use super::{
+    DESCRIBING, IMAGE_NAMES, ImageColumns, Imported, check_rows_unique, classes_of, sorted_entries,
+};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Scope, Source, Target};
 use crate::image_file::looks_like_image;
 use crate::images::ImageRecord;
 use crate::labels::parse_trust;
-use crate::store::is_partial;
 use crate::table::Table;
 
 /// Which columns of a class table mean what; `None` takes the usual names.
@@ -103,20 +103,6 @@ fn collect_images(folder: &Path, name: &str, images: &mut Vec<ImageRecord>) -> R
         }
     }
     Ok(())
-}
-
-/// Entries of a folder by name, without hidden files.
-fn sorted_entries(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))? {
-        let entry = entry.map_err(|error| Error::io("read", folder, error))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !is_partial(&name) {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// Reads a table with one image and its class per line. An empty class is *not labelled*. A

@@ -1,9 +1,9 @@
 //! Masks of other programs: class masks with a colour table, and instance masks.
 //!
 //! A class mask is a PNG of one of three kinds. Of a *palette* PNG (as Pascal VOC's segmentations
-//! are) and of a *grey* one the numbers in the file are the classes; a palette is kept, not applied,
-//! and masks of 1, 2 or 4 bits are not stretched to 8. Of an *RGB* PNG each colour is looked up in a
-//! table that the user gives. The convention of many of these files that 255 is "void" is that of
+//! are) and of a *grey* one the numbers in the file are the classes, or are looked up in a table; a
+//! palette is kept, not applied, and masks of 1, 2 or 4 bits are not stretched to 8. Of an *RGB* PNG
+//! each colour is looked up in a table that the user gives. The convention of many of these files that 255 is "void" is that of
 //! this crate: [`UNLABELLED_CLASS`](crate::UNLABELLED_CLASS).
 //!
 //! An instance mask is a grey PNG of 8 or 16 bits or a TIFF of 8, 16 or 32 bits, also signed or
@@ -25,6 +25,7 @@ use super::xml::refused;
 use crate::error::{Error, Result};
 use crate::evidence::UNLABELLED_INSTANCE;
 use crate::mask::UNLABELLED_OBJECT;
+use crate::value_map::ClassTable;
 
 /// A class mask as its file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,26 @@ pub fn read_indexed(path: &Path, bytes: &[u8], max_pixels: u64) -> Result<Indexe
     })
 }
 
+/// Reads a palette or grey PNG whose numbers stand for classes; `path` is for messages only.
+///
+/// # Errors
+/// As [`read_indexed`], or a number that is not in the table: the message names the first one, where
+/// it is, and how many pixels have numbers that are not.
+pub fn read_numbered(
+    path: &Path,
+    bytes: &[u8],
+    table: &ClassTable,
+    max_pixels: u64,
+) -> Result<Array2<u8>> {
+    let numbers = read_indexed(path, bytes, max_pixels)?.classes;
+    let class = |number: u8| table[usize::from(number)];
+    let looked_up = look_up(numbers.iter().copied(), class, numbers.ncols()).map_err(|unknown| {
+        Error::image(path, unknown.told("number", &unknown.first.to_string()))
+            .with_help("Say with `--values` what it means: a class, or `unlabelled`. Masks that were scaled have mixed numbers; export them again.")
+    })?;
+    array(path, numbers.dim(), looked_up)
+}
+
 /// Reads an RGB or palette PNG whose colours stand for classes; `path` is for messages only.
 /// Transparency is ignored.
 ///
@@ -103,7 +124,7 @@ pub fn read_coloured(
                 let colour = mask.palette.get(usize::from(index));
                 colour.copied().unwrap_or_default()
             });
-            let looked_up = look_up(path, colours, &classes, width)?;
+            let looked_up = look_up_colours(path, colours, &classes, width)?;
             return array(path, picture.size, looked_up);
         }
         (other, _) => {
@@ -115,44 +136,73 @@ pub fn read_coloured(
     };
     let pixels = picture.bytes.chunks_exact(channels);
     let colours = pixels.map(|pixel| [pixel[0], pixel[1], pixel[2]]);
-    let looked_up = look_up(path, colours, &classes, picture.size.1)?;
+    let looked_up = look_up_colours(path, colours, &classes, picture.size.1)?;
     array(path, picture.size, looked_up)
 }
 
-fn look_up(
+fn look_up_colours(
     path: &Path,
     colours: impl Iterator<Item = [u8; 3]>,
     classes: &BTreeMap<[u8; 3], u8>,
     width: usize,
 ) -> Result<Vec<u8>> {
-    let mut found = Vec::new();
-    let (mut first, mut unknown) = (None, 0_u64);
-    // Neighbours mostly share their colour.
-    let mut last = None;
-    for (index, colour) in colours.enumerate() {
-        let class = match last {
-            Some((known, class)) if known == colour => class,
-            _ => classes.get(&colour).copied(),
+    look_up(colours, |colour| classes.get(&colour).copied(), width).map_err(|unknown| {
+        let [red, green, blue] = unknown.first;
+        Error::image(path, unknown.told("colour", &format!("{red} {green} {blue}")))
+            .with_help("Add it to the colour table. Masks that were scaled or saved as JPEG have mixed colours; export them again.")
+    })
+}
+
+/// Values of pixels that stand for no class.
+struct Unknown<Value> {
+    first: Value,
+    column: usize,
+    row: usize,
+    pixels: usize,
+}
+
+impl<Value> Unknown<Value> {
+    fn told(&self, what: &str, value: &str) -> String {
+        let pixels = match self.pixels {
+            1 => "1 pixel has".to_owned(),
+            pixels => format!("{pixels} pixels have"),
         };
-        last = Some((colour, class));
+        format!(
+            "the {what} {value} (column {}, row {}) is no class; {pixels} such {what}s",
+            self.column, self.row
+        )
+    }
+}
+
+/// The classes of pixels in rows of a width.
+fn look_up<Value: Copy + PartialEq>(
+    values: impl Iterator<Item = Value>,
+    class: impl Fn(Value) -> Option<u8>,
+    width: usize,
+) -> Result<Vec<u8>, Unknown<Value>> {
+    let mut found = Vec::new();
+    let mut unknown: Option<Unknown<Value>> = None;
+    // Neighbours mostly share their value.
+    let mut last = None;
+    for (index, value) in values.enumerate() {
+        let class = match last {
+            Some((known, class)) if known == value => class,
+            _ => class(value),
+        };
+        last = Some((value, class));
         if class.is_none() {
-            first = first.or(Some((colour, index)));
-            unknown += 1;
+            let (column, row) = (index % width, index / width);
+            let first = Unknown {
+                first: value,
+                column,
+                row,
+                pixels: 0,
+            };
+            unknown.get_or_insert(first).pixels += 1;
         }
         found.push(class.unwrap_or_default());
     }
-    match first {
-        None => Ok(found),
-        Some(([red, green, blue], index)) => Err(Error::image(
-            path,
-            format!(
-                "the colour {red} {green} {blue} (column {}, row {}) is no class; {unknown} pixels have such colours",
-                index % width,
-                index / width
-            ),
-        )
-        .with_help("Add it to the colour table. Masks that were scaled or saved as JPEG have mixed colours; export them again.")),
-    }
+    unknown.map_or(Ok(found), Err)
 }
 
 /// Writes a class mask, with the smallest depth of its palette left to 8 bits; without a palette

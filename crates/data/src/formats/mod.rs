@@ -11,6 +11,7 @@ pub mod asap;
 mod classes;
 pub mod coco;
 pub mod geojson;
+pub mod gleason2019;
 pub mod imagej;
 mod json_stream;
 mod json_text;
@@ -28,12 +29,14 @@ pub use classes::{ClassColumns, read_class_folders, read_class_table};
 pub use run_length::RunLengths;
 pub use votes::{VoteColumns, read_votes};
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Source};
 use crate::images::{ImageRecord, parse_scale, parse_split};
+use crate::store::is_partial;
 use crate::table::{Row, Table};
 
 /// What an importer found: everything that a dataset needs.
@@ -131,6 +134,20 @@ impl ImageColumns {
             microns_per_pixel: parse_scale(&text(self.scale)).map_err(at_row)?,
         })
     }
+}
+
+/// Entries of a folder by name, without hidden files.
+pub(crate) fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))? {
+        let entry = entry.map_err(|error| Error::io("read", folder, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !is_partial(&name) {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Refuses an image that a table names twice, with both lines.

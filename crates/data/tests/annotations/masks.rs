@@ -99,6 +99,23 @@ fn colours_are_looked_up() {
 }
 
 #[test]
+fn numbers_are_looked_up() {
+    let mask = packed(png::BitDepth::Eight, None, 3, &[0, 6, 3, 4, 2, 255]);
+    let mut table = [None; 256];
+    for (number, class) in [(0, 0), (6, 0), (3, 1), (4, 2), (255, 255)] {
+        table[number] = Some(class);
+    }
+    let error = read_numbered(path(), &mask, &table, LIMIT).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "m.png: the number 2 (column 1, row 1) is no class; 1 pixel has such numbers"
+    );
+    table[2] = Some(2);
+    let classes = read_numbered(path(), &mask, &table, LIMIT).unwrap();
+    assert_eq!(classes, array![[0, 0, 1], [2, 2, 255]]);
+}
+
+#[test]
 fn instance_masks_of_all_depths() {
     let deep = ImageBuffer::<Luma<u16>, _>::from_vec(2, 1, vec![65_535, 300]).unwrap();
     let mut bytes = Cursor::new(Vec::new());

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::{
-    Dataset, Evidence, Family, ImageRecord, Labels, MaskFile, Scope, Target, Trust,
-    UNLABELLED_CLASS, mask,
+    Dataset, Evidence, Family, ImageRecord, Labels, Scope, Target, Trust, UNLABELLED_CLASS, mask,
 };
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_weak::fusion::masks::{
@@ -141,17 +140,11 @@ pub fn fuse(
             undecided += usize::from(voted && class == UNLABELLED_CLASS);
             decided += usize::from(class != UNLABELLED_CLASS);
         }
-        let partial = consensus.iter().any(|&class| class == UNLABELLED_CLASS);
-        let file =
-            MaskFile::write_classes(&folder.join(format!("{number}.png")), consensus.view())?;
+        let file = folder.join(format!("{number}.png"));
         evidence.push(Evidence {
             source: source.to_owned(),
             scope: Scope::Image(image.id.clone()),
-            target: if partial {
-                Target::Partial(file)
-            } else {
-                Target::Dense(file)
-            },
+            target: Target::class_mask(&file, consensus.view())?,
             trust: Trust::FULL,
         });
         bar.inc(1);

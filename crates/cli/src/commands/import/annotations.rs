@@ -11,11 +11,12 @@ use cleanslide_data::formats::{
 };
 use cleanslide_data::{
     Classes, Evidence, ImageRecord, MAX_PIXELS, MaskFile, Object, Objects, Polygon, Scope, Source,
-    Target, Task, Trust, looks_like_image,
+    Target, Task, Trust, image_size, looks_like_image,
 };
 use cleanslide_image::contour;
 
 use super::Kind;
+use super::numbering::Numbering;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::count;
@@ -30,16 +31,16 @@ pub struct Shared {
     images: PathBuf,
     /// The classes, in order; by default all that occur, sorted by name
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    classes: Option<Vec<String>>,
+    pub classes: Option<Vec<String>>,
     /// Name of whoever made the labels
     #[arg(long, default_value = "labels", value_name = "NAME")]
-    source: String,
+    pub source: String,
     /// What made the labels
     #[arg(long, value_enum, default_value = "expert")]
     kind: Kind,
     /// Keep the labels apart as a reference of this name, for evaluation only
     #[arg(long, value_name = "NAME")]
-    as_reference: Option<String>,
+    pub as_reference: Option<String>,
     /// Not every object was marked: where none is, nobody looked
     #[arg(long)]
     incomplete: bool,
@@ -61,8 +62,8 @@ pub enum Format {
     Labelme,
     /// A folder of GeoJSON files, one per image.
     Geojson,
-    /// A folder of PNG files of class numbers, one per image.
-    Masks,
+    /// A folder of PNG files of numbers, one per image; without a numbering they are those of the classes.
+    Masks(Option<Box<Numbering>>),
     /// A folder of PNG or TIFF files of object numbers, one per image.
     Instances {
         /// The number that means unlabelled.
@@ -135,12 +136,6 @@ impl Images {
 
     fn find(&self, name: &str) -> Option<(&String, &PathBuf)> {
         self.by_stem.get_key_value(&stem(Path::new(name)))
-    }
-
-    fn size(path: &Path) -> Result<(usize, usize)> {
-        let (width, height) = image::image_dimensions(path)
-            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-        Ok((height as usize, width as usize))
     }
 }
 
@@ -224,15 +219,23 @@ pub fn read(
     }
     let task = match format {
         Format::Voc(_) | Format::Yolo(_) => Task::Detection,
-        Format::Masks | Format::Instances { .. } => Task::Segmentation,
+        Format::Masks(_) | Format::Instances { .. } => Task::Segmentation,
         _ if said.values().any(|said| matches!(said, Said::Shapes(all) if all.iter().any(|a| !matches!(a.shape, Shape::Rectangle(_) | Shape::Point(_))))) => {
             Task::Segmentation
         }
         _ => Task::Detection,
     };
-    let classes = classes(shared, &said)?;
+    let numbering = match format {
+        Format::Masks(numbering) => numbering.as_deref(),
+        _ => None,
+    };
+    let classes = match numbering {
+        Some(numbering) => numbering.classes.clone(),
+        None => classes(shared, &said)?,
+    };
     let source = Source {
         kind: shared.kind.into(),
+        values: numbering.map(|numbering| numbering.values.clone()),
         ..Source::expert(shared.source.clone())
     };
     let mut evidence = Vec::new();
@@ -275,7 +278,7 @@ fn read_folder(
         Format::Yolo(_) => &["txt"],
         Format::Labelme | Format::Coco => &["json"],
         Format::Geojson => &["geojson", "json"],
-        Format::Masks => &["png"],
+        Format::Masks(_) => &["png"],
         Format::Instances { .. } => &["png", "tif", "tiff"],
         Format::Imagej => &["zip", "roi"],
     };
@@ -302,12 +305,17 @@ fn read_folder(
             Format::Labelme => shapes(labelme::read(&path, &bytes)?),
             Format::Geojson => geojson::read(&path, bytes.as_slice())?,
             Format::Yolo(_) => {
-                let size = Images::size(image)?;
+                let size = image_size(image)?;
                 shapes(yolo::read(&path, &bytes, id, size, &names)?)
             }
-            Format::Masks => {
-                let mask = mask_file::read_indexed(&path, &bytes, MAX_PIXELS)?;
-                said.insert(id.clone(), Said::Classes(mask.classes));
+            Format::Masks(numbering) => {
+                let mask = match numbering {
+                    Some(numbering) => {
+                        mask_file::read_numbered(&path, &bytes, &numbering.table, MAX_PIXELS)?
+                    }
+                    None => mask_file::read_indexed(&path, &bytes, MAX_PIXELS)?.classes,
+                };
+                said.insert(id.clone(), Said::Classes(mask));
                 continue;
             }
             Format::Imagej => imagej::read(&path, &bytes)?,
@@ -484,13 +492,7 @@ fn class_mask(mask: &ndarray::Array2<u8>, classes: &Classes, file: &Path) -> Res
         ))
         .help("Declare all classes in their order with `--classes`."));
     }
-    let partial = mask.iter().any(|&class| class == unlabelled);
-    let file = MaskFile::write_classes(file, mask.view())?;
-    Ok(vec![if partial {
-        Target::Partial(file)
-    } else {
-        Target::Dense(file)
-    }])
+    Ok(vec![Target::class_mask(file, mask.view())?])
 }
 
 fn instance_mask(

@@ -155,6 +155,7 @@ fn store(
             id: shared.name.clone(),
             kind: SourceKind::Algorithm,
             description: format!("{} with injected noise", labels.source),
+            values: None,
         }],
         labels: new,
         provenance: context.provenance(format!(

@@ -202,6 +202,7 @@ fn store(
             id: shared.name.clone(),
             kind: SourceKind::Algorithm,
             description: format!("{} with injected noise: {}", clean.source, command_line()),
+            values: None,
         }],
         labels,
         provenance: context.provenance(format!("made {} wrong", summary.what())),
@@ -429,13 +430,7 @@ fn class_masks(
         .enumerate()
         .try_map(|(number, mask)| -> Result<_> {
             let path = folder.join(format!("{number}.png"));
-            let file = MaskFile::write_classes(&path, mask.view())?;
-            let partial = mask.iter().any(|&class| class == UNLABELLED_CLASS);
-            Ok(if partial {
-                Target::Partial(file)
-            } else {
-                Target::Dense(file)
-            })
+            Ok(Target::class_mask(&path, mask.view())?)
         })?;
     Ok(Outcome {
         mistakes: vec![MistakeLine {
