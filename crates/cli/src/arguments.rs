@@ -36,7 +36,7 @@ pub struct Common {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct DeviceArgument {
     /// Where a network for pixels or objects runs: `cpu`, the same bytes each time, or in builds with the feature
-    /// `vulkan` also a GPU, which is not tested yet
+    /// `vulkan` also a GPU
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
 }

@@ -10,8 +10,11 @@ use burn::tensor::activation::sigmoid;
 /// l(x, y) = max(x, 0) − x y + log(1 + exp(−|x|))
 /// ```
 pub fn binary_cross_entropy<const D: usize>(scores: Tensor<D>, targets: Tensor<D>) -> Tensor<D> {
-    let rest = scores.clone().abs().neg().exp().log1p();
-    scores.clone().clamp_min(0.0) - scores * targets + rest
+    let size = scores.clone().abs();
+    let rest = size.clone().neg().exp().log1p();
+    // Not the larger of the score and 0, whose gradient at 0 is not the mean of those on both sides.
+    let positive = (scores.clone() + size).div_scalar(2.0);
+    positive - scores * targets + rest
 }
 
 /// The focal loss of detectors (Lin et al., arXiv 1708.02002): for q = p where y = 1 and 1 − p where y = 0,
@@ -52,5 +55,31 @@ impl BinaryFocal {
             .add_scalar(1.0 - self.alpha);
         // The floor keeps the gradient of the power finite where gamma is below 1.
         weight * wrong.clamp_min(1e-7).powf_scalar(self.gamma) * cross_entropy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn the_gradient_is_the_probability_less_the_target() {
+        let device = Device::flex().autodiff();
+        let at = [-2.0f32, 0.0, 3.0];
+        for target in [0.0f32, 0.25, 1.0] {
+            let scores = Tensor::<1>::from_floats(at, &device).require_grad();
+            let targets = Tensor::from_floats([target; 3], &device);
+            let gradients = binary_cross_entropy(scores.clone(), targets).backward();
+            let gradient: Vec<f32> = scores
+                .grad(&gradients)
+                .map(|gradient| gradient.into_data().iter::<f32>().collect())
+                .unwrap_or_default();
+            assert_eq!(gradient.len(), at.len());
+            for (score, gradient) in at.iter().zip(gradient) {
+                let expected = 1.0 / (1.0 + (-score).exp()) - target;
+                assert!((gradient - expected).abs() < 1e-6, "{gradient} {expected}");
+            }
+        }
     }
 }

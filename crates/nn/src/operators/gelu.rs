@@ -1,3 +1,5 @@
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use burn::tensor::Tensor;
 
 use super::custom::{Kept, Operator, Values, instructions, is_cpu, unary};
@@ -6,10 +8,16 @@ use super::memory;
 /// `x Φ(x)` for the distribution function Φ of the standard normal distribution.
 pub fn gelu<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     if !is_cpu(&values.device()) {
-        return burn::tensor::activation::gelu(values);
+        return composed(values);
     }
     let shape = values.dims().to_vec();
     unary(Gelu { shape }, values)
+}
+
+/// Burn's own has the gradient of another function, which is made of tanh and close to this one (Burn 0.22.1).
+pub(super) fn composed<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    let share = values.clone().mul_scalar(FRAC_1_SQRT_2).erf();
+    values * share.add_scalar(1.0).mul_scalar(0.5)
 }
 
 #[derive(Debug, Clone)]

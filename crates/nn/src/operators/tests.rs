@@ -284,7 +284,7 @@ fn rows() {
         [1, 1],
         1,
         |rows, _, _| gelu(rows),
-        |rows, _, _| burn::tensor::activation::gelu(rows),
+        |rows, _, _| super::gelu::composed(rows),
     );
 }
 
