@@ -13,7 +13,7 @@ use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::picture::Picture;
 use cleanslide_report::thumbnail::{Ink, Outlines};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use super::networks::{Job, Part};
 use super::page::outlines;
@@ -21,7 +21,7 @@ use super::pixels::classes;
 use crate::failure::{Failure, Result};
 use crate::network_run::{Experts, PixelRecipe};
 use crate::pipeline::method_by_name as of_classes;
-use crate::shape_labels::{ShapeLabels, about};
+use crate::shape_labels::{ExpertLabels, ShapeLabels, about};
 use crate::sheet::{self, evenly};
 
 /// Images of which the page shows where experts are believed.
@@ -81,22 +81,32 @@ impl ExpertImages for OfExperts<'_, '_> {
     }
 
     fn read(&self, image: usize) -> Result<(RgbImage, Vec<Option<ExpertMask>>)> {
-        let Self(job) = self;
-        let labelled = job.image(image);
-        let masks = job.labels.experts.iter().map(|expert| {
-            let Some(piece) = &expert.pieces[image] else {
-                return Ok(None);
-            };
-            let (Target::Dense(file) | Target::Partial(file)) = &piece.target else {
-                return Err(about(labelled.record, "its labels are no class mask"));
-            };
-            Ok(Some(ExpertMask {
-                classes: mask::read_class_mask(&file.path)?,
-                trust: piece.trust.value(),
-            }))
-        });
-        Ok((labelled.pixels()?, masks.collect::<Result<_>>()?))
+        let masks = masks(self.0.labels, image)?;
+        Ok((self.0.image(image).pixels()?, masks))
     }
+}
+
+/// What each expert says of an image.
+fn masks(labels: &ShapeLabels, image: usize) -> Result<Vec<Option<ExpertMask>>> {
+    let mask = |expert: &ExpertLabels| {
+        let Some(piece) = &expert.pieces[image] else {
+            return Ok(None);
+        };
+        let (Target::Dense(file) | Target::Partial(file)) = &piece.target else {
+            return Err(about(&labels.images[image], "its labels are no class mask"));
+        };
+        Ok(Some(ExpertMask {
+            classes: mask::read_class_mask(&file.path)?,
+            trust: piece.trust.value(),
+        }))
+    };
+    labels.experts.iter().map(mask).collect()
+}
+
+/// The class that most experts gave each pixel of an image.
+pub fn majority_of(dataset: &Dataset, labels: &ShapeLabels, image: usize) -> Result<Array2<u8>> {
+    let masks = masks(labels, image)?;
+    majority(&masks, dataset.classes().len()).map_err(|error| about(&labels.images[image], error))
 }
 
 /// The folder of the pictures of a part.

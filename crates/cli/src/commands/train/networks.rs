@@ -323,7 +323,7 @@ pub fn train<L: Learner>(
 }
 
 /// What is trained, in words.
-fn name<R: NetworkRecipe>(recipe: &R) -> String {
+pub fn name<R: NetworkRecipe>(recipe: &R) -> String {
     match recipe.experts() {
         Some(experts) => format!("{} by {}", recipe.network(), experts.method.name()),
         None => recipe.network().to_owned(),
@@ -749,15 +749,23 @@ fn measure(
     if labels.experts.is_empty() {
         return against(&labels.source);
     }
-    let mut all = Vec::new();
-    for expert in &labels.experts {
-        let measures = against(&expert.name)?.into_iter();
-        all.extend(measures.map(|measure| Measure {
-            name: format!("{}, {}", measure.name, expert.name),
-            ..measure
-        }));
-    }
-    Ok(all)
+    let of_experts: Vec<Vec<Measure>> = labels
+        .experts
+        .iter()
+        .map(|expert| against(&expert.name))
+        .collect::<Result<_>>()?;
+    let kinds = of_experts.iter().map(Vec::len).max().unwrap_or(0);
+    let all = (0..kinds).flat_map(|kind| {
+        let experts = labels.experts.iter().zip(&of_experts);
+        experts.filter_map(move |(expert, measures)| {
+            let measure = measures.get(kind)?.clone();
+            Some(Measure {
+                name: format!("{}, {}", measure.name, expert.name),
+                ..measure
+            })
+        })
+    });
+    Ok(all.collect())
 }
 
 impl Show for Trained {

@@ -14,9 +14,10 @@ use cleanslide_report::page::Provenance;
 use cleanslide_report::plots::Line;
 use cleanslide_report::thumbnail::{Ink, Outlines};
 use cleanslide_report::training::{BeliefRow, Beliefs, TrainingReport, render};
+use ndarray::ArrayView2;
 
-use super::experts::{believed_tiles, publish_beliefs};
-use super::networks::{Job, Part, SOURCE};
+use super::experts::{believed_tiles, majority_of, publish_beliefs};
+use super::networks::{self, Job, Part, SOURCE};
 use crate::failure::{Failure, Result};
 use crate::measures::Measure;
 use crate::network_run::{NetworkManifest, NetworkRecipe};
@@ -50,7 +51,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
     /// Writes `report.html`.
     pub fn write(&self) -> Result<()> {
         let manifest = self.manifest;
-        let network = self.job.recipe.network();
+        let network = networks::name(self.job.recipe);
         let name = self.run.file_name().unwrap_or_default().to_string_lossy();
         let measures = self.measured.unwrap_or_default().iter();
         let report = TrainingReport {
@@ -70,10 +71,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 })
                 .collect(),
             against: format!("the given labels of {}", manifest.source),
-            legend: vec![
-                (Ink::Sky, format!("given by {}", manifest.source)),
-                (Ink::Orange, self.predicted()),
-            ],
+            legend: vec![(Ink::Sky, self.given()), (Ink::Orange, self.predicted())],
             tiles: match self.measured {
                 Some(_) => self.tiles()?,
                 None => Vec::new(),
@@ -122,6 +120,15 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         }))
     }
 
+    fn given(&self) -> String {
+        let source = &self.manifest.source;
+        if self.job.labels.experts.is_empty() {
+            format!("given by {source}")
+        } else {
+            format!("given by the majority of {source}")
+        }
+    }
+
     fn predicted(&self) -> String {
         let scores = match self.job.labels.family {
             Family::Boxes => format!(", of scores from {DRAWN} on"),
@@ -167,7 +174,11 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
 
     fn tile(&self, image: usize, predicted: &Evidence) -> Result<Tile> {
         let labels = self.job.labels;
-        let given = outlines(&labels.pieces[image].target, 0.0)?;
+        let given = if labels.experts.is_empty() {
+            outlines(&labels.pieces[image].target, 0.0)?
+        } else {
+            of_classes(majority_of(self.job.dataset, labels, image)?.view())?
+        };
         let predicted = outlines(&predicted.target, DRAWN)?;
         let words = match labels.family {
             Family::Mask => "borders given and predicted".to_owned(),
@@ -278,12 +289,17 @@ pub fn outlines(target: &Target, trust: f32) -> Result<Vec<Polygon>> {
             sheet::of_mask(mask::read_instance_mask(&file.path)?.view(), |_| true)
         }
         Target::Dense(file) | Target::Partial(file) => {
-            let regions = mask::read_class_mask(&file.path)?.mapv(|class| match class {
-                UNLABELLED_CLASS => 0,
-                class => u32::from(class),
-            });
-            sheet::of_mask(regions.view(), |_| true)
+            of_classes(mask::read_class_mask(&file.path)?.view())
         }
         _ => Ok(Vec::new()),
     }
+}
+
+/// The borders of all classes but the first.
+fn of_classes(mask: ArrayView2<'_, u8>) -> Result<Vec<Polygon>> {
+    let regions = mask.mapv(|class| match class {
+        UNLABELLED_CLASS => 0,
+        class => u32::from(class),
+    });
+    sheet::of_mask(regions.view(), |_| true)
 }
