@@ -173,7 +173,7 @@ experts data="../shared/data/cfos-experts" python="python3":
     fi
     $bin bench $run/data --recipe benches/experts.toml --out $run/unet
     $bin bench $run/data --recipe benches/experts.toml --networks benches/experts-hrnet.toml \
-        --methods majority,majority+gaf,reweight,reweight+gaf,staple --out $run/hrnet
+        --methods majority,majority+gaf,reweight,reweight+gaf --out $run/hrnet
     {{python}} benches/experts.py reweight $run/unet/bench.json $run/hrnet/bench.json --data "cfos, half size" \
         --command "just experts" --minutes $((($(date +%s) - start) / 60)) < benches/experts-meaning.md
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Evidence, Family, Labels, Polygon, Target, UNLABELLED_CLASS, mask};
+use cleanslide_learn::experts::ExpertMethod;
 use cleanslide_learn::training::Epoch;
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::learning_curves::LearningCurves;
@@ -27,6 +28,9 @@ use crate::sheet::{self, evenly};
 
 /// Fewer cases than this are called few.
 const FEW: usize = 30;
+
+/// A mean weight from which on an expert counts alone.
+const COLLAPSED: f64 = 0.9;
 
 /// Predicted boxes of lower scores are not drawn: they count in average precision, and hide the others.
 const DRAWN: f32 = 0.5;
@@ -54,6 +58,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         let network = networks::name(self.job.recipe);
         let name = self.run.file_name().unwrap_or_default().to_string_lossy();
         let measures = self.measured.unwrap_or_default().iter();
+        let beliefs = self.beliefs()?;
         let report = TrainingReport {
             title: format!("{name}: {network}"),
             lead: format!(
@@ -63,7 +68,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 manifest.source,
                 manifest.labels,
             ),
-            warnings: self.warnings(),
+            warnings: self.warnings(beliefs.as_ref()),
             measures: measures
                 .filter_map(|measure| {
                     let found = estimate(measure.estimate.as_ref()?);
@@ -76,7 +81,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 Some(_) => self.tiles()?,
                 None => Vec::new(),
             },
-            beliefs: self.beliefs()?,
+            beliefs,
             learning_curves: self.curves()?,
             recipe: self.config.to_owned(),
             provenance: Provenance {
@@ -137,8 +142,9 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         format!("predicted by a network that did not see the case{scores}")
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, beliefs: Option<&Beliefs>) -> Vec<String> {
         let mut all = Vec::new();
+        all.extend(self.collapse(beliefs));
         if self.measured.is_some() {
             all.push(format!(
                 "Predictions are measured against the labels of {}, which may be wrong: the figures say how well \
@@ -153,6 +159,23 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
             ));
         }
         all
+    }
+
+    /// Learned weights that left one expert alone.
+    fn collapse(&self, beliefs: Option<&Beliefs>) -> Option<String> {
+        let method = &self.job.recipe.experts()?.method;
+        let alone = beliefs?.experts.iter().find(|row| {
+            let [everywhere, ..] = row.believed;
+            everywhere.is_some_and(|weight| weight > COLLAPSED)
+        })?;
+        matches!(method, ExpertMethod::Reweight(_)).then(|| {
+            format!(
+                "Nearly all weight is on {}: the loss is least where the expert alone counts with whom the network \
+                 agrees anyway, right or not. The others count through the majority only. A term against that is \
+                 `entropy` in [experts.method]; another method may serve better.",
+                alone.expert
+            )
+        })
     }
 
     /// Images with what is given and what is predicted.
