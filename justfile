@@ -172,7 +172,7 @@ experts data="../shared/data/cfos-experts" python="python3":
         done
     fi
     $bin bench $run/data --recipe benches/experts.toml --out $run/unet
-    $bin bench $run/data --recipe benches/experts.toml --networks benches/experts-hrnet.toml \
+    $bin bench $run/data --recipe benches/experts.toml --networks benches/hrnet-w18-small.toml \
         --methods majority,majority+gaf,reweight,reweight+gaf --out $run/hrnet
     {{python}} benches/experts.py reweight $run/unet/bench.json $run/hrnet/bench.json --data "cfos, half size" \
         --command "just experts" --minutes $((($(date +%s) - start) / 60)) < benches/experts-meaning.md
