@@ -153,7 +153,7 @@ experts-cfos data="../shared/data/cfos-experts" python="python3":
         --command "just experts-cfos" < benches/experts-cfos-meaning.md
 
 # Five experts' masks of fluorescent nuclei: a network learns from all of them, by every method, against the authors'
-# consensus and each expert (an hour on 2 cores; resumes). Images and masks at half their size. Needs the data, and
+# consensus and each expert (an hour and a half on 2 cores; resumes). Images and masks at half their size. Needs the data, and
 # Python with numpy and pillow.
 experts data="../shared/data/cfos-experts" python="python3":
     #!/usr/bin/env bash
@@ -174,7 +174,10 @@ experts data="../shared/data/cfos-experts" python="python3":
     $bin bench $run/data --recipe benches/experts.toml --out $run/unet
     $bin bench $run/data --recipe benches/experts.toml --networks benches/hrnet-w18-small.toml \
         --methods majority,majority+gaf,reweight,reweight+gaf --out $run/hrnet
-    {{python}} benches/experts.py reweight $run/unet/bench.json $run/hrnet/bench.json --data "cfos, half size" \
+    $bin bench $run/data --recipe benches/experts-longer.toml --methods majority,majority+gaf,reweight \
+        --seeds 1 --seed 1 --out $run/longer
+    {{python}} benches/experts.py reweight $run/unet/bench.json $run/hrnet/bench.json \
+        "unet, 384 steps, seed 1=$run/longer/bench.json" --data "cfos, half size" \
         --command "just experts" --minutes $((($(date +%s) - start) / 60)) < benches/experts-meaning.md
 
 # A U-Net on stained nuclei, five folds by field of view, and the same recipe in PyTorch for as many minutes

@@ -13,7 +13,7 @@ import sys
 
 parser = argparse.ArgumentParser()
 parser.add_argument("name")
-parser.add_argument("benches", nargs="+")
+parser.add_argument("benches", nargs="+", help="files, each after a name of its network and = if it is not its own")
 parser.add_argument("--data", required=True, help="what the masks are of, for the claims")
 parser.add_argument("--command", required=True)
 parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
@@ -21,9 +21,13 @@ parser.add_argument("--results", default="results")
 arguments = parser.parse_args()
 
 
-def load(path):
+def load(named):
+    name, _, path = named.rpartition("=")
     with open(path) as file:
-        return json.load(file)
+        bench = json.load(file)
+    for line in bench["lines"]:
+        line["network"] = name or line["network"]
+    return bench
 
 
 benches = [load(path) for path in arguments.benches]
