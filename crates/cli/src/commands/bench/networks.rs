@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, Evidence, Family, Labels, Target, TryMap, mask};
+use cleanslide_data::{Dataset, Evidence, Family, Labels, Reference, TryMap};
 use cleanslide_eval::matching::MatchCounts;
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_eval::{Bootstrap, Estimate, Groups, Weights};
@@ -14,23 +14,22 @@ use cleanslide_learn::methods::FocalSettings;
 use cleanslide_learn::segment::{GaussianAttention, PixelLoss};
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::networks::SegmentationConfig;
-use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::REPLICATES;
-use crate::commands::evaluate::shape_measures::connected_objects;
+use crate::commands::evaluate::shape_measures::{class_mask, connected_objects};
 use crate::commands::evaluate::shapes::cases;
 use crate::commands::train::experts::method_by_name;
 use crate::commands::train::networks::{SOURCE, train};
 use crate::commands::train::pixels::Pixels;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{Experts, PixelRecipe, is_finished};
+use crate::network_run::{Experts, NetworkRecipe, PixelRecipe, is_finished, read_config};
 use crate::output::{Show, count};
 use crate::progress;
 use crate::run_folder::read_recipe;
-use crate::shape_labels::{ShapeLabels, dense};
+use crate::shape_labels::ShapeLabels;
 use crate::text_table::TextTable;
 use crate::truth::reference_name;
 
@@ -128,11 +127,12 @@ struct Counted {
 
 /// Trains what is missing, and compares.
 pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
+    // What is wrong with what is asked is found before hours of training.
     let base = base(context, dataset, request)?;
+    let reference = reference(dataset, request)?;
     let rows = rows(request, &base, context.seed)?;
-    check_plan(request, &base)?;
     compute(context, dataset, request, &rows)?;
-    let summary = judge(context, dataset, request, &base, &rows)?;
+    let summary = judge(context, dataset, request, &base, reference.as_ref(), &rows)?;
     let json =
         serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
     write_file(&request.out.join("bench.json"), &json)?;
@@ -181,14 +181,16 @@ fn rows(request: &Request, base: &PixelRecipe, seed: u64) -> Result<Vec<Row>> {
     for network in &networks {
         for method in methods {
             let recipe = with_method(base, method)?;
+            let recipe = PixelRecipe {
+                network: network.config.clone(),
+                ..recipe
+            };
+            recipe.check()?;
             let folder = request.out.join(&network.name).join(method);
             rows.push(Row {
                 network: network.name.clone(),
                 method: method.clone(),
-                recipe: PixelRecipe {
-                    network: network.config.clone(),
-                    ..recipe
-                },
+                recipe,
                 runs: (seed..seed + request.seeds)
                     .map(|seed| folder.join(format!("seed-{seed}")))
                     .collect(),
@@ -258,19 +260,34 @@ fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
     Ok(recipe)
 }
 
-/// Cells of different settings must not meet in one folder.
-fn check_plan(request: &Request, base: &PixelRecipe) -> Result<()> {
-    let plan = toml::to_string(base).map_err(|error| Failure::other(error.to_string()))?;
-    let path = request.out.join("plan.toml");
-    match std::fs::read_to_string(&path) {
-        Ok(known) if known == plan => Ok(()),
-        Ok(_) => Err(Failure::usage(format!(
-            "{} holds a bench with another recipe, other experts or other folds",
-            request.out.display()
-        ))
-        .help("Choose another folder with `--out`.")),
-        Err(_) => Ok(write_file(&path, plan.as_bytes())?),
+/// The reference that is judged against, and its name; none if there is none.
+fn reference(dataset: &Dataset, request: &Request) -> Result<Option<(Reference, String)>> {
+    if request.reference.is_none() && dataset.references()?.is_empty() {
+        return Ok(None);
     }
+    let name = reference_name(dataset, request.reference)?;
+    let reference = dataset.reference(&name)?;
+    if reference.for_evaluation().sources(Family::Mask).is_empty() {
+        return Err(Failure::input(format!(
+            "the reference `{name}` has no class masks"
+        )));
+    }
+    Ok(Some((reference, name)))
+}
+
+/// Whether a cell is done. Cells of different settings must not meet in one folder.
+fn is_done(run: &Path, recipe: &PixelRecipe) -> Result<bool> {
+    if !is_finished(run) {
+        return Ok(false);
+    }
+    if read_config::<PixelRecipe>(run)? != *recipe {
+        return Err(Failure::usage(format!(
+            "{} is a finished run of another recipe, with other experts, other folds or another network",
+            run.display()
+        ))
+        .help("Choose another folder with `--out`."));
+    }
+    Ok(true)
 }
 
 fn compute(context: &Context, dataset: &Dataset, request: &Request, rows: &[Row]) -> Result<()> {
@@ -281,7 +298,12 @@ fn compute(context: &Context, dataset: &Dataset, request: &Request, rows: &[Row]
             .zip(seeds)
             .map(move |(run, seed)| (row, run, seed))
     });
-    let missing: Vec<_> = cells.filter(|(_, run, _)| !is_finished(run)).collect();
+    let mut missing = Vec::new();
+    for (row, run, seed) in cells {
+        if !is_done(run, &row.recipe)? {
+            missing.push((row, run, seed));
+        }
+    }
     let all = rows.len() * request.seeds as usize;
     context.output.note(&format!(
         "{} to train, {} done before; {} folds by case",
@@ -317,6 +339,7 @@ fn judge(
     dataset: &Dataset,
     request: &Request,
     base: &PixelRecipe,
+    reference: Option<&(Reference, String)>,
     rows: &[Row],
 ) -> Result<Summary> {
     let version = match base.labels {
@@ -325,15 +348,8 @@ fn judge(
     };
     let given = dataset.labels(version)?;
     let names = base.experts.clone().unwrap_or_default().annotators;
-    let of_reference = match request.reference {
-        None if dataset.references()?.is_empty() => None,
-        asked => {
-            let name = reference_name(dataset, asked)?;
-            Some((dataset.reference(&name)?, name))
-        }
-    };
     let mut truths = Vec::new();
-    if let Some((reference, name)) = &of_reference {
+    if let Some((reference, name)) = reference {
         let labels = reference.for_evaluation();
         let sources = labels.sources(Family::Mask);
         let source = sources.first().copied().unwrap_or_default();
@@ -376,7 +392,7 @@ fn judge(
             let ids = truth.masks.keys().filter(|id| images.contains(**id));
             let units: Vec<usize> = ids.filter_map(|id| of_images.get(id).copied()).collect();
             let bench = Comparison {
-                groups: Groups::new(&dense(&units))?,
+                groups: Groups::new(&units)?,
                 bootstrap: Bootstrap {
                     replicates: REPLICATES,
                     seed: context.seed,
@@ -423,20 +439,13 @@ fn count_images(
         .collect();
     pairs.par_iter().try_map(|(id, truth, predicted)| {
         let about = |error: cleanslide_eval::Error| Failure::input(format!("image {id}: {error}"));
-        let (truth, predicted) = (class_mask(truth)?, class_mask(predicted)?);
+        let (truth, predicted) = (class_mask(&truth.target)?, class_mask(&predicted.target)?);
         let confusion = pixel_confusion(truth.view(), predicted.view(), classes).map_err(about)?;
         Ok(Counted {
             classes: class_overlaps(&confusion),
             objects: connected_objects(truth.view(), predicted.view())?,
         })
     })
-}
-
-fn class_mask(piece: &Evidence) -> Result<Array2<u8>> {
-    match &piece.target {
-        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
-        _ => Err(Failure::input("labels of another kind among class masks")),
-    }
 }
 
 struct Comparison {

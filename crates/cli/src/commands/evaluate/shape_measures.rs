@@ -410,7 +410,8 @@ fn about(pair: &Pair, error: &Error) -> Failure {
     Failure::input(format!("{}: {error}", pair.judged.key()))
 }
 
-fn class_mask(target: &Target) -> Result<Array2<u8>> {
+/// The class of each pixel.
+pub fn class_mask(target: &Target) -> Result<Array2<u8>> {
     match target {
         Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
         _ => Err(cannot(target.family())),

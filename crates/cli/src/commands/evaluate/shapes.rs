@@ -86,9 +86,11 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     };
     let truths = match given {
         None => vec![(None, of_images(truth, family))],
+        // A source may have labels of another kind alone.
         Some(names) => names
             .iter()
             .map(|name| (Some(name.clone()), truth.of_images(name, family)))
+            .filter(|(_, of_images)| !of_images.is_empty())
             .collect(),
     };
     let cases = cases(dataset);

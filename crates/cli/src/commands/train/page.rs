@@ -212,34 +212,15 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         sheet::tile(self.job.dataset, &labels.images[image], words, drawn.into())
     }
 
-    /// How far each expert was believed when, the mean of all networks; `None` where nothing was noted.
-    fn belief_curves(&self) -> Result<Option<LearningCurves>> {
+    fn curves(&self) -> Result<Vec<LearningCurves>> {
         let parts: Vec<Vec<Epoch>> = self
             .parts
             .iter()
             .map(|part| epochs(&self.run.join(&part.name).join("metrics.jsonl")))
             .collect::<Result<_>>()?;
-        let noted = parts.iter().flatten().flat_map(|epoch| epoch.notes.keys());
-        let names: BTreeSet<&String> = noted.collect();
-        let lines: Vec<Line> = names
-            .into_iter()
-            .map(|name| Line {
-                name: name.clone(),
-                points: mean_notes(&parts, name),
-            })
-            .collect();
-        Ok((!lines.is_empty()).then(|| LearningCurves {
-            title: "When each expert was believed".into(),
-            quantity: "mean over the pixels that the expert labelled".into(),
-            lines,
-        }))
-    }
-
-    fn curves(&self) -> Result<Vec<LearningCurves>> {
-        let (mut losses, mut validations) = (Vec::new(), Vec::new());
-        for part in self.parts {
-            let epochs = epochs(&self.run.join(&part.name).join("metrics.jsonl"))?;
-            let line = |value: fn(&Epoch) -> Option<f64>| Line {
+        let lines = |value: fn(&Epoch) -> Option<f64>| -> Vec<Line> {
+            let parts = self.parts.iter().zip(&parts);
+            let line = |(part, epochs): (&Part, &Vec<Epoch>)| Line {
                 name: part.name.clone(),
                 points: epochs
                     .iter()
@@ -249,9 +230,9 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                     })
                     .collect(),
             };
-            losses.push(line(|epoch| Some(epoch.loss)));
-            validations.push(line(|epoch| epoch.validation));
-        }
+            parts.map(line).collect()
+        };
+        let validations = lines(|epoch| epoch.validation);
         let measure = match self.job.labels.family {
             Family::Boxes => "AP50",
             _ => "Dice",
@@ -259,7 +240,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         let mut curves = vec![LearningCurves {
             title: "Loss".into(),
             quantity: "mean loss of an epoch".into(),
-            lines: losses,
+            lines: lines(|epoch| Some(epoch.loss)),
         }];
         if validations.iter().any(|line| !line.points.is_empty()) {
             curves.push(LearningCurves {
@@ -268,11 +249,26 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 lines: validations,
             });
         }
-        if let Some(beliefs) = self.belief_curves()? {
-            curves.push(beliefs);
-        }
+        curves.extend(belief_curves(&parts));
         Ok(curves)
     }
+}
+
+/// How far each expert was believed when, the mean of all networks; `None` where nothing was noted.
+fn belief_curves(parts: &[Vec<Epoch>]) -> Option<LearningCurves> {
+    let noted = parts.iter().flatten().flat_map(|epoch| epoch.notes.keys());
+    let names: BTreeSet<&String> = noted.collect();
+    (!names.is_empty()).then(|| LearningCurves {
+        title: "When each expert was believed".into(),
+        quantity: "mean over the pixels that the expert labelled".into(),
+        lines: names
+            .into_iter()
+            .map(|name| Line {
+                name: name.clone(),
+                points: mean_notes(parts, name),
+            })
+            .collect(),
+    })
 }
 
 /// The mean of the notes of a name over the parts, epoch by epoch.
