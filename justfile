@@ -174,7 +174,9 @@ experts data="../shared/data/cfos-experts" python="python3":
     $bin bench $run/data --recipe benches/experts.toml --out $run/unet
     $bin bench $run/data --recipe benches/experts.toml --networks benches/hrnet-w18-small.toml \
         --methods majority,majority+gaf,reweight,reweight+gaf --out $run/hrnet
-    $bin bench $run/data --recipe benches/experts-longer.toml --methods majority,majority+gaf,reweight \
+    # The same with three times the steps.
+    sed 's/^epochs = 32/epochs = 96/' benches/experts.toml > $run/longer.toml
+    $bin bench $run/data --recipe $run/longer.toml --methods majority,majority+gaf,reweight \
         --seeds 1 --seed 1 --out $run/longer
     {{python}} benches/experts.py reweight $run/unet/bench.json $run/hrnet/bench.json \
         "unet, 384 steps, seed 1=$run/longer/bench.json" --data "cfos, half size" \
