@@ -733,13 +733,19 @@ fn networks_and_methods_are_compared() {
     fs::remove_dir_all(lab.path("bench/small/reweight")).unwrap();
     lab.ok(&bench);
     assert_eq!(read(), found);
-    lab.write("recipe.toml", recipe);
+    lab.write("recipe.toml", recipe.clone());
     assert!(lab.fails(&bench).contains("another recipe"));
 
     let wrong = |flags: &[&str]| lab.fails(&[&["bench", "data", "--out", "other"], flags].concat());
     assert!(wrong(&["--methods", "majority+magic"]).contains("+magic"));
     assert!(wrong(&["--networks", "lenet"]).contains("there is no network `lenet`"));
     assert!(wrong(&["--labels-of", "anna"]).contains("[experts]"));
+    assert!(wrong(&["--crop", "64"]).contains("`--crop` is for classes of images"));
+    assert!(wrong(&["--reference", "nobody", "--recipe", "recipe.toml"]).contains("`nobody`"));
+    lab.write("odd.toml", recipe.replace("crop = 32", "crop = 24"));
+    let odd = wrong(&["--recipe", "odd.toml", "--methods", "majority,reweight"]);
+    assert!(odd.contains("multiple of 32"), "{odd}");
+    assert!(!lab.path("other").exists(), "nothing was trained");
 }
 
 #[test]

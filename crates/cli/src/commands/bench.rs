@@ -87,6 +87,9 @@ pub struct Bench {
     out: PathBuf,
 }
 
+/// The encoder of classes of images unless told otherwise.
+const CLASSICAL: &str = "classical";
+
 /// Resamples behind each interval.
 const REPLICATES: usize = 1000;
 
@@ -133,6 +136,17 @@ impl Bench {
             .help(
                 "The experts are all sources of kind expert, or those of [experts] in the recipe.",
             ));
+        }
+        let of_classes = [
+            ("--encoder", self.encoder.encoder != CLASSICAL),
+            ("--crop", self.encoder.crop.is_some()),
+            ("--strict", self.encoder.strict),
+        ];
+        if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "`{flag}` is for classes of images, and these labels are masks"
+            ))
+            .help("What decides the training of a network is in its recipe."));
         }
         let request = networks::Request {
             networks: &self.networks,
