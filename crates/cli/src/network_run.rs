@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{Family, VersionId};
 use cleanslide_learn::augment::AugmentSettings;
-use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
+use cleanslide_learn::detect::{
+    CorrectionSettings, DetectorLossSettings, DetectorPredictSettings, DetectorSettings,
+};
 use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
 use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
 use cleanslide_learn::training::TrainSettings;
@@ -280,6 +282,9 @@ pub struct BoxRecipe {
     pub augment: AugmentSettings,
     /// How it predicts.
     pub predict: DetectorPredictSettings,
+    /// When and how labels are corrected meanwhile; never by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correction: Option<CorrectionSettings>,
 }
 
 impl Default for BoxRecipe {
@@ -296,6 +301,7 @@ impl Default for BoxRecipe {
             train: settings.train,
             augment: settings.augment,
             predict: settings.predict,
+            correction: settings.correction,
         }
     }
 }
@@ -332,6 +338,7 @@ impl BoxRecipe {
             train: self.train.clone(),
             augment: self.augment.clone(),
             predict: self.predict.clone(),
+            correction: self.correction.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@ use cleanslide_nn::losses::{BinaryFocal, FasterRcnnLoss, FcosLoss};
 use cleanslide_nn::networks::DetectionConfig;
 use serde::{Deserialize, Serialize};
 
-use super::DetectorPredictSettings;
+use super::{CorrectionSettings, DetectorPredictSettings};
 use crate::augment::AugmentSettings;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
@@ -22,6 +22,8 @@ pub struct DetectorSettings {
     pub augment: AugmentSettings,
     /// How it predicts.
     pub predict: DetectorPredictSettings,
+    /// When and how labels are corrected meanwhile. Default never.
+    pub correction: Option<CorrectionSettings>,
 }
 
 /// The losses of a detector. Faster R-CNN has a share of boxes alone.
@@ -117,6 +119,9 @@ impl DetectorSettings {
         self.train.check()?;
         self.augment.check()?;
         self.predict.check()?;
+        if let Some(correction) = &self.correction {
+            correction.check(&self.predict)?;
+        }
         self.loss.check(&self.network)?;
         if let Some((name, value, reason)) = self.network.problem() {
             return wrong(name, value, reason.to_owned());

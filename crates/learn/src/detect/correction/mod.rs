@@ -1,0 +1,5 @@
+//! Labels that are corrected by the network that learns from them.
+
+mod settings;
+
+pub use settings::{Background, BoxTrust, CorrectionSettings, Start};

@@ -1,0 +1,254 @@
+//! When and how labels are corrected while a detector is trained.
+
+use serde::{Deserialize, Serialize};
+
+use crate::detect::DetectorPredictSettings;
+use crate::error::{Error, Result};
+use crate::views::TestAugmentation;
+
+/// When and how labels are corrected while a detector is trained (Elbatel, Bornberg et al., SISSI, DART at MICCAI 2022;
+/// arXiv 2208.03327). Every field has a default, and unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorrectionSettings {
+    /// When the given labels are no longer learned from. Default: when the fit to them slows down.
+    pub start: Start,
+    /// Epochs from one correction to the next. Default 1.
+    pub every: usize,
+    /// Sizes in which an image is predicted to correct its labels. Default 0.8, 0.9, 1, 1.1 and 1.2.
+    pub scales: Vec<f64>,
+    /// Turns in which it is predicted, in each size. Default the flips: with five sizes, 20 views.
+    pub turns: TestAugmentation,
+    /// The least score of a box in a view. Default 0.01.
+    pub view_score: f64,
+    /// Boxes of several views that overlap by more are of the same object. Default 0.5.
+    pub agreement: f64,
+    /// The least score of a box that all views together give. Default 0.25.
+    pub score: f64,
+    /// Of boxes that overlap by more, the one with the highest score stays. Default 0.2.
+    pub suppression: f64,
+    /// The most boxes of a tile of a view, those with the highest scores. Default 200.
+    pub most: usize,
+    /// What becomes of all that was not found. Default: it is blurred away.
+    pub background: Background,
+    /// How far a corrected box is trusted. Default wholly.
+    pub trust: BoxTrust,
+}
+
+impl Default for CorrectionSettings {
+    fn default() -> Self {
+        Self {
+            start: Start::default(),
+            every: 1,
+            scales: vec![0.8, 0.9, 1.0, 1.1, 1.2],
+            turns: TestAugmentation::Flips,
+            view_score: 0.01,
+            agreement: 0.5,
+            score: 0.25,
+            suppression: 0.2,
+            most: 200,
+            background: Background::STRONG,
+            trust: BoxTrust::Full,
+        }
+    }
+}
+
+/// When the given labels are no longer learned from; `name` chooses it in a recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Start {
+    /// When the average precision (at an overlap of 0.5) against them rises by less than a share of its first rise:
+    /// the fit of [`Deceleration`](crate::deceleration::Deceleration).
+    Deceleration {
+        /// By which share the rise has become smaller. Default 0.9.
+        #[serde(default = "threshold")]
+        threshold: f64,
+    },
+    /// When the validation, which is of the other data, has not become better for some epochs. The training goes on
+    /// from the best one.
+    Validation {
+        /// How many epochs. Default 3.
+        #[serde(default = "patience")]
+        patience: usize,
+    },
+    /// After so many epochs.
+    Epoch {
+        /// How many.
+        epoch: usize,
+    },
+}
+
+fn threshold() -> f64 {
+    0.9
+}
+
+fn patience() -> usize {
+    3
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self::Deceleration {
+            threshold: threshold(),
+        }
+    }
+}
+
+/// What becomes of all that was not found; `name` chooses it in a recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Background {
+    /// The image stays as it is, and all of it that is in no box is background.
+    Kept,
+    /// The boxes are cloned into the blurred image, so that objects that were not found are not to be seen.
+    Blurred {
+        /// Side of the Gaussian kernel, in pixels, an odd number. Default 71.
+        #[serde(default = "kernel")]
+        kernel: usize,
+        /// Its standard deviation, in pixels; by default 0.15 of the side and 0.35 more, as OpenCV has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sigma: Option<f64>,
+    },
+    /// The image stays as it is, and boxes that are too unsure to be objects are not background either.
+    Ignored {
+        /// The least score of such a box. Default 0.05.
+        #[serde(default = "doubt")]
+        doubt: f64,
+    },
+}
+
+fn kernel() -> usize {
+    71
+}
+
+fn doubt() -> f64 {
+    0.05
+}
+
+impl Background {
+    /// The paper's weak blur.
+    pub const WEAK: Self = Self::Blurred {
+        kernel: 21,
+        sigma: None,
+    };
+    /// The strong blur of the paper's code; the paper has an even kernel, which there is none of.
+    pub const STRONG: Self = Self::Blurred {
+        kernel: 71,
+        sigma: Some(30.0),
+    };
+}
+
+/// How far a corrected box is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoxTrust {
+    /// Wholly.
+    Full,
+    /// As its score says.
+    Score,
+}
+
+impl CorrectionSettings {
+    /// How the views of an image are predicted; tiles are those of `predict`.
+    pub(super) fn views(&self, predict: &DetectorPredictSettings) -> DetectorPredictSettings {
+        DetectorPredictSettings {
+            turns: self.turns,
+            scales: self.scales.clone(),
+            score: self.view_score,
+            suppression: self.suppression,
+            agreement: self.agreement,
+            most: self.most,
+            ..predict.clone()
+        }
+    }
+
+    /// Refuses settings out of their range.
+    pub(in crate::detect) fn check(&self, predict: &DetectorPredictSettings) -> Result<()> {
+        let wrong = |name, value: String, reason: &str| {
+            Err(Error::Setting {
+                name,
+                value,
+                reason: reason.to_owned(),
+            })
+        };
+        self.views(predict).check()?;
+        for (name, count) in [("every", self.every), ("most", self.most)] {
+            if count == 0 {
+                return wrong(name, "0".to_owned(), "expected at least 1");
+            }
+        }
+        if !(0.0..1.0).contains(&self.score) {
+            let reason = "expected at least 0 and less than 1";
+            return wrong("score", self.score.to_string(), reason);
+        }
+        match self.start {
+            Start::Deceleration { threshold } if !(threshold > 0.0 && threshold < 1.0) => {
+                let reason = "expected a number between 0 and 1";
+                return wrong("threshold", threshold.to_string(), reason);
+            }
+            Start::Validation { patience: 0 } => {
+                return wrong("patience", "0".to_owned(), "expected at least 1");
+            }
+            Start::Epoch { epoch: 0 } => {
+                let reason = "expected at least 1: a network that has learned nothing corrects nothing";
+                return wrong("epoch", "0".to_owned(), reason);
+            }
+            _ => {}
+        }
+        match self.background {
+            Background::Blurred { kernel, .. } if kernel.is_multiple_of(2) || kernel > 1001 => {
+                let reason = "expected an odd number of at most 1001";
+                wrong("kernel", kernel.to_string(), reason)
+            }
+            Background::Blurred {
+                sigma: Some(sigma), ..
+            } if !(sigma > 0.0 && sigma.is_finite()) => {
+                wrong("sigma", sigma.to_string(), "expected more than 0")
+            }
+            Background::Ignored { doubt } if !(doubt >= 0.0 && doubt < self.score) => {
+                let reason = "expected at least 0 and less than `score`";
+                wrong("doubt", doubt.to_string(), reason)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        let message = |recipe: &str| {
+            let settings: CorrectionSettings = toml::from_str(recipe).unwrap();
+            let checked = settings.check(&DetectorPredictSettings::default());
+            checked.err().map(|error| error.to_string())
+        };
+        for right in [
+            "",
+            "start = { name = \"validation\" }\nbackground = { name = \"kept\" }",
+            "start = { name = \"deceleration\" }\nbackground = { name = \"ignored\" }",
+            "start = { name = \"epoch\", epoch = 4 }\nbackground = { name = \"blurred\", kernel = 21 }",
+        ] {
+            assert_eq!(message(right), None, "{right}");
+        }
+        for (wrong, name) in [
+            ("every = 0", "every"),
+            ("most = 0", "most"),
+            ("score = 1.0", "score"),
+            ("view_score = -0.1", "score"),
+            ("scales = []", "scales"),
+            ("start = { name = \"deceleration\", threshold = 1.0 }", "threshold"),
+            ("start = { name = \"validation\", patience = 0 }", "patience"),
+            ("start = { name = \"epoch\", epoch = 0 }", "epoch"),
+            ("background = { name = \"blurred\", kernel = 20 }", "kernel"),
+            ("background = { name = \"blurred\", sigma = 0.0 }", "sigma"),
+            ("background = { name = \"ignored\", doubt = 0.25 }", "doubt"),
+        ] {
+            assert!(message(wrong).unwrap().contains(name), "{wrong}");
+        }
+        let unknown = toml::from_str::<CorrectionSettings>("evry = 2").unwrap_err();
+        assert!(unknown.to_string().contains("evry"), "{unknown}");
+    }
+}
