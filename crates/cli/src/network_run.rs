@@ -18,9 +18,8 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{Family, VersionId};
 use cleanslide_learn::augment::AugmentSettings;
-use cleanslide_learn::detect::{
-    CorrectionSettings, DetectorLossSettings, DetectorPredictSettings, DetectorSettings,
-};
+use cleanslide_learn::detect::correction::CorrectionSettings;
+use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
 use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
 use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
 use cleanslide_learn::training::TrainSettings;
@@ -95,6 +94,11 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
     /// # Errors
     /// If it cannot learn from several.
     fn with_experts(self, experts: Experts) -> Result<Self>;
+
+    /// Whether labels are corrected while they are learned from, so that they measure no progress.
+    fn corrects_labels(&self) -> bool {
+        false
+    }
 
     /// The name of its network.
     fn network(&self) -> &'static str;
@@ -314,6 +318,10 @@ impl NetworkRecipe for BoxRecipe {
             "networks learn from several experts by their class masks, and these labels are boxes",
         )
         .help("`cleanslide fuse` makes one set of boxes of several."))
+    }
+
+    fn corrects_labels(&self) -> bool {
+        self.correction.is_some()
     }
 
     fn network(&self) -> &'static str {

@@ -165,6 +165,14 @@ pub enum Error {
         /// Why, and what to do.
         problem: String,
     },
+    /// A file of a run that is not what was written.
+    #[error("{} is damaged ({problem}); train anew, into another folder", path.display())]
+    Damaged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Probabilities that objects cannot be made of.
     #[error(
         "objects are made of background, one or more classes and border, and there are {0} classes of pixels"

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod classify;
 pub mod correct;
 pub mod cross_validation;
+pub mod deceleration;
 pub mod detect;
 pub mod embed;
 pub mod error;

@@ -33,6 +33,8 @@ pub struct TrainingReport {
     pub tiles: Vec<Tile>,
     /// How far experts are believed, if there are several.
     pub beliefs: Option<Beliefs>,
+    /// What became of the labels, if they were corrected meanwhile.
+    pub corrections: Option<Corrections>,
     /// How training went.
     pub learning_curves: Vec<LearningCurves>,
     /// The recipe as a file.
@@ -48,6 +50,32 @@ pub struct Beliefs {
     pub experts: Vec<BeliefRow>,
     /// Where: pictures from black (not at all) to white (wholly).
     pub tiles: Vec<Tile>,
+}
+
+/// What became of labels that were corrected while a network learned from them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Corrections {
+    /// Which network did it.
+    pub network: String,
+    /// One row for each time.
+    pub rows: Vec<CorrectionRow>,
+    /// Images with what was given (sky) and what is there in the end (orange).
+    pub tiles: Vec<Tile>,
+}
+
+/// What became of the given boxes once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CorrectionRow {
+    /// After which epoch.
+    pub epoch: usize,
+    /// Boxes that stayed as they were, give or take a tenth.
+    pub kept: usize,
+    /// Objects that have another box or class.
+    pub redrawn: usize,
+    /// Boxes in whose place nothing was found.
+    pub dropped: usize,
+    /// Boxes where nothing was given.
+    pub added: usize,
 }
 
 /// An expert.
@@ -66,6 +94,7 @@ pub fn render(report: &TrainingReport) -> String {
         pictures(report),
         measures(report),
         beliefs(report),
+        corrections(report),
         learning_section(&report.learning_curves),
         recipe(report),
     ];
@@ -121,6 +150,43 @@ fn measures(report: &TrainingReport) -> Option<Section> {
             rows: report.measures.iter().map(row).collect(),
             footnote: String::new(),
         }),
+    })
+}
+
+fn corrections(report: &TrainingReport) -> Option<Section> {
+    let corrections = report.corrections.as_ref()?;
+    let number = |of: usize| Cell::Estimate(Estimate::without_interval(of as f64));
+    let row = |row: &CorrectionRow| {
+        let all = [row.kept, row.redrawn, row.added, row.dropped];
+        std::iter::once(Cell::Text(row.epoch.to_string()))
+            .chain(all.map(number))
+            .collect()
+    };
+    let legend = [
+        (Ink::Sky, "given".to_owned()),
+        (Ink::Orange, "corrected in the end".to_owned()),
+    ];
+    Some(Section {
+        anchor: "corrections",
+        heading: "What became of the labels".to_owned(),
+        body: html! {
+            (contact_sheet(&legend, &corrections.tiles))
+            (table(&Table {
+                title: format!("Boxes of the images that `{}` learned from", corrections.network),
+                caption: "Each time against the boxes that were given.".to_owned(),
+                columns: vec![
+                    Column::text("after epoch"),
+                    Column::number("kept", Format::Count),
+                    Column::number("redrawn", Format::Count),
+                    Column::number("added", Format::Count),
+                    Column::number("dropped", Format::Count),
+                ],
+                rows: corrections.rows.iter().map(row).collect(),
+                footnote: "Kept: overlap by 0.9 at least (intersection over union). Redrawn: the same object has \
+                           another box or class. Dropped: nothing was found in its place."
+                    .to_owned(),
+            }))
+        },
     })
 }
 

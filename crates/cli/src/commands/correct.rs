@@ -1,10 +1,12 @@
 //! `cleanslide correct`: suspicious labels corrected, as a new label version.
 
+mod boxes;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::{
-    Dataset, Evidence, Labels, NewVersion, Scope, Source, SourceKind, Target, Trust, to_csv,
+    Dataset, Evidence, Labels, NewVersion, Scope, Source, SourceKind, Target, Task, Trust, to_csv,
 };
 use cleanslide_learn::correct::{Correction, Policy, correct};
 use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
@@ -24,25 +26,31 @@ use crate::text_table::TextTable;
 /// Correct suspicious labels, as a new label version
 ///
 /// Nothing is edited: the corrected labels are a source of their own in a new version, beside all
-/// that was there, with a table of every change and its reason.
+/// that was there, with a table of every change and its reason. Boxes are those that a detector put in the place of the
+/// given ones while it was trained.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide correct mitoses --policy relabel --threshold 0.9\n  \
-cleanslide correct mitoses --run runs/robust --policy prune"
+cleanslide correct mitoses --run runs/robust --policy prune\n  \
+cleanslide correct smears --run runs/sissi --name sissi"
 )]
 pub struct Correct {
     #[command(flatten)]
     dataset: DatasetArgument,
     #[command(flatten)]
     labels: LabelsArguments,
-    /// Follow the out-of-sample predictions of this run, instead of the latest audit's
+    /// Follow the out-of-sample predictions of this run, instead of the latest audit's; of boxes, take the labels that
+    /// this run corrected
     #[arg(long, value_name = "RUN", conflicts_with_all = ["labels", "source"])]
     run: Option<PathBuf>,
+    /// Boxes: take the labels that were corrected after this epoch; the last by default
+    #[arg(long, requires = "run")]
+    epoch: Option<usize>,
     /// What happens to flagged labels
     #[arg(long, value_enum, default_value = "relabel")]
     policy: PolicyName,
     /// Relabel only where the suggested class is at least this probable
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = THRESHOLD)]
     threshold: f32,
     /// Which labels are flagged
     #[arg(long, value_enum, default_value = "prune-by-noise-rate")]
@@ -53,6 +61,9 @@ pub struct Correct {
     #[command(flatten)]
     encoder: EncoderArguments,
 }
+
+/// A suggested class is this probable at least, unless told otherwise.
+const THRESHOLD: f32 = 0.8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PolicyName {
@@ -84,6 +95,14 @@ pub struct Summary {
 impl Correct {
     pub fn run(self, context: &Context) -> Result<()> {
         let mut dataset = context.open(&self.dataset.dataset)?;
+        if dataset.manifest().task == Task::Detection {
+            return self.boxes(context, &mut dataset);
+        }
+        if self.epoch.is_some() {
+            return Err(Failure::usage(
+                "`--epoch` is for boxes, and these labels are classes",
+            ));
+        }
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(Failure::usage(format!(
                 "a threshold of {} is not between 0 and 1",
@@ -111,6 +130,32 @@ impl Correct {
             &self.name,
         )?;
         context.output.show(&summary)
+    }
+
+    fn boxes(&self, context: &Context, dataset: &mut Dataset) -> Result<()> {
+        let of_classes = [
+            ("--policy", self.policy != PolicyName::Relabel),
+            ("--threshold", self.threshold != THRESHOLD),
+            ("--filter", self.filter != FilterName::PruneByNoiseRate),
+        ];
+        if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "`{flag}` is for classes of images, and these labels are boxes"
+            ))
+            .help("How boxes are corrected is in the recipe of their training, [correction]."));
+        }
+        let Some(run) = &self.run else {
+            return Err(Failure::usage(
+                "boxes are corrected by the detector that learns from them",
+            )
+            .help("Train one with `cleanslide train DATASET --method sissi --out RUN`, then name it with `--run RUN`."));
+        };
+        let request = boxes::Request {
+            run,
+            epoch: self.epoch,
+            name: &self.name,
+        };
+        boxes::run(context, dataset, &request)
     }
 
     /// Takes the predictions of the audit of these labels.

@@ -1,6 +1,7 @@
 //! `cleanslide train`: a model in spite of wrong labels.
 
 mod boxes;
+mod corrections;
 pub mod experts;
 pub mod networks;
 mod page;
@@ -36,10 +37,11 @@ use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
     after_help = "Examples:\n  cleanslide train mitoses --method elr --out runs/robust\n  \
 cleanslide train mitoses --recipe recipe.toml --out runs/robust\n  \
 cleanslide train nuclei --folds 5 --out runs/unet\n  \
-cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --out runs/reweight\n\n\
+cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --out runs/reweight\n  \
+cleanslide train smears --method sissi --also other-cells --out runs/sissi\n\n\
 A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
 [method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
-[augment], [predict] and, of instances, [objects]. config.toml of any run is one, with all defaults."
+[augment], [predict] and, of instances, [objects], of boxes, [correction]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
     #[command(flatten)]
@@ -48,7 +50,8 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// How to learn, with default settings: classes of images by any method of `bench --help`; class masks of several
-    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`
+    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`; boxes by `sissi`, which
+    /// corrects them meanwhile
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// Label version, such as v2; the latest by default
@@ -131,7 +134,6 @@ impl Train {
     fn network<L: networks::Learner>(&self, context: &Context, dataset: &Dataset) -> Result<()> {
         let boxes = dataset.manifest().task == Task::Detection;
         let of_classes = [
-            ("--method", self.method.is_some() && boxes),
             ("--encoder", self.encoder.is_some()),
             ("--crop", self.crop.is_some()),
             ("--strict", self.strict),
@@ -143,17 +145,13 @@ impl Train {
             ))
             .help("What decides the training of a network is in its recipe."));
         }
-        let method = match &self.method {
-            Some(name) => Some(experts::method_by_name(name)?),
-            None => None,
-        };
         let request = networks::Request {
             recipe: self.recipe.as_deref(),
             labels: self.labels,
             source: self.source.as_deref(),
             folds: self.folds,
             also: self.also.as_deref(),
-            method,
+            method: self.method.as_deref(),
             annotators: self.annotators.as_deref(),
             out: &self.out,
             device: self.device.name(),

@@ -61,6 +61,15 @@ impl CropLabels {
         }
     }
 
+    /// The same with rectangles of the image of which nobody knows what they are.
+    pub(super) fn leaving_open(mut self, rectangles: impl Iterator<Item = Rectangle>) -> Self {
+        let placement = &self.placement;
+        if let Unlabelled::Within(unlabelled) = &mut self.unlabelled {
+            unlabelled.extend(rectangles.filter_map(|open| placement.rectangle(open)));
+        }
+        self
+    }
+
     /// Whether a place shows the image, and not its mirror image beyond the edge, of which nothing is said.
     pub(super) fn shows(&self, point: Point) -> bool {
         let place = [point.y as f32 - 0.5, point.x as f32 - 0.5];

@@ -1,6 +1,6 @@
 //! Networks that find objects and draw boxes around them: how they are trained, and how they predict.
 
-mod correction;
+pub mod correction;
 mod faster_rcnn;
 mod fcos;
 mod labels;
@@ -12,7 +12,6 @@ mod targets;
 mod tests;
 mod trainer;
 
-pub use correction::{Background, BoxTrust, CorrectionSettings, Start};
 pub use labels::Unlabelled;
 pub use model::Detector;
 pub use predict::DetectorPredictSettings;

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use cleanslide_data::{Detection, Rectangle};
+use cleanslide_image::transform::Turn;
 use cleanslide_nn::networks::DetectionNetwork;
 use cleanslide_weak::fusion::boxes::{NonMaximumSuppression, WeightedBoxesFusion};
 use image::RgbImage;
@@ -135,15 +136,9 @@ impl Detector {
             ];
             for &turn in settings.turns.turns() {
                 let found = self.tiles(turn.colour(pixels.view()).view(), settings)?;
-                let upright = |found: Detection| {
-                    let back = turn.inverse().rectangle(turn.size(size), found.rectangle);
-                    let rectangle = Rectangle {
-                        left: back.left * across,
-                        top: back.top * down,
-                        right: back.right * across,
-                        bottom: back.bottom * down,
-                    };
-                    Detection { rectangle, ..found }
+                let upright = |found: Detection| Detection {
+                    rectangle: upright(found.rectangle, turn, size, [down, across]),
+                    ..found
                 };
                 views.push(found.into_iter().map(upright).collect());
             }
@@ -218,11 +213,37 @@ impl Detector {
     }
 }
 
+/// A box of a view at its place in the image as it is: the view is the image of `size` rows and columns after a turn,
+/// and a pixel of that image is so many rows and columns of the image as it is.
+pub(super) fn upright(
+    rectangle: Rectangle,
+    turn: Turn,
+    size: (usize, usize),
+    [down, across]: [f64; 2],
+) -> Rectangle {
+    let back = turn.inverse().rectangle(turn.size(size), rectangle);
+    Rectangle {
+        left: back.left * across,
+        top: back.top * down,
+        right: back.right * across,
+        bottom: back.bottom * down,
+    }
+}
+
 /// The boxes that stay, the surest first.
 pub(super) fn suppressed(
     found: &[Detection],
     settings: &DetectorPredictSettings,
 ) -> Result<Vec<Detection>> {
+    let surviving = surviving(found, settings)?;
+    Ok(surviving.into_iter().map(|index| found[index]).collect())
+}
+
+/// The places of the boxes that stay, the surest first.
+pub(super) fn surviving(
+    found: &[Detection],
+    settings: &DetectorPredictSettings,
+) -> Result<Vec<usize>> {
     let suppression = NonMaximumSuppression {
         overlap: settings.suppression,
     };
@@ -236,10 +257,7 @@ pub(super) fn suppressed(
         .collect();
     let kept = suppression.fuse(&[boxes])?;
     // The first member of a group is the one that stayed.
-    Ok(kept
-        .iter()
-        .map(|kept| found[kept.members[0].index])
-        .collect())
+    Ok(kept.iter().map(|kept| kept.members[0].index).collect())
 }
 
 /// Where a tile begins along one side of an image, and between which places it answers for objects.

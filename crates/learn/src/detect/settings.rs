@@ -2,7 +2,8 @@ use cleanslide_nn::losses::{BinaryFocal, FasterRcnnLoss, FcosLoss};
 use cleanslide_nn::networks::DetectionConfig;
 use serde::{Deserialize, Serialize};
 
-use super::{CorrectionSettings, DetectorPredictSettings};
+use super::DetectorPredictSettings;
+use super::correction::{CorrectionSettings, Start};
 use crate::augment::AugmentSettings;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
@@ -121,6 +122,15 @@ impl DetectorSettings {
         self.predict.check()?;
         if let Some(correction) = &self.correction {
             correction.check(&self.predict)?;
+            let train = &self.train;
+            if train.patience > 0 {
+                let reason = "labels that change are not stopped by a validation; leave it out, or [correction]";
+                return wrong("patience", train.patience.to_string(), reason.to_owned());
+            }
+            if matches!(correction.start, Start::Validation { .. }) && train.validation == 0.0 {
+                let reason = "[correction] starts by a validation; keep a share of the cases for it, such as 0.2";
+                return wrong("validation", "0".to_owned(), reason.to_owned());
+            }
         }
         self.loss.check(&self.network)?;
         if let Some((name, value, reason)) = self.network.problem() {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Detection, Object, Objects, Rectangle, Trust};
+use cleanslide_image::transform::Turn;
 use cleanslide_nn::losses::FcosLoss;
 use cleanslide_nn::networks::{DetectionConfig, FasterRcnnConfig, FcosConfig, FcosOutput};
 use cleanslide_nn::weights::Weights;
@@ -12,7 +13,7 @@ use image::{Rgb, RgbImage};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::predict::suppressed;
+use super::predict::{suppressed, upright};
 use super::*;
 use crate::augment::AugmentSettings;
 use crate::error::{Error, Result};
@@ -182,7 +183,7 @@ fn what_nobody_knows_is_not_background() {
 }
 
 /// Dark and bright discs of different sizes on grey.
-struct Discs;
+pub(super) struct Discs;
 
 impl BoxImages for Discs {
     type Failure = Error;
@@ -221,7 +222,7 @@ impl BoxImages for Discs {
     }
 }
 
-fn small() -> DetectorSettings {
+pub(super) fn small() -> DetectorSettings {
     DetectorSettings {
         network: DetectionConfig::Fcos(config()),
         train: TrainSettings {
@@ -344,6 +345,36 @@ fn discs_are_found_in_every_view(settings: &DetectorSettings) {
             right >= 27 && found <= 33,
             "{right} of 30, {found} found, AP50 {progress:?}, {settings:?}"
         );
+    }
+}
+
+#[test]
+fn boxes_of_views_come_back_to_the_pixel() {
+    // Not a square, and sides that halve and double without a rest.
+    let truth = rectangle(&[12.0, 4.0, 40.0, 16.0]);
+    let image = RgbImage::from_fn(64, 40, |x, y| {
+        let inside = (12..40).contains(&x) && (4..16).contains(&y);
+        Rgb([if inside { 200 } else { 0 }; 3])
+    });
+    for scale in [0.5, 1.0, 2.0] {
+        let scaled = crate::views::scaled(&image, scale);
+        let pixels = crate::views::array(&scaled).unwrap();
+        let size = (pixels.dim().0, pixels.dim().1);
+        for turn in Turn::ALL {
+            let view = turn.colour(pixels.view());
+            // Resizing blurs borders: a pixel is inside if more than half of it is.
+            let inside = view.indexed_iter().filter(|(_, value)| **value > 100);
+            let (rows, columns): (Vec<usize>, Vec<usize>) =
+                inside.map(|((row, column, _), _)| (row, column)).unzip();
+            let sides = |of: &[usize]| {
+                let least = of.iter().min().unwrap();
+                (*least as f64, *of.iter().max().unwrap() as f64 + 1.0)
+            };
+            let ((top, bottom), (left, right)) = (sides(&rows), sides(&columns));
+            let found = Rectangle::new(left, top, right, bottom).unwrap();
+            let back = upright(found, turn, size, [1.0 / scale; 2]);
+            assert_eq!(back, truth, "{turn:?} at {scale}");
+        }
     }
 }
 

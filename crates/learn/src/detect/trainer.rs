@@ -1,6 +1,8 @@
 //! Training of networks that find objects.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Detection, Objects, Rectangle};
@@ -12,12 +14,16 @@ use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::correction::{
+    AGREEMENT, Background, CORRECTED, CorrectedImage, CorrectionSettings, Corrections, Cycle,
+    CycleImage, Start, synthetic,
+};
 use super::labels::CropLabels;
 use super::model::init;
 use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
 use crate::augment::crop;
 use crate::error::{Error, Result};
-use crate::training::{Compared, Items, Moment, Near, Run, Task, TrainSettings, Watch};
+use crate::training::{Compared, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch};
 
 /// Images with objects in boxes.
 pub trait BoxImages: Sync {
@@ -60,7 +66,8 @@ pub struct Trainer<'a, I> {
 
 impl<I: BoxImages> Trainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint.
+    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint; and each set
+    /// of labels that the network gave itself, if it does ([`Cycle`]).
     ///
     /// # Errors
     /// Settings out of range, nothing to learn from, an image that cannot be used, an object of an unknown class, a
@@ -73,6 +80,9 @@ impl<I: BoxImages> Trainer<'_, I> {
             classes: self.classes,
             settings: self.settings,
             device: self.device,
+            items: self.items,
+            folder: self.folder,
+            corrections: RwLock::default(),
         };
         let network = Run {
             task: &task,
@@ -95,6 +105,11 @@ struct Boxes<'a, I> {
     classes: &'a [String],
     settings: &'a DetectorSettings,
     device: &'a Device,
+    /// Those whose labels may be corrected.
+    items: &'a [usize],
+    folder: &'a Path,
+    /// Changes between epochs only.
+    corrections: RwLock<Arc<Corrections>>,
 }
 
 /// A crop and what is said of it.
@@ -114,6 +129,84 @@ impl<I: BoxImages> Boxes<'_, I> {
             network,
             self.device.clone(),
         )
+    }
+
+    fn corrections(&self) -> Arc<Corrections> {
+        let corrections = self.corrections.read();
+        Arc::clone(&corrections.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, corrections: Corrections) {
+        let now = self.corrections.write();
+        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(corrections);
+    }
+
+    /// A crop of an image with its labels as they are now.
+    fn corrected_crop(
+        &self,
+        image: &RgbImage,
+        corrected: &CorrectedImage,
+        correction: &CorrectionSettings,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Crop> {
+        let labels = corrected.labels(correction.trust);
+        let open = corrected.doubted.iter().map(|found| found.shape);
+        let crop = match correction.background {
+            // Where nothing was found all is open, and the image may stay as it is.
+            Background::Blurred { kernel, sigma } if labels.complete => {
+                let boxes = labels.objects.iter().map(|object| object.shape);
+                let image = synthetic(image, boxes, kernel, sigma)?;
+                self.crop_of(&image, &labels, rng)?
+            }
+            _ => self.crop_of(image, &labels, rng)?,
+        };
+        Ok(Crop {
+            labels: crop.labels.leaving_open(open),
+            ..crop
+        })
+    }
+
+    fn crop_of(
+        &self,
+        image: &RgbImage,
+        labels: &Objects<Rectangle>,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Crop> {
+        let size = self.settings.train.crop;
+        let (pixels, placement) = crop(&self.settings.augment, image, size, rng)?;
+        let sides = [image.height() as usize, image.width() as usize];
+        Ok(Crop {
+            image: pixels,
+            labels: CropLabels::new(labels, sides, size, placement),
+            seed: rng.random(),
+        })
+    }
+
+    /// What the network says of all images that it learns from.
+    fn correct(
+        &self,
+        network: &DetectionNetwork,
+        correction: &CorrectionSettings,
+        epoch: usize,
+    ) -> Result<BTreeMap<usize, CorrectedImage>, I::Failure> {
+        let detector = self.detector(network.clone());
+        let mut images = BTreeMap::new();
+        for &item in self.items {
+            let ((image, _), _) = self.read(item)?;
+            let predict = &self.settings.predict;
+            let found = CorrectedImage::find(&detector, &image, correction, predict)?;
+            images.insert(item, found);
+        }
+        let of_image = |(&item, labels): (&usize, &CorrectedImage)| CycleImage {
+            image: self.name(item),
+            labels: labels.clone(),
+        };
+        let cycle = Cycle {
+            epoch,
+            images: images.iter().map(of_image).collect(),
+        };
+        cycle.write(self.folder)?;
+        Ok(images)
     }
 }
 
@@ -135,9 +228,10 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
             loss,
             augment,
             predict,
+            correction,
             train: _,
         } = self.settings;
-        serde_json::to_value((network, loss, augment, predict, self.classes))
+        serde_json::to_value((network, loss, augment, predict, correction, self.classes))
             .map_err(|error| Error::Device(error.to_string()))
     }
 
@@ -187,16 +281,15 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
     }
 
     fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Crop, I::Failure> {
-        let (_, example) = near(0)?;
+        let (item, example) = near(0)?;
         let (image, labels) = &*example;
-        let size = self.settings.train.crop;
-        let (pixels, placement) = crop(&self.settings.augment, image, size, rng)?;
-        let sides = [image.height() as usize, image.width() as usize];
-        Ok(Crop {
-            image: pixels,
-            labels: CropLabels::new(labels, sides, size, placement),
-            seed: rng.random(),
-        })
+        let corrections = self.corrections();
+        match (&self.settings.correction, corrections.images.get(&item)) {
+            (Some(correction), Some(corrected)) => {
+                Ok(self.corrected_crop(image, corrected, correction, rng)?)
+            }
+            _ => Ok(self.crop_of(image, labels, rng)?),
+        }
     }
 
     fn compare(
@@ -259,5 +352,64 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
             Err(cleanslide_eval::Error::Undefined(_)) => Ok(0.0),
             Err(error) => Err(Error::from(error).into()),
         }
+    }
+
+    /// A validation says when labels are corrected, not which network is best: it is of the labels as they were given,
+    /// or of other data.
+    fn keeps_best(&self) -> bool {
+        self.settings.correction.is_none()
+    }
+
+    fn returns_to_best(&self, progress: Progress) -> bool {
+        let correction = self.settings.correction.as_ref();
+        correction.is_some_and(|correction| {
+            matches!(correction.start, Start::Validation { .. })
+                && self.corrections().starts(correction.start, progress)
+        })
+    }
+
+    fn between_epochs(
+        &self,
+        network: &DetectionNetwork,
+        progress: Progress,
+    ) -> Result<BTreeMap<String, f64>, I::Failure> {
+        let mut notes = BTreeMap::new();
+        let Some(correction) = &self.settings.correction else {
+            return Ok(notes);
+        };
+        let mut now = (*self.corrections()).clone();
+        if now.started.is_none() && matches!(correction.start, Start::Deceleration { .. }) {
+            let agreement = self.measure(network, self.items)?;
+            now.agreement.push(agreement);
+            notes.insert(AGREEMENT.to_owned(), agreement);
+        }
+        if now.starts(correction.start, progress) {
+            now.started = Some(progress.epoch);
+        }
+        if now.are_due(correction.every, progress.epoch) {
+            now.images = self.correct(network, correction, progress.epoch)?;
+            let boxes = now.images.values().map(|image| image.objects.len());
+            notes.insert(CORRECTED.to_owned(), boxes.sum::<usize>() as f64);
+        }
+        self.change(now);
+        Ok(notes)
+    }
+
+    fn memory(&self) -> Result<Option<Vec<u8>>> {
+        if self.settings.correction.is_none() {
+            return Ok(None);
+        }
+        serde_json::to_vec(&*self.corrections())
+            .map(Some)
+            .map_err(|error| Error::Device(error.to_string()))
+    }
+
+    fn remember(&self, memory: &[u8]) -> Result<()> {
+        let corrections = serde_json::from_slice(memory).map_err(|error| Error::Checkpoint {
+            folder: self.folder.to_owned(),
+            problem: format!("has labels that are damaged ({error}); remove it to begin anew"),
+        })?;
+        self.change(corrections);
+        Ok(())
     }
 }

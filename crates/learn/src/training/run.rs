@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::loader::{Batch, Items, Loader};
 use super::{
-    Average, Checkpoint, Checkpoints, Compared, EventFile, Moment, Schedule, Task, TrainSettings,
-    clip, mebibytes,
+    Average, Checkpoint, Checkpoints, Compared, EventFile, Moment, Progress, Schedule, Task,
+    TrainSettings, clip, mebibytes,
 };
 use crate::error::{Error, Result};
 
@@ -23,6 +23,7 @@ const AVERAGE: &str = "average.safetensors";
 const BEST: &str = "best.safetensors";
 const OPTIMISER: &str = "optimiser.burnpack";
 const STATE: &str = "state.json";
+const MEMORY: &str = "memory.json";
 
 /// What happened in an epoch: the same for the same inputs, seed and threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -229,6 +230,9 @@ impl<T: Task> Run<'_, T> {
             training.average = Some(Average::new(network, keep, state.averaged_steps));
         }
         training.best = checkpoint.read(BEST)?;
+        if let Some(memory) = checkpoint.read(MEMORY)? {
+            self.task.remember(&memory)?;
+        }
         let optimiser = self.task.settings().optimiser.build();
         training.optimiser = optimiser
             .from_bytes(Bytes::from_bytes_vec(file(OPTIMISER)?))
@@ -260,6 +264,10 @@ impl<T: Task> Run<'_, T> {
         }
         if let Some(best) = &training.best {
             files.push((BEST, best));
+        }
+        let memory = self.task.memory()?;
+        if let Some(memory) = &memory {
+            files.push((MEMORY, memory));
         }
         Ok(checkpoints.write(training.state.epochs.len(), &files)?)
     }
@@ -328,13 +336,45 @@ impl<T: Task> Run<'_, T> {
         if let Some(value) = validation {
             self.judge(training, number + 1, value)?;
         }
+        let mut notes = self.notes(&steps)?;
+        notes.extend(self.between_epochs(training, number + 1)?);
         Ok(Epoch {
             epoch: number + 1,
             learning_rate: rate,
             loss,
             validation,
-            notes: self.notes(&steps)?,
+            notes,
         })
+    }
+
+    fn between_epochs(
+        &self,
+        training: &mut Training<T::Network>,
+        epoch: usize,
+    ) -> Result<BTreeMap<String, f64>, T::Failure> {
+        let progress = Progress {
+            epoch,
+            best: training.state.best.map(|best| best.epoch),
+        };
+        if self.task.returns_to_best(progress) {
+            self.return_to_best(training)?;
+        }
+        let network = training.predicting().valid();
+        self.task.between_epochs(&network, progress)
+    }
+
+    /// Goes on from the parameters of the best epoch, with an optimiser that has no past.
+    fn return_to_best(&self, training: &mut Training<T::Network>) -> Result<()> {
+        let Some(best) = &training.best else {
+            return Ok(());
+        };
+        let weights = Weights::from_bytes(best, BEST)?;
+        let network = training.network.clone();
+        let name = self.task.network_name();
+        training.network = weights.load_into(network, name, str::to_owned)?;
+        training.average = self.average(&training.network, training.state.averaged_steps);
+        training.optimiser = self.task.settings().optimiser.build();
+        Ok(())
     }
 
     /// Compares the network with a batch; gradients are divided by the batches that are gathered.
@@ -429,10 +469,10 @@ impl<T: Task> Run<'_, T> {
         Ok(())
     }
 
-    /// The best epoch's network where progress was measured, otherwise the last.
+    /// The best epoch's network where progress was measured and the task keeps it, otherwise the last.
     fn finished(&self, training: &Training<T::Network>) -> Result<T::Network> {
         let network = training.predicting().valid();
-        let Some(best) = &training.best else {
+        let Some(best) = training.best.as_ref().filter(|_| self.task.keeps_best()) else {
             return Ok(network);
         };
         let weights = Weights::from_bytes(best, BEST)?;

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,6 +67,46 @@ pub(crate) trait Task: Sync {
 
     /// The measure of progress, of a network that predicts.
     fn measure(&self, network: &Self::Network, items: &[usize]) -> Result<f64, Self::Failure>;
+
+    /// Whether the network of the best epoch is the result, where progress is measured, or that of the last.
+    fn keeps_best(&self) -> bool {
+        true
+    }
+
+    /// Whether the training goes on from the best epoch so far.
+    fn returns_to_best(&self, _: Progress) -> bool {
+        false
+    }
+
+    /// What is done between two epochs, by a network that predicts; and what is noted of it. What is learned from may
+    /// change.
+    fn between_epochs(
+        &self,
+        _: &Self::Network,
+        _: Progress,
+    ) -> Result<BTreeMap<String, f64>, Self::Failure> {
+        Ok(BTreeMap::new())
+    }
+
+    /// All that has changed in the task since the training began, for a checkpoint; `None` of a task that does not
+    /// change.
+    fn memory(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Goes on with what [`Task::memory`] gave.
+    fn remember(&self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How far a training is after an epoch; epochs are counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The epoch.
+    pub(crate) epoch: usize,
+    /// The first epoch that was as good as the best, where progress is measured.
+    pub(crate) best: Option<usize>,
 }
 
 /// What comes of a batch.

@@ -17,6 +17,9 @@ use crate::shape_labels::about;
 /// Networks for boxes.
 pub struct Boxes;
 
+/// The method that corrects boxes.
+const METHOD: &str = "sissi";
+
 /// A predicted box on its way into labels.
 #[derive(Serialize, Deserialize)]
 struct Found {
@@ -29,6 +32,21 @@ struct Found {
 impl Learner for Boxes {
     type Recipe = BoxRecipe;
     type Model = Detector;
+
+    fn with_method(recipe: BoxRecipe, name: &str) -> Result<BoxRecipe> {
+        if name != METHOD {
+            return Err(
+                Failure::usage(format!("there is no method `{name}` for boxes")).help(format!(
+                    "`{METHOD}` corrects boxes while it learns from them; without a method they are learned from as they are."
+                )),
+            );
+        }
+        let correction = recipe.correction.unwrap_or_default();
+        Ok(BoxRecipe {
+            correction: Some(correction),
+            ..recipe
+        })
+    }
 
     fn check(job: &Job<BoxRecipe>) -> Result<()> {
         let labels = job.labels;
@@ -62,7 +80,7 @@ impl Learner for Boxes {
         Trainer {
             images: &LabelledImages(job),
             items: &part.items,
-            also: &job.also(),
+            also: &part.also,
             validation: &part.validation,
             classes: job.dataset.classes().names(),
             settings: &job.recipe.settings(),

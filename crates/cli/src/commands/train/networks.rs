@@ -10,7 +10,6 @@ use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Proportions, Scope, Split, Target, Trust,
     VersionId, assign_folds, assign_splits, read_image, to_csv,
 };
-use cleanslide_learn::experts::ExpertMethod;
 use cleanslide_learn::training::{Epoch, Speed, Watch};
 use cleanslide_nn::devices::{DeviceName, OpenDevice};
 use image::RgbImage;
@@ -49,8 +48,8 @@ pub struct Request<'a> {
     pub folds: Option<usize>,
     /// Another dataset to learn from too.
     pub also: Option<&'a Path>,
-    /// How to learn from several experts.
-    pub method: Option<ExpertMethod>,
+    /// How to learn, by name.
+    pub method: Option<&'a str>,
     /// Those experts.
     pub annotators: Option<&'a [String]>,
     /// The folder of the run.
@@ -80,6 +79,8 @@ pub struct Part {
     pub name: String,
     /// Images that it learns from, by their place among the labelled ones.
     pub items: Vec<usize>,
+    /// Images of other data that it learns from.
+    pub also: Vec<usize>,
     /// Images that measure its progress.
     pub validation: Vec<usize>,
     /// Images that it predicts, because it did not see them.
@@ -184,6 +185,9 @@ pub trait Learner {
     /// A trained network.
     type Model;
 
+    /// The recipe with a method, by its name.
+    fn with_method(recipe: Self::Recipe, name: &str) -> Result<Self::Recipe>;
+
     /// Refuses labels that it cannot learn from.
     fn check(job: &Job<Self::Recipe>) -> Result<()>;
 
@@ -219,7 +223,7 @@ pub trait Learner {
 
 /// Trains, and shows how well.
 pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
-    let recipe: L::Recipe = recipe(request)?;
+    let recipe = recipe::<L>(request)?;
     let trained = train::<L>(context, dataset, recipe, request.out, request.device)?;
     context.output.show(&trained)
 }
@@ -330,15 +334,24 @@ pub fn name<R: NetworkRecipe>(recipe: &R) -> String {
     }
 }
 
-fn recipe<R: NetworkRecipe>(request: &Request) -> Result<R> {
+fn recipe<L: Learner>(request: &Request) -> Result<L::Recipe> {
     // An unfinished run knows what it was begun with.
     let begun = request.out.join("config.toml");
-    let recipe: R = match request.recipe {
+    let mut recipe: L::Recipe = match request.recipe {
         Some(path) => read_recipe(path)?,
         None if begun.exists() => read_recipe(&begun)?,
-        None => R::default(),
+        None => L::Recipe::default(),
     };
-    let recipe = with_experts(recipe, request)?;
+    if let Some(method) = request.method {
+        recipe = L::with_method(recipe, method)?;
+    }
+    if let Some(annotators) = request.annotators {
+        let experts = recipe.experts().cloned().unwrap_or_default();
+        recipe = recipe.with_experts(Experts {
+            annotators: annotators.to_vec(),
+            ..experts
+        })?;
+    }
     let chosen = recipe.chosen();
     Ok(recipe.with(Chosen {
         labels: request.labels.or(chosen.labels),
@@ -355,23 +368,6 @@ fn recipe<R: NetworkRecipe>(request: &Request) -> Result<R> {
             None => chosen.also,
         },
     }))
-}
-
-/// What flags say of several experts overrides the recipe.
-fn with_experts<R: NetworkRecipe>(recipe: R, request: &Request) -> Result<R> {
-    if request.method.is_none() && request.annotators.is_none() {
-        return Ok(recipe);
-    }
-    let mut experts = recipe.experts().cloned().unwrap_or_default();
-    if let Some(method) = &request.method
-        && method.name() != experts.method.name()
-    {
-        experts.method = method.clone();
-    }
-    if let Some(annotators) = request.annotators {
-        experts.annotators = annotators.to_vec();
-    }
-    recipe.with_experts(experts)
 }
 
 /// The labels of the images that may be learned from, or measure progress.
@@ -494,6 +490,7 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
             parts.push(Part {
                 name: format!("fold-{}", fold + 1),
                 items,
+                also: job.also(),
                 validation: Vec::new(),
                 held_out,
             });
@@ -503,17 +500,64 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
         parts.push(Part {
             name: "whole".into(),
             items: all,
+            also: job.also(),
             validation: Vec::new(),
             held_out: Vec::new(),
         });
     }
     let share = job.recipe.train().validation;
-    if share > 0.0 {
-        for part in &mut parts {
-            validate(job.dataset, labels, units, share, seed, part)?;
+    match job.other {
+        _ if share == 0.0 => {}
+        Some(other) if job.recipe.corrects_labels() => {
+            let (also, validation) = validate_by_other(other, &job.also(), share, seed)?;
+            for part in &mut parts {
+                (part.also, part.validation) = (also.clone(), validation.clone());
+            }
+        }
+        _ => {
+            for part in &mut parts {
+                validate(job.dataset, labels, units, share, seed, part)?;
+            }
         }
     }
     Ok(parts)
+}
+
+/// A share of the cases of other data measures progress: the labels of the dataset are the ones that are doubted.
+fn validate_by_other(
+    other: &OtherData,
+    images: &[usize],
+    share: f64,
+    seed: u64,
+) -> Result<(Vec<usize>, Vec<usize>)> {
+    let units = other.labels.cases(&other.dataset);
+    divide(images, &units, share, seed)
+}
+
+/// Divides images, each of which is of a case, by case: those that are learned from, and a share that measures
+/// progress.
+fn divide(
+    images: &[usize],
+    units: &[usize],
+    share: f64,
+    seed: u64,
+) -> Result<(Vec<usize>, Vec<usize>)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let splits = assign_splits(
+        &dense(units),
+        &vec![None; images.len()],
+        Proportions::new(share, 0.0)?,
+        &mut rng,
+    )?;
+    let (mut items, mut validation) = (Vec::new(), Vec::new());
+    for (&image, split) in images.iter().zip(splits) {
+        if split == Split::Validation {
+            validation.push(image);
+        } else {
+            items.push(image);
+        }
+    }
+    Ok((items, validation))
 }
 
 /// What each network does with each image.
@@ -559,22 +603,7 @@ fn validate(
         return Ok(());
     }
     let of_items: Vec<usize> = part.items.iter().map(|&image| units[image]).collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let splits = assign_splits(
-        &dense(&of_items),
-        &vec![None; of_items.len()],
-        Proportions::new(share, 0.0)?,
-        &mut rng,
-    )?;
-    let (mut items, mut validation) = (Vec::new(), Vec::new());
-    for (&image, split) in part.items.iter().zip(splits) {
-        if split == Split::Validation {
-            validation.push(image);
-        } else {
-            items.push(image);
-        }
-    }
-    (part.items, part.validation) = (items, validation);
+    (part.items, part.validation) = divide(&part.items, &of_items, share, seed)?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use cleanslide_report::thumbnail::{Ink, Outlines};
 use cleanslide_report::training::{BeliefRow, Beliefs, TrainingReport, render};
 use ndarray::ArrayView2;
 
+use super::corrections::{agreement_curves, corrections};
 use super::experts::{believed_tiles, majority_of, publish_beliefs};
 use super::networks::{self, Job, Part, SOURCE};
 use crate::failure::{Failure, Result};
@@ -82,6 +83,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 None => Vec::new(),
             },
             beliefs,
+            corrections: corrections(self.job, self.parts, self.run)?,
             learning_curves: self.curves()?,
             recipe: self.config.to_owned(),
             provenance: Provenance {
@@ -249,7 +251,10 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 lines: validations,
             });
         }
-        curves.extend(belief_curves(&parts));
+        curves.extend(agreement_curves(self.parts, &parts));
+        if !self.job.labels.experts.is_empty() {
+            curves.extend(belief_curves(&parts));
+        }
         Ok(curves)
     }
 }

@@ -13,10 +13,10 @@ use cleanslide_learn::training::Watch;
 use image::RgbImage;
 use ndarray::Array2;
 
-use super::experts::{train_of_experts, write_beliefs};
+use super::experts::{method_by_name, train_of_experts, write_beliefs};
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
-use crate::network_run::PixelRecipe;
+use crate::network_run::{NetworkRecipe, PixelRecipe};
 use crate::shape_labels::about;
 
 /// Networks for class masks and instance masks.
@@ -43,6 +43,15 @@ impl Model {
 impl Learner for Pixels {
     type Recipe = PixelRecipe;
     type Model = Model;
+
+    fn with_method(recipe: PixelRecipe, name: &str) -> Result<PixelRecipe> {
+        let mut experts = recipe.experts.clone().unwrap_or_default();
+        let method = method_by_name(name)?;
+        if method.name() != experts.method.name() {
+            experts.method = method;
+        }
+        recipe.with_experts(experts)
+    }
 
     fn check(job: &Job<PixelRecipe>) -> Result<()> {
         let labels = job.labels;
@@ -75,7 +84,7 @@ impl Learner for Pixels {
         let trained = Trainer {
             images: &LabelledImages(job),
             items: &part.items,
-            also: &job.also(),
+            also: &part.also,
             validation: &part.validation,
             classes: &classes(job),
             settings: &job.recipe.settings(),

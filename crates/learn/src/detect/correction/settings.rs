@@ -149,6 +149,11 @@ pub enum BoxTrust {
 }
 
 impl CorrectionSettings {
+    /// In how many views an image is predicted.
+    pub fn views_of_an_image(&self) -> usize {
+        self.scales.len() * self.turns.turns().len()
+    }
+
     /// How the views of an image are predicted; tiles are those of `predict`.
     pub(super) fn views(&self, predict: &DetectorPredictSettings) -> DetectorPredictSettings {
         DetectorPredictSettings {
@@ -190,7 +195,8 @@ impl CorrectionSettings {
                 return wrong("patience", "0".to_owned(), "expected at least 1");
             }
             Start::Epoch { epoch: 0 } => {
-                let reason = "expected at least 1: a network that has learned nothing corrects nothing";
+                let reason =
+                    "expected at least 1: a network that has learned nothing corrects nothing";
                 return wrong("epoch", "0".to_owned(), reason);
             }
             _ => {}
@@ -239,8 +245,14 @@ mod tests {
             ("score = 1.0", "score"),
             ("view_score = -0.1", "score"),
             ("scales = []", "scales"),
-            ("start = { name = \"deceleration\", threshold = 1.0 }", "threshold"),
-            ("start = { name = \"validation\", patience = 0 }", "patience"),
+            (
+                "start = { name = \"deceleration\", threshold = 1.0 }",
+                "threshold",
+            ),
+            (
+                "start = { name = \"validation\", patience = 0 }",
+                "patience",
+            ),
             ("start = { name = \"epoch\", epoch = 0 }", "epoch"),
             ("background = { name = \"blurred\", kernel = 20 }", "kernel"),
             ("background = { name = \"blurred\", sigma = 0.0 }", "sigma"),

@@ -1,0 +1,134 @@
+//! Labels that a network gives in the place of those that it was given.
+
+use cleanslide_data::{Object, Objects, Rectangle, Trust};
+use cleanslide_weak::fusion::boxes::{FusedDetection, WeightedBoxesFusion};
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+use super::{Background, BoxTrust, CorrectionSettings};
+use crate::detect::predict::surviving;
+use crate::detect::{Detector, DetectorPredictSettings};
+use crate::error::Result;
+
+/// A box that a network found in several views of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CorrectedBox {
+    /// Where.
+    #[serde(with = "sides")]
+    pub shape: Rectangle,
+    /// Its class.
+    pub class: usize,
+    /// How sure the views together are, in [0, 1].
+    pub score: f64,
+    /// In how many views it was found.
+    pub views: usize,
+}
+
+/// What a network says of an image in the place of its labels.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CorrectedImage {
+    /// The objects, the surest first.
+    pub objects: Vec<CorrectedBox>,
+    /// What may be objects: it is not background. There is none unless [`Background::Ignored`] asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubted: Vec<CorrectedBox>,
+}
+
+impl CorrectedImage {
+    /// Finds the objects of an image: the detector sees nothing but its pixels. Boxes of all views are fused
+    /// (weighted boxes fusion); of those that are sure enough, the surest of overlapping ones stay.
+    pub(in crate::detect) fn find(
+        detector: &Detector,
+        image: &RgbImage,
+        correction: &CorrectionSettings,
+        predict: &DetectorPredictSettings,
+    ) -> Result<Self> {
+        let settings = correction.views(predict);
+        let views = detector.views(image, &settings)?;
+        let fusion = WeightedBoxesFusion {
+            overlap: correction.agreement,
+            ..WeightedBoxesFusion::default()
+        };
+        let fused = fusion.fuse(&views)?;
+        let (sure, unsure): (Vec<_>, Vec<_>) = fused
+            .iter()
+            .map(CorrectedBox::from)
+            .partition(|found| found.score >= correction.score);
+        let detections: Vec<_> = sure.iter().map(CorrectedBox::detection).collect();
+        let objects = surviving(&detections, &settings)?;
+        let doubted = match correction.background {
+            Background::Ignored { doubt } => unsure
+                .into_iter()
+                .filter(|found| found.score >= doubt)
+                .collect(),
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            objects: objects.into_iter().map(|index| sure[index]).collect(),
+            doubted,
+        })
+    }
+
+    /// As labels. Of an image in which nothing was found nothing is known: it is not learned from.
+    pub fn labels(&self, trust: BoxTrust) -> Objects<Rectangle> {
+        let objects = self.objects.iter().map(|found| Object {
+            shape: found.shape,
+            class: found.class,
+            trust: match trust {
+                BoxTrust::Full => Trust::FULL,
+                BoxTrust::Score => Trust::new(found.score as f32).unwrap_or(Trust::FULL),
+            },
+        });
+        Objects {
+            objects: objects.collect(),
+            complete: !self.objects.is_empty(),
+        }
+    }
+}
+
+impl CorrectedBox {
+    fn detection(&self) -> cleanslide_data::Detection {
+        cleanslide_data::Detection {
+            rectangle: self.shape,
+            class: self.class,
+            score: self.score,
+        }
+    }
+}
+
+impl From<&FusedDetection> for CorrectedBox {
+    fn from(fused: &FusedDetection) -> Self {
+        Self {
+            shape: fused.detection.rectangle,
+            class: fused.detection.class,
+            score: fused.detection.score,
+            views: fused.views(),
+        }
+    }
+}
+
+/// A rectangle as its left, top, right and bottom.
+mod sides {
+    use cleanslide_data::Rectangle;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        rectangle: &Rectangle,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let Rectangle {
+            left,
+            top,
+            right,
+            bottom,
+        } = rectangle;
+        [left, top, right, bottom].serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Rectangle, D::Error> {
+        let [left, top, right, bottom] = <[f64; 4]>::deserialize(deserializer)?;
+        Rectangle::new(left, top, right, bottom).map_err(serde::de::Error::custom)
+    }
+}
