@@ -1,7 +1,7 @@
 //! `cleanslide split`: training, validation and test, by case.
 
 use clap::Args;
-use cleanslide_data::{Proportions, assign_splits, independent_units};
+use cleanslide_data::{Dataset, Proportions, Task, assign_splits, independent_units};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use cleanslide_learn::image_labels::ImageLabels;
 
 /// Divide a dataset into training, validation and test, by case
 ///
-/// Images that share a case, a slide or a group stay together, and every part gets about its
+/// Images that share a case, a slide or a group stay together; where images have classes, every part gets about its
 /// share of every class.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cleanslide split mitoses --test 0.2 --validation 0.1 --seed 1")]
@@ -58,9 +58,7 @@ impl Split {
             return Err(Failure::usage(format!("{} is split already", dataset.folder().display()))
                 .help("Results that were measured on the old split cannot be compared with new ones. Replace it with `--replace`."));
         }
-        let labelled =
-            ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
-        let classes = labelled.classes();
+        let classes = self.classes(&dataset)?;
         let units = independent_units(dataset.images());
         let proportions = Proportions::new(self.validation, self.test)?;
         let splits = assign_splits(
@@ -75,6 +73,10 @@ impl Split {
         }
         dataset.replace_images(images)?;
 
+        let shown = match dataset.manifest().task {
+            Task::Classification => dataset.classes().names().to_vec(),
+            Task::Detection | Task::Segmentation => Vec::new(),
+        };
         use cleanslide_data::Split::{Test, Train, Validation};
         let parts = [Train, Validation, Test].into_iter().filter_map(|split| {
             let members: Vec<usize> = (0..splits.len())
@@ -82,7 +84,7 @@ impl Split {
                 .collect();
             let cases: std::collections::BTreeSet<usize> =
                 members.iter().map(|&index| units[index]).collect();
-            let per_class = (0..dataset.classes().len())
+            let per_class = (0..shown.len())
                 .map(|class| {
                     members
                         .iter()
@@ -101,8 +103,22 @@ impl Split {
         context.output.show(&Summary {
             independent_cases: units.iter().max().map_or(0, |last| last + 1),
             parts,
-            classes: dataset.classes().names().to_vec(),
+            classes: shown,
         })
+    }
+
+    /// The class of each image, where images have classes.
+    fn classes(&self, dataset: &Dataset) -> Result<Vec<Option<usize>>> {
+        let LabelsArguments { labels, source } = &self.labels;
+        if dataset.manifest().task == Task::Classification {
+            return Ok(ImageLabels::load(dataset, *labels, source.as_deref())?.classes());
+        }
+        if labels.is_some() || source.is_some() {
+            return Err(Failure::usage(
+                "`--labels` and `--source` are for classes of images; boxes and masks are divided by case alone",
+            ));
+        }
+        Ok(vec![None; dataset.images().len()])
     }
 }
 

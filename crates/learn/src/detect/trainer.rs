@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cleanslide_data::{Detection, Objects, Rectangle};
+use cleanslide_data::{Detection, Objects, Rectangle, TryMap};
 use cleanslide_eval::Weights as ImageWeights;
 use cleanslide_eval::detection::{Coco, CocoSubset, TrueBox};
 use cleanslide_nn::networks::DetectionNetwork;
@@ -13,6 +13,7 @@ use cleanslide_nn::weights::Weights;
 use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::correction::{
     AGREEMENT, Background, CORRECTED, CorrectedImage, CorrectionSettings, Corrections, Cycle,
@@ -190,13 +191,14 @@ impl<I: BoxImages> Boxes<'_, I> {
         epoch: usize,
     ) -> Result<BTreeMap<usize, CorrectedImage>, I::Failure> {
         let detector = self.detector(network.clone());
-        let mut images = BTreeMap::new();
-        for &item in self.items {
+        // Small images keep one thread busy only: several at once keep them all.
+        let found = self.items.par_iter().try_map(|&item| {
             let ((image, _), _) = self.read(item)?;
             let predict = &self.settings.predict;
             let found = CorrectedImage::find(&detector, &image, correction, predict)?;
-            images.insert(item, found);
-        }
+            Ok::<_, I::Failure>((item, found))
+        })?;
+        let images: BTreeMap<usize, CorrectedImage> = found.into_iter().collect();
         let of_image = |(&item, labels): (&usize, &CorrectedImage)| CycleImage {
             image: self.name(item),
             labels: labels.clone(),
