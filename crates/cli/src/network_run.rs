@@ -8,7 +8,8 @@
 //!                                     and while it is trained checkpoints/
 //! model.safetensors, metrics.jsonl    in the end: the network of all images, all epochs
 //! report.html                         in the end: pictures, measures, curves
-//! predictions/                        in the end: labels by networks that did not see the image's case
+//! predictions/                        in the end: labels by networks that did not see the image's case; images for test
+//!                                     are predicted by the network of all others
 //! ```
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::run_folder::read_recipe;
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
+const SPLIT: &str = "split.csv";
 
 /// Other data that a network learns from too, in the same batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -466,7 +468,7 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
     if !folder.exists() {
         return Ok(publish_folder(folder, |folder| {
             write_file(&folder.join(CONFIG), config.as_bytes())?;
-            write_file(&folder.join("split.csv"), split)?;
+            write_file(&folder.join(SPLIT), split)?;
             write_manifest(folder, manifest)
         })?);
     }
@@ -483,6 +485,10 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
                 .help("Choose another folder with `--out`; a run is never overwritten."),
         );
     }
+    let path = folder.join(SPLIT);
+    let same_split = fs::read(&path)
+        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?
+        == split;
     let differs = [
         ("recipe", other.config_hash != manifest.config_hash),
         ("label version", other.labels_hash != manifest.labels_hash),
@@ -492,6 +498,7 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
         ("device", other.device != manifest.device),
         ("images", other.images != manifest.images),
         ("set of other data", !same(&other.also, &manifest.also)),
+        ("split", !same_split),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
         None => Ok(()),

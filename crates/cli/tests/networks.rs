@@ -216,11 +216,16 @@ fn pixels_of_classes_are_learnt_too() {
     assert!(mask.pixels().all(|pixel| pixel.0[0] < 2));
 }
 
-/// The squares in boxes, in csv files of the format YOLO: class, middle, size, as shares of the image.
+/// The squares in boxes.
 fn boxes() -> Lab {
+    boxes_of(0..6)
+}
+
+/// The squares of some images in boxes, in files of the format YOLO: class, middle, size, as shares of the image.
+fn boxes_of(images: std::ops::Range<u32>) -> Lab {
     let lab = Lab::new();
     squares(&lab);
-    for image in 0..6u32 {
+    for image in images {
         let corners = [(4 + image, 5), (15 + image, 5 + image), (30, 20 + image)];
         let lines = corners.map(|(left, top)| {
             let middle = |from: u32, side: f64| (f64::from(from) + 5.5) / side;
@@ -381,7 +386,7 @@ fn what_is_wrong_with_boxes_is_said() {
     let mixed = fails("[augment]\nmix_up = 0.4\n");
     assert!(mixed.contains("images with boxes are not mixed"), "{mixed}");
     let method = lab.fails(&["train", "data", "--method", "gce", "--out", "run"]);
-    assert!(method.contains("these labels are boxes"), "{method}");
+    assert!(method.contains("no method `gce` for boxes"), "{method}");
 
     let none = Lab::new();
     none.picture("images/1.png", 3);
@@ -768,4 +773,143 @@ fn what_is_wrong_with_experts_is_said() {
         lab.fails(&["evaluate", "data", "v1", "--given", "dora"])
             .contains("`dora`")
     );
+}
+
+const TINY: &str = "[network.fcos]
+encoder_width = 4
+width = 8
+groups = 4
+convolutions = 1
+[train]
+epochs = 1
+batch_size = 2
+crop = 64
+learning_rate = 0.01
+[predict]
+score = 0.0
+most = 20
+";
+
+/// The last two of the six images are for test.
+fn split(lab: &Lab) {
+    let table = lab.read("data/images.csv");
+    let mut lines = table.lines().map(str::to_owned);
+    let header = lines.next().unwrap();
+    let column = header.split(',').position(|name| name == "split").unwrap();
+    let rows = lines.enumerate().map(|(image, row)| {
+        let mut cells: Vec<&str> = row.split(',').collect();
+        cells[column] = if image < 4 { "train" } else { "test" };
+        cells.join(",")
+    });
+    let table = std::iter::once(header.clone()).chain(rows);
+    lab.write(
+        "data/images.csv",
+        table.collect::<Vec<_>>().join("\n") + "\n",
+    );
+}
+
+#[test]
+fn images_for_test_are_predicted_and_their_labels_not_read() {
+    let lab = boxes();
+    split(&lab);
+    lab.write("recipe.toml", format!("folds = 2\n{TINY}"));
+    let train = |lab: &Lab| -> serde_json::Value {
+        serde_json::from_str(&lab.ok(&[&TRAIN[..], &["--json"]].concat())).unwrap()
+    };
+    let trained = train(&lab);
+    assert_eq!(
+        (&trained["images"], &trained["predicted"]),
+        (&4.into(), &6.into())
+    );
+    let table = lab.read("run/split.csv");
+    assert!(table.contains("4,,,predicts\n5,,,predicts"), "{table}");
+    let judged = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 6);
+
+    // The same without labels of these images.
+    let blind = boxes_of(0..4);
+    blind.write("data/images.csv", lab.read("data/images.csv"));
+    blind.write("recipe.toml", lab.read("recipe.toml"));
+    let trained_blind = train(&blind);
+    assert_eq!(
+        trained["against_given_labels"],
+        trained_blind["against_given_labels"]
+    );
+    for file in ["predictions/boxes.csv", "split.csv"] {
+        let file = format!("run/{file}");
+        assert_eq!(lab.read(&file), blind.read(&file), "{file}");
+    }
+    let network = |lab: &Lab| fs::read(lab.path("run/model.safetensors")).unwrap();
+    assert!(network(&lab) == network(&blind));
+
+    // A network of all images alone predicts these, and nothing is measured by given labels.
+    lab.write("recipe.toml", TINY);
+    let text = lab.ok(&["train", "data", "--recipe", "recipe.toml", "--out", "whole"]);
+    assert!(
+        text.contains("2 images predicted") && text.contains("cleanslide evaluate"),
+        "{text}"
+    );
+    assert!(!text.contains("given labels"), "{text}");
+    let judged = lab.ok(&[
+        "evaluate",
+        "data",
+        "whole",
+        "--reference",
+        "truth",
+        "--json",
+    ]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 2);
+
+    // Another split is another training.
+    let manifest = lab.read("whole/manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    manifest["finished"] = serde_json::Value::Null;
+    lab.write("whole/manifest.json", manifest.to_string());
+    let table = lab
+        .read("data/images.csv")
+        .replace(",test,", ",validation,");
+    lab.write("data/images.csv", table);
+    let other = lab.fails(&["train", "data", "--out", "whole"]);
+    assert!(other.contains("unfinished run of another"), "{other}");
+}
+
+#[test]
+fn images_for_test_are_predicted_by_networks_for_pixels() {
+    let lab = objects();
+    split(&lab);
+    let recipe = RECIPE
+        .replace("folds = 2", "folds = 0")
+        .replace("epochs = 12", "epochs = 1");
+    lab.write("recipe.toml", recipe);
+    lab.ok(&TRAIN);
+    let judged = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 2);
+
+    // Where experts are believed is shown of the images that they drew on.
+    let lab = experts(|_, image| image < 4);
+    let known = lab.read("data/images.csv");
+    let first = known.lines().find(|line| line.starts_with("0,")).unwrap();
+    let more: Vec<String> = [4, 5]
+        .into_iter()
+        .filter(|image| !known.contains(&format!("\n{image},")))
+        .map(|image| {
+            first
+                .replace("0,", &format!("{image},"))
+                .replace("0.png", &format!("{image}.png"))
+                + "\n"
+        })
+        .collect();
+    lab.write("data/images.csv", known + &more.concat());
+    split(&lab);
+    let recipe = lab.read("recipe.toml").replace("folds = 2", "folds = 0");
+    lab.write("recipe.toml", recipe.replace("epochs = 12", "epochs = 1"));
+    lab.ok(&TRAIN);
+    let judged = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 2);
+    let believed = fs::read_dir(lab.path("run/whole/believed")).unwrap();
+    assert_eq!(believed.count(), 3 * 4);
 }
