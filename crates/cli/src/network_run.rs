@@ -79,7 +79,10 @@ pub struct Chosen {
 }
 
 /// Everything that decides a run, but the dataset and the seed.
-pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
+pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + PartialEq {
+    /// The names of the networks that it may have, for messages.
+    const NETWORKS: &'static str;
+
     /// What it says of the data.
     fn chosen(&self) -> Chosen;
 
@@ -104,6 +107,12 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
 
     /// The name of its network.
     fn network(&self) -> &'static str;
+
+    /// The same with the network of another.
+    fn with_network_of(self, other: Self) -> Self;
+
+    /// The file whose weights its network begins with, if there is one.
+    fn pretrained(&self) -> Option<&Path>;
 
     /// How its network is trained.
     fn train(&self) -> &TrainSettings;
@@ -141,6 +150,25 @@ macro_rules! what_is_chosen {
                 also,
                 ..self
             }
+        }
+
+        fn network(&self) -> &'static str {
+            self.network.name()
+        }
+
+        fn with_network_of(self, other: Self) -> Self {
+            Self {
+                network: other.network,
+                ..self
+            }
+        }
+
+        fn pretrained(&self) -> Option<&Path> {
+            self.network.pretrained()
+        }
+
+        fn train(&self) -> &TrainSettings {
+            &self.train
         }
     };
 }
@@ -200,6 +228,8 @@ impl Default for PixelRecipe {
 }
 
 impl NetworkRecipe for PixelRecipe {
+    const NETWORKS: &'static str = "unet, encoder-unet, hrnet, deeplabv3-plus and pspnet";
+
     what_is_chosen!();
 
     fn experts(&self) -> Option<&Experts> {
@@ -211,14 +241,6 @@ impl NetworkRecipe for PixelRecipe {
             experts: Some(experts),
             ..self
         })
-    }
-
-    fn network(&self) -> &'static str {
-        self.network.name()
-    }
-
-    fn train(&self) -> &TrainSettings {
-        &self.train
     }
 
     fn check(&self) -> Result<()> {
@@ -313,6 +335,8 @@ impl Default for BoxRecipe {
 }
 
 impl NetworkRecipe for BoxRecipe {
+    const NETWORKS: &'static str = "fcos and faster-rcnn";
+
     what_is_chosen!();
 
     fn with_experts(self, _: Experts) -> Result<Self> {
@@ -324,14 +348,6 @@ impl NetworkRecipe for BoxRecipe {
 
     fn corrects_labels(&self) -> bool {
         self.correction.is_some()
-    }
-
-    fn network(&self) -> &'static str {
-        self.network.name()
-    }
-
-    fn train(&self) -> &TrainSettings {
-        &self.train
     }
 
     fn check(&self) -> Result<()> {
@@ -486,9 +502,8 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
         );
     }
     let path = folder.join(SPLIT);
-    let same_split = fs::read(&path)
-        .map_err(|error| cleanslide_data::Error::io("read", &path, error))?
-        == split;
+    let same_split =
+        fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))? == split;
     let differs = [
         ("recipe", other.config_hash != manifest.config_hash),
         ("label version", other.labels_hash != manifest.labels_hash),

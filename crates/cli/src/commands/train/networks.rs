@@ -338,6 +338,23 @@ pub fn train<L: Learner>(
     })
 }
 
+/// Refuses what [`train`] would refuse before it trains, and makes nothing.
+pub fn check<L: Learner>(
+    context: &Context,
+    dataset: &Dataset,
+    recipe: &L::Recipe,
+    device: DeviceName,
+) -> Result<()> {
+    let data = Data::read(context, dataset, recipe)?;
+    let device = device.open()?;
+    let job = data.job(dataset, recipe, &device);
+    L::check(&job)?;
+    if let Some(path) = recipe.pretrained() {
+        fs::File::open(path).map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+    }
+    parts(&job, &job.labels.cases(dataset), context.seed).map(drop)
+}
+
 /// What a recipe learns from and predicts.
 struct Data {
     labels: ShapeLabels,
@@ -396,7 +413,7 @@ impl Data {
 }
 
 /// The images for test, in the order of the dataset.
-fn test_images(dataset: &Dataset) -> impl Iterator<Item = &ImageRecord> {
+pub fn test_images(dataset: &Dataset) -> impl Iterator<Item = &ImageRecord> {
     let images = dataset.images().iter();
     images.filter(|image| image.split == Some(Split::Test))
 }
