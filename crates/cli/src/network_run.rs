@@ -8,7 +8,8 @@
 //!                                     and while it is trained checkpoints/
 //! model.safetensors, metrics.jsonl    in the end: the network of all images, all epochs
 //! report.html                         in the end: pictures, measures, curves
-//! predictions/                        in the end: labels by networks that did not see the image's case
+//! predictions/                        in the end: labels by networks that did not see the image's case; images for test
+//!                                     are predicted by the network of all others
 //! ```
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::run_folder::read_recipe;
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
+const SPLIT: &str = "split.csv";
 
 /// Other data that a network learns from too, in the same batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +79,10 @@ pub struct Chosen {
 }
 
 /// Everything that decides a run, but the dataset and the seed.
-pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
+pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + PartialEq {
+    /// The names of the networks that it may have, for messages.
+    const NETWORKS: &'static str;
+
     /// What it says of the data.
     fn chosen(&self) -> Chosen;
 
@@ -102,6 +107,12 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone {
 
     /// The name of its network.
     fn network(&self) -> &'static str;
+
+    /// The same with the network of another.
+    fn with_network_of(self, other: Self) -> Self;
+
+    /// The file whose weights its network begins with, if there is one.
+    fn pretrained(&self) -> Option<&Path>;
 
     /// How its network is trained.
     fn train(&self) -> &TrainSettings;
@@ -139,6 +150,25 @@ macro_rules! what_is_chosen {
                 also,
                 ..self
             }
+        }
+
+        fn network(&self) -> &'static str {
+            self.network.name()
+        }
+
+        fn with_network_of(self, other: Self) -> Self {
+            Self {
+                network: other.network,
+                ..self
+            }
+        }
+
+        fn pretrained(&self) -> Option<&Path> {
+            self.network.pretrained()
+        }
+
+        fn train(&self) -> &TrainSettings {
+            &self.train
         }
     };
 }
@@ -198,6 +228,8 @@ impl Default for PixelRecipe {
 }
 
 impl NetworkRecipe for PixelRecipe {
+    const NETWORKS: &'static str = "unet, encoder-unet, hrnet, deeplabv3-plus and pspnet";
+
     what_is_chosen!();
 
     fn experts(&self) -> Option<&Experts> {
@@ -209,14 +241,6 @@ impl NetworkRecipe for PixelRecipe {
             experts: Some(experts),
             ..self
         })
-    }
-
-    fn network(&self) -> &'static str {
-        self.network.name()
-    }
-
-    fn train(&self) -> &TrainSettings {
-        &self.train
     }
 
     fn check(&self) -> Result<()> {
@@ -311,6 +335,8 @@ impl Default for BoxRecipe {
 }
 
 impl NetworkRecipe for BoxRecipe {
+    const NETWORKS: &'static str = "fcos and faster-rcnn";
+
     what_is_chosen!();
 
     fn with_experts(self, _: Experts) -> Result<Self> {
@@ -322,14 +348,6 @@ impl NetworkRecipe for BoxRecipe {
 
     fn corrects_labels(&self) -> bool {
         self.correction.is_some()
-    }
-
-    fn network(&self) -> &'static str {
-        self.network.name()
-    }
-
-    fn train(&self) -> &TrainSettings {
-        &self.train
     }
 
     fn check(&self) -> Result<()> {
@@ -466,7 +484,7 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
     if !folder.exists() {
         return Ok(publish_folder(folder, |folder| {
             write_file(&folder.join(CONFIG), config.as_bytes())?;
-            write_file(&folder.join("split.csv"), split)?;
+            write_file(&folder.join(SPLIT), split)?;
             write_manifest(folder, manifest)
         })?);
     }
@@ -483,6 +501,9 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
                 .help("Choose another folder with `--out`; a run is never overwritten."),
         );
     }
+    let path = folder.join(SPLIT);
+    let same_split =
+        fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))? == split;
     let differs = [
         ("recipe", other.config_hash != manifest.config_hash),
         ("label version", other.labels_hash != manifest.labels_hash),
@@ -492,6 +513,7 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
         ("device", other.device != manifest.device),
         ("images", other.images != manifest.images),
         ("set of other data", !same(&other.also, &manifest.also)),
+        ("split", !same_split),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
         None => Ok(()),

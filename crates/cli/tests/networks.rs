@@ -216,11 +216,16 @@ fn pixels_of_classes_are_learnt_too() {
     assert!(mask.pixels().all(|pixel| pixel.0[0] < 2));
 }
 
-/// The squares in boxes, in csv files of the format YOLO: class, middle, size, as shares of the image.
+/// The squares in boxes.
 fn boxes() -> Lab {
+    boxes_of(0..6)
+}
+
+/// The squares of some images in boxes, in files of the format YOLO: class, middle, size, as shares of the image.
+fn boxes_of(images: std::ops::Range<u32>) -> Lab {
     let lab = Lab::new();
     squares(&lab);
-    for image in 0..6u32 {
+    for image in images {
         let corners = [(4 + image, 5), (15 + image, 5 + image), (30, 20 + image)];
         let lines = corners.map(|(left, top)| {
             let middle = |from: u32, side: f64| (f64::from(from) + 5.5) / side;
@@ -381,7 +386,7 @@ fn what_is_wrong_with_boxes_is_said() {
     let mixed = fails("[augment]\nmix_up = 0.4\n");
     assert!(mixed.contains("images with boxes are not mixed"), "{mixed}");
     let method = lab.fails(&["train", "data", "--method", "gce", "--out", "run"]);
-    assert!(method.contains("these labels are boxes"), "{method}");
+    assert!(method.contains("no method `gce` for boxes"), "{method}");
 
     let none = Lab::new();
     none.picture("images/1.png", 3);
@@ -767,5 +772,345 @@ fn what_is_wrong_with_experts_is_said() {
     assert!(
         lab.fails(&["evaluate", "data", "v1", "--given", "dora"])
             .contains("`dora`")
+    );
+}
+
+const TINY: &str = "[network.fcos]
+encoder_width = 4
+width = 8
+groups = 4
+convolutions = 1
+[train]
+epochs = 1
+batch_size = 2
+crop = 64
+learning_rate = 0.01
+[predict]
+score = 0.0
+most = 20
+";
+
+/// The last two of the six images are for test.
+fn split(lab: &Lab) {
+    let table = lab.read("data/images.csv");
+    let mut lines = table.lines().map(str::to_owned);
+    let header = lines.next().unwrap();
+    let column = header.split(',').position(|name| name == "split").unwrap();
+    let rows = lines.enumerate().map(|(image, row)| {
+        let mut cells: Vec<&str> = row.split(',').collect();
+        cells[column] = if image < 4 { "train" } else { "test" };
+        cells.join(",")
+    });
+    let table = std::iter::once(header.clone()).chain(rows);
+    lab.write(
+        "data/images.csv",
+        table.collect::<Vec<_>>().join("\n") + "\n",
+    );
+}
+
+#[test]
+fn images_for_test_are_predicted_and_their_labels_not_read() {
+    let lab = boxes();
+    split(&lab);
+    lab.write("recipe.toml", format!("folds = 2\n{TINY}"));
+    let train = |lab: &Lab| -> serde_json::Value {
+        serde_json::from_str(&lab.ok(&[&TRAIN[..], &["--json"]].concat())).unwrap()
+    };
+    let trained = train(&lab);
+    assert_eq!(
+        (&trained["images"], &trained["predicted"]),
+        (&4.into(), &6.into())
+    );
+    let table = lab.read("run/split.csv");
+    assert!(table.contains("4,,,predicts\n5,,,predicts"), "{table}");
+    let judged = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 6);
+
+    // The same without labels of these images.
+    let blind = boxes_of(0..4);
+    blind.write("data/images.csv", lab.read("data/images.csv"));
+    blind.write("recipe.toml", lab.read("recipe.toml"));
+    let trained_blind = train(&blind);
+    assert_eq!(
+        trained["against_given_labels"],
+        trained_blind["against_given_labels"]
+    );
+    for file in ["predictions/boxes.csv", "split.csv"] {
+        let file = format!("run/{file}");
+        assert_eq!(lab.read(&file), blind.read(&file), "{file}");
+    }
+    let network = |lab: &Lab| fs::read(lab.path("run/model.safetensors")).unwrap();
+    assert!(network(&lab) == network(&blind));
+
+    // A network of all images alone predicts these, and nothing is measured by given labels.
+    lab.write("recipe.toml", TINY);
+    let text = lab.ok(&["train", "data", "--recipe", "recipe.toml", "--out", "whole"]);
+    assert!(
+        text.contains("2 images predicted") && text.contains("cleanslide evaluate"),
+        "{text}"
+    );
+    assert!(!text.contains("given labels"), "{text}");
+    let judged = lab.ok(&[
+        "evaluate",
+        "data",
+        "whole",
+        "--reference",
+        "truth",
+        "--json",
+    ]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 2);
+
+    // Another split is another training.
+    let manifest = lab.read("whole/manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    manifest["finished"] = serde_json::Value::Null;
+    lab.write("whole/manifest.json", manifest.to_string());
+    let table = lab
+        .read("data/images.csv")
+        .replace(",test,", ",validation,");
+    lab.write("data/images.csv", table);
+    let other = lab.fails(&["train", "data", "--out", "whole"]);
+    assert!(other.contains("unfinished run of another"), "{other}");
+}
+
+#[test]
+fn images_for_test_are_predicted_by_networks_for_pixels() {
+    let lab = objects();
+    split(&lab);
+    let recipe = RECIPE
+        .replace("folds = 2", "folds = 0")
+        .replace("epochs = 12", "epochs = 1");
+    lab.write("recipe.toml", recipe);
+    lab.ok(&TRAIN);
+    let judged = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 2);
+
+    // Where experts are believed is shown of the images that they drew on.
+    let lab = experts(|_, image| image < 4);
+    let known = lab.read("data/images.csv");
+    let first = known.lines().find(|line| line.starts_with("0,")).unwrap();
+    let more: Vec<String> = [4, 5]
+        .into_iter()
+        .filter(|image| !known.contains(&format!("\n{image},")))
+        .map(|image| {
+            first
+                .replace("0,", &format!("{image},"))
+                .replace("0.png", &format!("{image}.png"))
+                + "\n"
+        })
+        .collect();
+    lab.write("data/images.csv", known + &more.concat());
+    split(&lab);
+    let recipe = lab.read("recipe.toml").replace("folds = 2", "folds = 0");
+    lab.write("recipe.toml", recipe.replace("epochs = 12", "epochs = 1"));
+    lab.ok(&TRAIN);
+    let judged = lab.ok(&["evaluate", "data", "run", "--reference", "truth", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged["sources"][0]["images"], 2);
+    let believed = fs::read_dir(lab.path("run/whole/believed")).unwrap();
+    assert_eq!(believed.count(), 3 * 4);
+}
+
+#[test]
+fn a_bench_compares_corrections_of_boxes() {
+    let lab = boxes();
+    split(&lab);
+    let validated = TINY.replace("crop = 64", "crop = 64\nvalidation = 0.25");
+    let recipe = format!("{validated}[correction]\nevery = 2\n");
+    lab.write("recipe.toml", &recipe);
+    let methods = "plain,self-training,adele+strong+trust+average";
+    let bench = [
+        "bench",
+        "data",
+        "--recipe",
+        "recipe.toml",
+        "--methods",
+        methods,
+        "--seeds",
+        "2",
+        "--class-agnostic",
+        "--out",
+        "bench",
+    ];
+    let text = lab.ok(&bench);
+    for words in [
+        "2 images of 2 cases, the images for test are judged, 2 seeds",
+        "against reference truth, any class matching any other",
+        "AP75",
+        "self-training",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    let read = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(lab.path("bench/bench.json")).unwrap()).unwrap()
+    };
+    let found = read();
+    let measured = |line: usize, name: &str| &found["lines"][line]["measures"][name];
+    assert_eq!(found["lines"].as_array().unwrap().len(), 3);
+    assert!(measured(0, "AP50")["gain"].is_null());
+    assert!(measured(2, "AP75")["gain"]["low"].is_number());
+
+    // The mean over seeds of what `evaluate` says of each run.
+    let of_run = |seed: u64| -> f64 {
+        let run = format!("bench/adele+strong+trust+average/seed-{seed}");
+        let flags = ["--reference", "truth", "--class-agnostic", "--json"];
+        let judged = lab.ok(&[&["evaluate", "data", &run][..], &flags].concat());
+        let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+        let recall = &judged["sources"][0]["measures"][3];
+        assert_eq!(recall["name"], "AR");
+        recall["estimate"]["value"].as_f64().unwrap()
+    };
+    let recall = measured(2, "AR")["value"]["value"].as_f64().unwrap();
+    assert!((recall - (of_run(0) + of_run(1)) / 2.0).abs() < 1e-12);
+
+    let config = |method: &str| -> toml::Table {
+        toml::from_str(&lab.read(&format!("bench/{method}/seed-1/config.toml"))).unwrap()
+    };
+    assert!(!config("plain").contains_key("correction"));
+    let correction = |method: &str| config(method)["correction"].clone();
+    let trained = correction("self-training");
+    assert_eq!(trained["start"]["patience"].as_integer(), Some(3));
+    assert_eq!(trained["background"]["name"].as_str(), Some("kept"));
+    assert_eq!(trained["every"].as_integer(), Some(2));
+    let adele = correction("adele+strong+trust+average");
+    assert_eq!(adele["start"]["threshold"].as_float(), Some(0.9));
+    assert_eq!(adele["background"]["kernel"].as_integer(), Some(71));
+    assert_eq!(adele["trust"].as_str(), Some("score"));
+    let train = &config("adele+strong+trust+average")["train"];
+    assert_eq!(train["average"].as_float(), Some(0.99));
+
+    // What is done is not done again, and another recipe does not mix with it, not even where it was begun only.
+    let before = lab.read("bench/plain/seed-0/manifest.json");
+    fs::remove_dir_all(lab.path("bench/plain/seed-1")).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&lab.ok(&[&bench[..], &["--json"]].concat())).unwrap();
+    assert_eq!((&json, &read()), (&found, &found));
+    assert_eq!(lab.read("bench/plain/seed-0/manifest.json"), before);
+    lab.write("recipe.toml", recipe.replace("epochs = 1", "epochs = 2"));
+    assert!(lab.fails(&bench).contains("another recipe"));
+
+    // More images for test than were predicted: that is found before what is missing is trained.
+    fs::remove_dir_all(lab.path("bench/plain")).unwrap();
+    lab.write("recipe.toml", recipe);
+    let table = lab.read("data/images.csv").replacen(",train,", ",test,", 1);
+    lab.write("data/images.csv", table);
+    let missing = lab.fails(&bench);
+    assert!(missing.contains("did not predict image 0"), "{missing}");
+    assert!(!lab.path("bench/plain").exists());
+}
+
+#[test]
+fn a_bench_of_boxes_in_folds_and_of_several_networks() {
+    let lab = boxes();
+    // Nothing is found with such scores.
+    lab.write("recipe.toml", TINY.replace("score = 0.0", "score = 0.999"));
+    lab.write("small.toml", TINY.replace("width = 8", "width = 4"));
+    lab.write(
+        "smaller.toml",
+        TINY.replace("encoder_width = 4", "encoder_width = 2"),
+    );
+    let text = lab.ok(&[
+        "bench",
+        "data",
+        "--recipe",
+        "recipe.toml",
+        "--networks",
+        "small.toml,smaller.toml",
+        "--methods",
+        "plain,adele+ignored",
+        "--folds",
+        "2",
+        "--seeds",
+        "1",
+        "--out",
+        "bench",
+    ]);
+    assert!(
+        text.contains("6 images of 6 cases, 2 folds by case, 1 seed"),
+        "{text}"
+    );
+    assert!(text.contains("0.000 [0.000, 0.000]"), "{text}");
+    assert!(text.contains("smaller"), "{text}");
+    assert!(
+        lab.path("bench/smaller/adele+ignored/seed-0/report.html")
+            .exists()
+    );
+}
+
+#[test]
+fn a_bench_of_boxes_finds_what_is_wrong_before_it_trains() {
+    let lab = boxes();
+    lab.write("tiny.toml", TINY);
+    let recipe = ["--recipe", "tiny.toml"];
+    let wrong = |flags: &[&str]| lab.fails(&[&["bench", "data", "--out", "other"], flags].concat());
+    for (methods, words) in [
+        ("plain,plain+weak", "`+weak` says nothing in `plain+weak`"),
+        (
+            "plain,adele+magic",
+            "`+magic` says nothing in `adele+magic`",
+        ),
+        ("plain,adele+weak+strong", "several backgrounds"),
+        ("plain,sissi", "there is no method `sissi` for boxes"),
+        ("plain,plain", "plain of fcos is asked for twice"),
+        (
+            "plain,self-training",
+            "self-training: the setting `validation` is 0: [correction] starts by a validation",
+        ),
+    ] {
+        let message = wrong(&[&recipe[..], &["--methods", methods]].concat());
+        assert!(
+            message.starts_with("exit 2") && message.contains(words),
+            "{message}"
+        );
+    }
+    for (flags, words) in [
+        (
+            &["--labels-of", "anna"][..],
+            "`--labels-of` and `--noise` are for classes of images",
+        ),
+        (
+            &["--crop", "64"],
+            "`--crop` is for classes of images, and these labels are boxes",
+        ),
+        (
+            &["--networks", "unet"],
+            "The networks are fcos and faster-rcnn",
+        ),
+        (&["--reference", "nobody"], "`nobody`"),
+        (&["--folds", "1", "--methods", "plain"], "fold"),
+    ] {
+        let message = wrong(&[&recipe[..], flags].concat());
+        assert!(message.contains(words), "{message}");
+    }
+    lab.write(
+        "weights.toml",
+        TINY.replace(
+            "convolutions = 1",
+            "convolutions = 1\npretrained = \"nowhere.pth\"",
+        ),
+    );
+    let weights = wrong(&["--recipe", "weights.toml", "--methods", "plain"]);
+    assert!(weights.contains("nowhere.pth"), "{weights}");
+
+    split(&lab);
+    let table = lab.read("data/images.csv").replacen(",test,", ",train,", 1);
+    lab.write("data/images.csv", table);
+    let one = wrong(&recipe);
+    assert!(
+        one.starts_with("exit 3")
+            && one.contains("the reference `truth`")
+            && one.contains("two cases"),
+        "{one}"
+    );
+    assert!(!lab.path("other").exists(), "nothing was trained");
+
+    let masks = objects();
+    let refused = masks.fails(&["bench", "data", "--class-agnostic", "--out", "other"]);
+    assert!(
+        refused.contains("`--class-agnostic` is for boxes"),
+        "{refused}"
     );
 }

@@ -1,5 +1,8 @@
-//! `cleanslide bench`: methods over kinds of labels and rates of noise, or over networks for several experts.
+//! `cleanslide bench`: methods over kinds of labels and rates of noise, over networks for several experts, or over
+//! corrections of boxes.
 
+mod boxes;
+mod cells;
 mod networks;
 
 use std::collections::BTreeMap;
@@ -21,6 +24,7 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use self::cells::Request;
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
@@ -37,15 +41,17 @@ use crate::truth::Truth;
 /// Compare methods over kinds and rates of noise, or over networks; every cell with seeds and intervals
 ///
 /// Each cell predicts every image by models that did not see its case, and is judged against the
-/// reference; where several experts drew class masks, against each of them too. A bench that is killed goes on where
-/// it was.
+/// reference; where several experts drew class masks, against each of them too. Of boxes, where there are images for
+/// test, each cell is one network of all others, and these are judged. A bench that is killed goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
 cleanslide bench liver --labels-of reference:truth --noise none,uniform:0.2,uniform:0.4 \\\n    \
 --methods cross-entropy,elr --out bench\n  \
 cleanslide bench mitoses --labels-of expert1,expert3,all --out bench\n  \
 cleanslide bench cores --networks hrnet,unet --methods majority,majority+gaf,reweight,reweight+gaf \\\n    \
---recipe recipe.toml --out bench")]
+--recipe recipe.toml --out bench\n  \
+cleanslide bench celllab --recipe recipe.toml --methods self-training,adele,adele+strong \\\n    \
+--reference expert1 --class-agnostic --out bench")]
 pub struct Bench {
     #[command(flatten)]
     dataset: DatasetArgument,
@@ -53,7 +59,7 @@ pub struct Bench {
     /// `reference:NAME` a reference, to which noise is to be added
     #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
     labels_of: Vec<String>,
-    /// Class masks: networks by name, or recipes whose networks they are; the recipe's by default
+    /// Class masks and boxes: networks by name, or recipes whose networks they are; the recipe's by default
     #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
     networks: Vec<String>,
     /// Noise to add: none, uniform:RATE, pair:RATE
@@ -65,18 +71,23 @@ pub struct Bench {
     )]
     noise: Vec<String>,
     /// Methods to compare; all by default. Differences are to the first. For class masks, a method may be followed
-    /// by +focal, +gaf (focal loss with Gaussian attention), +entropy, +undivided or +per-pixel
+    /// by +focal, +gaf (focal loss with Gaussian attention), +entropy, +undivided or +per-pixel. For boxes they are
+    /// plain, self-training and adele; the last two may be followed by +weak, +strong or +ignored (what becomes of all
+    /// that was not found) and +trust (scores weigh corrected boxes), all by +average (a running average)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Number of folds, by case
+    /// Number of folds, by case; of boxes, unless there are images for test
     #[arg(long, default_value_t = DEFAULT_FOLDS)]
     folds: usize,
     /// What predictions are judged against; the only reference by default
     #[arg(long, value_name = "NAME")]
     reference: Option<String>,
+    /// Boxes: any class matches any other
+    #[arg(long)]
+    class_agnostic: bool,
     /// Settings of training as a recipe; its method is not used
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -122,33 +133,27 @@ impl Bench {
         match dataset.manifest().task {
             Task::Classification => self.classes(context, &dataset),
             Task::Segmentation => self.masks(context, &dataset),
-            Task::Detection => Err(Failure::usage(
-                "`bench` compares methods for classes of images and for class masks, and these labels are boxes",
-            )),
+            Task::Detection => self.boxes(context, &dataset),
         }
     }
 
     fn masks(self, context: &Context, dataset: &Dataset) -> Result<()> {
-        if !self.labels_of.is_empty() || self.noise != ["none"] {
-            return Err(Failure::usage(
-                "`--labels-of` and `--noise` are for classes of images, and these labels are masks",
-            )
-            .help(
-                "The experts are all sources of kind expert, or those of [experts] in the recipe.",
-            ));
-        }
-        let of_classes = [
-            ("--encoder", self.encoder.encoder != CLASSICAL),
-            ("--crop", self.encoder.crop.is_some()),
-            ("--strict", self.encoder.strict),
-        ];
-        if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
-            return Err(Failure::usage(format!(
-                "`{flag}` is for classes of images, and these labels are masks"
-            ))
-            .help("What decides the training of a network is in its recipe."));
-        }
-        let request = networks::Request {
+        let whose =
+            "The experts are all sources of kind expert, or those of [experts] in the recipe.";
+        self.refuse_of_classes("masks", whose)?;
+        self.refuse_of_boxes("masks")?;
+        networks::run(context, dataset, &self.request())
+    }
+
+    fn boxes(self, context: &Context, dataset: &Dataset) -> Result<()> {
+        let whose = "Whose boxes are learned from is `source` in the recipe.";
+        self.refuse_of_classes("boxes", whose)?;
+        boxes::run(context, dataset, &self.request(), self.class_agnostic)
+    }
+
+    /// What is asked of networks.
+    fn request(&self) -> Request<'_> {
+        Request {
             networks: &self.networks,
             methods: &self.methods,
             recipe: self.recipe.as_deref(),
@@ -156,11 +161,43 @@ impl Bench {
             folds: self.folds,
             reference: self.reference.as_deref(),
             out: &self.out,
-        };
-        networks::run(context, dataset, &request)
+        }
+    }
+
+    /// Refuses what is for classes of images alone; `whose` says what takes the place of `--labels-of`.
+    fn refuse_of_classes(&self, labels: &str, whose: &str) -> Result<()> {
+        if !self.labels_of.is_empty() || self.noise != ["none"] {
+            return Err(Failure::usage(format!(
+                "`--labels-of` and `--noise` are for classes of images, and these labels are {labels}"
+            ))
+            .help(whose));
+        }
+        let of_classes = [
+            ("--encoder", self.encoder.encoder != CLASSICAL),
+            ("--crop", self.encoder.crop.is_some()),
+            ("--strict", self.encoder.strict),
+        ];
+        match of_classes.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((flag, _)) => Err(Failure::usage(format!(
+                "`{flag}` is for classes of images, and these labels are {labels}"
+            ))
+            .help("What decides the training of a network is in its recipe.")),
+        }
+    }
+
+    fn refuse_of_boxes(&self, labels: &str) -> Result<()> {
+        if self.class_agnostic {
+            return Err(Failure::usage(format!(
+                "`--class-agnostic` is for boxes, and these labels are {labels}"
+            ))
+            .help("Leave it out."));
+        }
+        Ok(())
     }
 
     fn classes(self, context: &Context, dataset: &Dataset) -> Result<()> {
+        self.refuse_of_boxes("classes of images")?;
         if self.labels_of.is_empty() || !self.networks.is_empty() {
             return Err(Failure::usage(
                 "of classes of images, `--labels-of` says whose labels are learned from, and there are no `--networks`",

@@ -208,7 +208,9 @@ impl Evaluate {
                     "{} has predicted no image out of sample",
                     run.display()
                 ))
-                .help("Train with folds, such as `--folds 5`; an unfinished run goes on."));
+                .help(
+                    "Train with folds, such as `--folds 5`, or set images apart for test; an unfinished run goes on.",
+                ));
             }
             return Ok(Labels::read(&folder, dataset.classes())?);
         }

@@ -86,7 +86,7 @@ pub enum Command {
     /// what it did not see. The run folder exists from the beginning: the same command goes on after an
     /// interruption, here or on another machine.
     ///
-    /// Images for test take no part.
+    /// Images for test are not learned from: the model of all other images predicts them, and `evaluate` measures it.
     Train(train::Train),
     /// Correct suspicious labels, as a new label version
     Correct(correct::Correct),

@@ -1,6 +1,6 @@
 //! `cleanslide train`: a model in spite of wrong labels.
 
-mod boxes;
+pub mod boxes;
 mod corrections;
 pub mod experts;
 pub mod networks;

@@ -308,7 +308,11 @@ impl CocoMatches {
         Ok(self.precision_and_recall(subset, weights)?.1)
     }
 
-    fn precision_and_recall(
+    /// Average precision and recall of a subset, from one pass over the matches.
+    ///
+    /// # Errors
+    /// As [`CocoMatches::average_precision`].
+    pub fn precision_and_recall(
         &self,
         subset: &CocoSubset,
         weights: Weights<'_>,

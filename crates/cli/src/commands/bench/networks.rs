@@ -2,9 +2,8 @@
 //! (arXiv 2104.02602).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cleanslide_data::store::write_file;
 use cleanslide_data::{Dataset, Evidence, Family, Labels, Reference, TryMap};
 use cleanslide_eval::matching::MatchCounts;
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
@@ -12,44 +11,24 @@ use cleanslide_eval::{Bootstrap, Estimate, Groups, Weights};
 use cleanslide_learn::experts::ExpertMethod;
 use cleanslide_learn::methods::FocalSettings;
 use cleanslide_learn::segment::{GaussianAttention, PixelLoss};
-use cleanslide_nn::devices::DeviceName;
-use cleanslide_nn::networks::SegmentationConfig;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::REPLICATES;
+use super::cells::{Network, Request, Row, networks, publish, rows, train_missing};
 use crate::commands::evaluate::shape_measures::{class_mask, connected_objects};
 use crate::commands::evaluate::shapes::cases;
 use crate::commands::train::experts::method_by_name;
-use crate::commands::train::networks::{SOURCE, train};
+use crate::commands::train::networks::SOURCE;
 use crate::commands::train::pixels::Pixels;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{Experts, NetworkRecipe, PixelRecipe, is_finished, read_config};
+use crate::network_run::{Experts, NetworkRecipe, PixelRecipe};
 use crate::output::{Show, count};
 use crate::progress;
-use crate::run_folder::read_recipe;
 use crate::shape_labels::ShapeLabels;
 use crate::text_table::TextTable;
 use crate::truth::reference_name;
-
-/// What is asked.
-pub struct Request<'a> {
-    /// Names of networks, or recipes whose networks they are; nothing for the recipe's.
-    pub networks: &'a [String],
-    /// Methods, such as `reweight+gaf`.
-    pub methods: &'a [String],
-    /// All other settings, and the experts.
-    pub recipe: Option<&'a Path>,
-    /// How many seeds.
-    pub seeds: u64,
-    /// How many folds.
-    pub folds: usize,
-    /// What is judged against; by default the only reference, if there is one.
-    pub reference: Option<&'a str>,
-    /// The folder.
-    pub out: &'a Path,
-}
 
 /// The methods by default: the table of the paper, and all others.
 pub const METHODS: [&str; 11] = [
@@ -68,20 +47,6 @@ pub const METHODS: [&str; 11] = [
 
 /// The share of the loss of unequal weights in `+entropy`.
 const ENTROPY: f64 = 0.1;
-
-/// A network by its name in the table.
-struct Network {
-    name: String,
-    config: SegmentationConfig,
-}
-
-/// A network and a method, with the runs of all seeds.
-struct Row {
-    network: String,
-    method: String,
-    recipe: PixelRecipe,
-    runs: Vec<PathBuf>,
-}
 
 /// Figures against one truth.
 #[derive(Debug, Clone, Serialize)]
@@ -130,21 +95,24 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     // What is wrong with what is asked is found before hours of training.
     let base = base(context, dataset, request)?;
     let reference = reference(dataset, request)?;
-    let rows = rows(request, &base, context.seed)?;
-    compute(context, dataset, request, &rows)?;
+    let networks = match request.networks {
+        [] => vec![Network {
+            name: base.network().to_owned(),
+            folder: request.out.join(base.network()),
+            recipe: base.clone(),
+        }],
+        _ => networks(request, &base)?,
+    };
+    let rows = rows(request, &networks, &METHODS, context.seed, with_method)?;
+    let protocol = format!("{} folds by case", request.folds);
+    train_missing::<Pixels>(context, dataset, &rows, &protocol)?;
     let summary = judge(context, dataset, request, &base, reference.as_ref(), &rows)?;
-    let json =
-        serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
-    write_file(&request.out.join("bench.json"), &json)?;
-    context.output.show(&summary)
+    publish(context, request, &summary)
 }
 
 /// The recipe that all cells share: experts and label version are named.
 fn base(context: &Context, dataset: &Dataset, request: &Request) -> Result<PixelRecipe> {
-    let recipe: PixelRecipe = match request.recipe {
-        Some(path) => read_recipe(path)?,
-        None => PixelRecipe::default(),
-    };
+    let recipe: PixelRecipe = request.recipe()?;
     let asked = recipe.experts.clone().unwrap_or_default();
     let labels = ShapeLabels::of_experts(context, dataset, recipe.labels, &asked.annotators)?;
     let names = labels.experts.into_iter().map(|expert| expert.name);
@@ -158,69 +126,6 @@ fn base(context: &Context, dataset: &Dataset, request: &Request) -> Result<Pixel
         }),
         ..recipe
     })
-}
-
-fn rows(request: &Request, base: &PixelRecipe, seed: u64) -> Result<Vec<Row>> {
-    let networks = match request.networks {
-        [] => vec![Network {
-            name: base.network.name().to_owned(),
-            config: base.network.clone(),
-        }],
-        names => names
-            .iter()
-            .map(|name| network(name))
-            .collect::<Result<_>>()?,
-    };
-    let all = METHODS.map(String::from);
-    let methods = if request.methods.is_empty() {
-        &all[..]
-    } else {
-        request.methods
-    };
-    let mut rows = Vec::new();
-    for network in &networks {
-        for method in methods {
-            let recipe = with_method(base, method)?;
-            let recipe = PixelRecipe {
-                network: network.config.clone(),
-                ..recipe
-            };
-            recipe.check()?;
-            let folder = request.out.join(&network.name).join(method);
-            rows.push(Row {
-                network: network.name.clone(),
-                method: method.clone(),
-                recipe,
-                runs: (seed..seed + request.seeds)
-                    .map(|seed| folder.join(format!("seed-{seed}")))
-                    .collect(),
-            });
-        }
-    }
-    Ok(rows)
-}
-
-/// A network with its usual sizes, or that of a recipe.
-fn network(name: &str) -> Result<Network> {
-    let path = Path::new(name);
-    if path.is_file() {
-        let recipe: PixelRecipe = read_recipe(path)?;
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        return Ok(Network {
-            name: stem.into_owned(),
-            config: recipe.network,
-        });
-    }
-    let recipe: std::result::Result<PixelRecipe, _> = toml::from_str(&format!("[network.{name}]"));
-    match recipe {
-        Ok(recipe) => Ok(Network {
-            name: name.to_owned(),
-            config: recipe.network,
-        }),
-        Err(_) => Err(Failure::usage(format!("there is no network `{name}`")).help(
-            "The networks are unet, encoder-unet, hrnet, deeplabv3-plus and pspnet; a recipe gives one of any size.",
-        )),
-    }
 }
 
 /// The recipe with a method, and what it is named with.
@@ -275,59 +180,6 @@ fn reference(dataset: &Dataset, request: &Request) -> Result<Option<(Reference, 
     Ok(Some((reference, name)))
 }
 
-/// Whether a cell is done. Cells of different settings must not meet in one folder.
-fn is_done(run: &Path, recipe: &PixelRecipe) -> Result<bool> {
-    if !is_finished(run) {
-        return Ok(false);
-    }
-    if read_config::<PixelRecipe>(run)? != *recipe {
-        return Err(Failure::usage(format!(
-            "{} is a finished run of another recipe, with other experts, other folds or another network",
-            run.display()
-        ))
-        .help("Choose another folder with `--out`."));
-    }
-    Ok(true)
-}
-
-fn compute(context: &Context, dataset: &Dataset, request: &Request, rows: &[Row]) -> Result<()> {
-    let cells = rows.iter().flat_map(|row| {
-        let seeds = context.seed..context.seed + request.seeds;
-        row.runs
-            .iter()
-            .zip(seeds)
-            .map(move |(run, seed)| (row, run, seed))
-    });
-    let mut missing = Vec::new();
-    for (row, run, seed) in cells {
-        if !is_done(run, &row.recipe)? {
-            missing.push((row, run, seed));
-        }
-    }
-    let all = rows.len() * request.seeds as usize;
-    context.output.note(&format!(
-        "{} to train, {} done before; {} folds by case",
-        count(missing.len(), "cell"),
-        all - missing.len(),
-        request.folds
-    ));
-    for (done, (row, run, seed)) in missing.iter().enumerate() {
-        context.output.note(&format!(
-            "{} of {}: {}, {}, seed {seed}",
-            done + 1,
-            missing.len(),
-            row.network,
-            row.method
-        ));
-        let of_seed = Context {
-            seed: *seed,
-            ..context.clone()
-        };
-        train::<Pixels>(&of_seed, dataset, row.recipe.clone(), run, DeviceName::Cpu)?;
-    }
-    Ok(())
-}
-
 /// The masks of one truth by image.
 struct Truth<'a> {
     name: String,
@@ -340,7 +192,7 @@ fn judge(
     request: &Request,
     base: &PixelRecipe,
     reference: Option<&(Reference, String)>,
-    rows: &[Row],
+    rows: &[Row<PixelRecipe>],
 ) -> Result<Summary> {
     let version = match base.labels {
         Some(version) => version,

@@ -73,32 +73,16 @@ impl Judge<'_> {
         let images = self
             .pairs
             .iter()
-            .map(boxes_of)
+            .map(|pair| Ok((true_boxes(pair.truth)?, found_boxes(pair.judged)?)))
             .collect::<Result<Vec<_>>>()?;
-        let most = images.iter().map(|(_, found)| found.len()).max();
-        let mut maximum_detections = vec![1, 10, DETECTIONS];
-        maximum_detections.extend(most.filter(|most| *most > DETECTIONS));
-        let coco = Coco {
-            class_agnostic,
-            maximum_detections,
-            ..Coco::new(self.classes.len())
-        };
-        let views: Vec<_> = images
-            .iter()
-            .map(|(t, f)| (t.as_slice(), f.as_slice()))
-            .collect();
-        let matches = coco.match_images(&views)?;
+        let matches = match_boxes(&images, self.classes.len(), class_agnostic)?;
         let whole = CocoSubset::default();
-        let at = |iou| CocoSubset {
-            iou: Some(iou),
-            ..whole
-        };
-        let counts = matches.counts(&at(0.5), f64::NEG_INFINITY)?;
+        let counts = matches.counts(&at_iou(0.5), f64::NEG_INFINITY)?;
         let pooled = |weights: Weights<'_>| MatchCounts::pool(&counts, weights);
         let mut measures = vec![
             self.measure("AP", |w| matches.average_precision(&whole, w)),
-            self.measure("AP50", |w| matches.average_precision(&at(0.5), w)),
-            self.measure("AP75", |w| matches.average_precision(&at(0.75), w)),
+            self.measure("AP50", |w| matches.average_precision(&at_iou(0.5), w)),
+            self.measure("AP75", |w| matches.average_precision(&at_iou(0.75), w)),
             self.measure("AR", |w| matches.average_recall(&whole, w)),
             self.measure("recall at IoU 0.5", |w| pooled(w)?.recall()),
             self.measure("precision at IoU 0.5", |w| pooled(w)?.precision()),
@@ -131,10 +115,7 @@ impl Judge<'_> {
                 matches.average_recall(&subset, w)
             }));
         }
-        let half = CocoSubset {
-            iou: Some(0.5),
-            ..whole
-        };
+        let half = at_iou(0.5);
         if !class_agnostic {
             for (class, name) in self.classes.names().iter().enumerate() {
                 let of_class = |subset: CocoSubset| CocoSubset {
@@ -356,26 +337,63 @@ fn foreground(truth: &Array2<u32>, judged: &Array2<u32>) -> ClassOverlap {
     overlap
 }
 
-/// True boxes and findings of one image.
-fn boxes_of(pair: &Pair) -> Result<(Vec<TrueBox>, Vec<Detection>)> {
-    let (Target::Boxes(truth), Target::Boxes(judged)) = (&pair.truth.target, &pair.judged.target)
-    else {
-        return Err(cannot(Family::Boxes));
+/// COCO's matches of the true boxes and the findings of images. All findings count, even more than COCO's 100 of an
+/// image and class.
+///
+/// # Errors
+/// No images, or boxes that cannot be.
+pub fn match_boxes(
+    images: &[(Vec<TrueBox>, Vec<Detection>)],
+    classes: usize,
+    class_agnostic: bool,
+) -> Result<CocoMatches> {
+    let most = images.iter().map(|(_, found)| found.len()).max();
+    let mut maximum_detections = vec![1, 10, DETECTIONS];
+    maximum_detections.extend(most.filter(|most| *most > DETECTIONS));
+    let coco = Coco {
+        class_agnostic,
+        maximum_detections,
+        ..Coco::new(classes)
     };
-    let truth = truth.objects.iter();
-    let judged = judged.objects.iter();
-    Ok((
-        truth
-            .map(|object| TrueBox::new(object.shape, object.class))
-            .collect(),
-        judged
-            .map(|object| Detection {
-                rectangle: object.shape,
-                class: object.class,
-                score: f64::from(object.trust.value()),
-            })
-            .collect(),
-    ))
+    let views: Vec<_> = images
+        .iter()
+        .map(|(truth, found)| (truth.as_slice(), found.as_slice()))
+        .collect();
+    Ok(coco.match_images(&views)?)
+}
+
+/// COCO's figures at one overlap.
+pub fn at_iou(iou: f64) -> CocoSubset {
+    CocoSubset {
+        iou: Some(iou),
+        ..CocoSubset::default()
+    }
+}
+
+/// The boxes of an image, as what is true.
+pub fn true_boxes(piece: &Evidence) -> Result<Vec<TrueBox>> {
+    let Target::Boxes(boxes) = &piece.target else {
+        return Err(cannot(piece.target.family()));
+    };
+    let boxes = boxes.objects.iter();
+    Ok(boxes
+        .map(|object| TrueBox::new(object.shape, object.class))
+        .collect())
+}
+
+/// The boxes of an image, as what was found; the trust in them is their score.
+pub fn found_boxes(piece: &Evidence) -> Result<Vec<Detection>> {
+    let Target::Boxes(boxes) = &piece.target else {
+        return Err(cannot(piece.target.family()));
+    };
+    let boxes = boxes.objects.iter();
+    Ok(boxes
+        .map(|object| Detection {
+            rectangle: object.shape,
+            class: object.class,
+            score: f64::from(object.trust.value()),
+        })
+        .collect())
 }
 
 fn borders(

@@ -260,7 +260,8 @@ fn family(labels: &Labels, truth: &Labels, source: Option<&str>) -> Result<Famil
     }
 }
 
-fn of_images(labels: &Labels, family: Family) -> BTreeMap<&str, &Evidence> {
+/// What is said of each image, by whatever source.
+pub fn of_images(labels: &Labels, family: Family) -> BTreeMap<&str, &Evidence> {
     let about = labels.evidence().iter().filter_map(|piece| {
         let right = piece.target.family() == family;
         match &piece.scope {

@@ -96,7 +96,7 @@ impl Learner for Boxes {
     }
 
     fn predict(job: &Job<BoxRecipe>, model: &Detector, image: usize, name: &Path) -> Result<()> {
-        let (pixels, _) = LabelledImages(job).read(image)?;
+        let pixels = job.pixels(image)?;
         let found: Vec<Found> = model
             .predict(&pixels, &job.recipe.predict)?
             .into_iter()
@@ -146,7 +146,7 @@ impl BoxImages for LabelledImages<'_, '_> {
     type Failure = Failure;
 
     fn name(&self, image: usize) -> String {
-        self.0.image(image).record.id.clone()
+        self.0.record(image).id.clone()
     }
 
     fn read(&self, image: usize) -> Result<(RgbImage, Objects<Rectangle>)> {
@@ -159,6 +159,6 @@ impl BoxImages for LabelledImages<'_, '_> {
             object.class = labelled.class(object.class);
             object.trust = Trust::new(object.trust.value() * labelled.piece.trust.value())?;
         }
-        Ok((labelled.pixels()?, boxes))
+        Ok((self.0.pixels(image)?, boxes))
     }
 }

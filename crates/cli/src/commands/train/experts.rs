@@ -77,12 +77,12 @@ impl ExpertImages for OfExperts<'_, '_> {
     type Failure = Failure;
 
     fn name(&self, image: usize) -> String {
-        self.0.image(image).record.id.clone()
+        self.0.record(image).id.clone()
     }
 
     fn read(&self, image: usize) -> Result<(RgbImage, Vec<Option<ExpertMask>>)> {
         let masks = masks(self.0.labels, image)?;
-        Ok((self.0.image(image).pixels()?, masks))
+        Ok((self.0.pixels(image)?, masks))
     }
 }
 
@@ -128,7 +128,7 @@ pub fn write_beliefs(
         let Some(believed) = model.believed(&pixels)? else {
             return Ok(());
         };
-        let record = job.image(image).record;
+        let record = job.record(image);
         let majority =
             majority(&masks, classes(job).len()).map_err(|error| about(record, error))?;
         for (expert, believed) in believed.axis_iter(Axis(0)).enumerate() {

@@ -1,7 +1,8 @@
 //! Training of networks that give every pixel a class, or find objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -68,6 +69,8 @@ pub struct Trained {
     source: String,
     images: usize,
     cases: usize,
+    /// Images that were predicted by a network that did not see their case.
+    predicted: usize,
     seconds: f64,
     /// Of predictions out of sample, where there are folds.
     against_given_labels: Option<Vec<Measure>>,
@@ -83,12 +86,20 @@ pub struct Part {
     pub also: Vec<usize>,
     /// Images that measure its progress.
     pub validation: Vec<usize>,
-    /// Images that it predicts, because it did not see them.
+    /// Labelled images that it predicts, because it did not see them.
     pub held_out: Vec<usize>,
+    /// Images for test, which it predicts too; nothing of their labels is known.
+    pub test: Vec<usize>,
 }
 
 impl Part {
-    /// The images that say most about its network: those that it did not see, or else all that it learned from.
+    /// All images that it predicts.
+    fn predicts(&self) -> impl Iterator<Item = usize> {
+        self.held_out.iter().chain(&self.test).copied()
+    }
+
+    /// The labelled images that say most about its network: those that it did not see, or else all that it learned
+    /// from.
     pub fn shown(&self) -> &[usize] {
         if self.held_out.is_empty() {
             &self.items
@@ -113,6 +124,8 @@ pub struct Job<'a, R> {
     pub labels: &'a ShapeLabels,
     /// What is learned from besides.
     pub other: Option<&'a OtherData>,
+    /// The images for test, which a network of all images predicts.
+    pub test: &'a [ImageRecord],
     /// All settings.
     pub recipe: &'a R,
     /// Where networks run.
@@ -133,45 +146,65 @@ pub struct Labelled<'a> {
     pub record: &'a ImageRecord,
     /// What is said of it.
     pub piece: &'a Evidence,
-    dataset: &'a Dataset,
     /// Of another dataset, which class of the dataset each of its classes is.
     classes: Option<&'a [usize]>,
 }
 
+/// Images are numbered: those that are labelled here, those of other data, those for test.
 impl<R> Job<'_, R> {
-    /// A labelled image by its number; those of other data come last.
+    /// A labelled image by its number.
     pub fn image(&self, image: usize) -> Labelled<'_> {
         let own = self.labels.images.len();
         match self.other {
             Some(other) if image >= own => Labelled {
                 record: &other.labels.images[image - own],
                 piece: &other.labels.pieces[image - own],
-                dataset: &other.dataset,
                 classes: Some(&other.classes),
             },
             _ => Labelled {
                 record: &self.labels.images[image],
                 piece: &self.labels.pieces[image],
-                dataset: self.dataset,
                 classes: None,
             },
         }
     }
 
+    /// An image by its number, labelled or not.
+    pub fn record(&self, image: usize) -> &ImageRecord {
+        match image.checked_sub(self.test_from()) {
+            Some(place) => &self.test[place],
+            None => self.image(image).record,
+        }
+    }
+
+    /// The pixels of an image, labelled or not.
+    pub fn pixels(&self, image: usize) -> Result<RgbImage> {
+        let of_other = self.labels.images.len()..self.test_from();
+        let dataset = match self.other {
+            Some(other) if of_other.contains(&image) => &other.dataset,
+            _ => self.dataset,
+        };
+        let path = dataset.image_path(self.record(image));
+        Ok(read_image(&path, MAX_PIXELS)?.pixels)
+    }
+
     /// The numbers of the images of other data.
     pub fn also(&self) -> Vec<usize> {
-        let own = self.labels.images.len();
+        (self.labels.images.len()..self.test_from()).collect()
+    }
+
+    /// The numbers of the images for test.
+    fn test(&self) -> Range<usize> {
+        self.test_from()..self.test_from() + self.test.len()
+    }
+
+    fn test_from(&self) -> usize {
         let others = self.other.map_or(0, |other| other.labels.images.len());
-        (own..own + others).collect()
+        self.labels.images.len() + others
     }
 }
 
 impl Labelled<'_> {
-    /// Its pixels.
-    pub fn pixels(&self) -> Result<RgbImage> {
-        Ok(read_image(&self.dataset.image_path(self.record), MAX_PIXELS)?.pixels)
-    }
-
     /// What a class of its labels is in the dataset.
     pub fn class(&self, class: usize) -> usize {
         self.classes.map_or(class, |classes| classes[class])
@@ -208,8 +241,8 @@ pub trait Learner {
         Ok(())
     }
 
-    /// Writes what a network says of a labelled image for [`Learner::predicted`]: files with this name and endings
-    /// of their own.
+    /// Writes what a network says of an image, labelled or not, for [`Learner::predicted`]: files with this name and
+    /// endings of their own.
     fn predict(
         job: &Job<Self::Recipe>,
         model: &Self::Model,
@@ -237,37 +270,15 @@ pub fn train<L: Learner>(
     device: DeviceName,
 ) -> Result<Trained> {
     let start = Instant::now();
-    refuse_leaks(dataset)?;
-    recipe.check()?;
-    let chosen = recipe.chosen();
-    if chosen.folds == 0 && !chosen.whole {
-        return Err(
-            Failure::usage("neither folds nor a network of all images are asked for")
-                .help("Give `folds` of at least 2, or leave `whole` out."),
-        );
-    }
-    let asked = LabelsArguments {
-        labels: chosen.labels,
-        source: chosen.source,
-    };
-    let labels = labels(context, dataset, &asked, recipe.experts())?;
-    let other = match &chosen.also {
-        Some(also) => Some(other_data(context, dataset, &labels, also)?),
-        None => None,
-    };
+    let data = Data::read(context, dataset, &recipe)?;
     let device = device.open()?;
-    let job = Job {
-        dataset,
-        labels: &labels,
-        other: other.as_ref(),
-        recipe: &recipe,
-        device: &device,
-    };
+    let job = data.job(dataset, &recipe, &device);
     L::check(&job)?;
+    let labels = job.labels;
     let units = labels.cases(dataset);
     let parts = parts(&job, &units, context.seed)?;
     let (config, manifest) = manifest(context, &job, &units)?;
-    begin(run, &manifest, &config, &split_table(&labels, &parts))?;
+    begin(run, &manifest, &config, &split_table(&job, &parts))?;
     context.output.note(&format!(
         "training {} on {} of {} ({} of {}){}: {}, {}",
         name(&recipe),
@@ -299,9 +310,9 @@ pub fn train<L: Learner>(
     }
     bar.finish_and_clear();
     publish::<L>(&job, &parts, run)?;
-    let measured = match chosen.folds {
+    let measured = match recipe.chosen().folds {
         0 => None,
-        _ => Some(measure(context, dataset, &labels, run)?),
+        _ => Some(measure(context, dataset, labels, run)?),
     };
     RunPage {
         job: &job,
@@ -321,9 +332,90 @@ pub fn train<L: Learner>(
         source: labels.source.clone(),
         images: labels.images.len(),
         cases: manifest.cases,
+        predicted: parts.iter().map(|part| part.predicts().count()).sum(),
         seconds: start.elapsed().as_secs_f64(),
         against_given_labels: measured,
     })
+}
+
+/// Refuses what [`train`] would refuse before it trains, and makes nothing.
+pub fn check<L: Learner>(
+    context: &Context,
+    dataset: &Dataset,
+    recipe: &L::Recipe,
+    device: DeviceName,
+) -> Result<()> {
+    let data = Data::read(context, dataset, recipe)?;
+    let device = device.open()?;
+    let job = data.job(dataset, recipe, &device);
+    L::check(&job)?;
+    if let Some(path) = recipe.pretrained() {
+        fs::File::open(path).map_err(|error| cleanslide_data::Error::io("read", path, error))?;
+    }
+    parts(&job, &job.labels.cases(dataset), context.seed).map(drop)
+}
+
+/// What a recipe learns from and predicts.
+struct Data {
+    labels: ShapeLabels,
+    other: Option<OtherData>,
+    test: Vec<ImageRecord>,
+}
+
+impl Data {
+    /// Reads it, and refuses recipes and splits that make no sense.
+    fn read<R: NetworkRecipe>(context: &Context, dataset: &Dataset, recipe: &R) -> Result<Self> {
+        refuse_leaks(dataset)?;
+        recipe.check()?;
+        let chosen = recipe.chosen();
+        if chosen.folds == 0 && !chosen.whole {
+            return Err(
+                Failure::usage("neither folds nor a network of all images are asked for")
+                    .help("Give `folds` of at least 2, or leave `whole` out."),
+            );
+        }
+        let asked = LabelsArguments {
+            labels: chosen.labels,
+            source: chosen.source,
+        };
+        let labels = labels(context, dataset, &asked, recipe.experts())?;
+        let other = match &chosen.also {
+            Some(also) => Some(other_data(context, dataset, &labels, also)?),
+            None => None,
+        };
+        let test = if chosen.whole {
+            test_images(dataset).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            labels,
+            other,
+            test,
+        })
+    }
+
+    fn job<'a, R>(
+        &'a self,
+        dataset: &'a Dataset,
+        recipe: &'a R,
+        device: &'a OpenDevice,
+    ) -> Job<'a, R> {
+        Job {
+            dataset,
+            labels: &self.labels,
+            other: self.other.as_ref(),
+            test: &self.test,
+            recipe,
+            device,
+        }
+    }
+}
+
+/// The images for test, in the order of the dataset.
+pub fn test_images(dataset: &Dataset) -> impl Iterator<Item = &ImageRecord> {
+    let images = dataset.images().iter();
+    images.filter(|image| image.split == Some(Split::Test))
 }
 
 /// What is trained, in words.
@@ -389,7 +481,7 @@ fn labels(
             "`{}` labelled no image that may be learned from",
             labels.source
         ))
-        .help("Images for test take no part; `cleanslide status` shows the split."));
+        .help("Images for test are predicted only; `cleanslide status` shows the split."));
     }
     Ok(labels)
 }
@@ -493,6 +585,7 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
                 also: job.also(),
                 validation: Vec::new(),
                 held_out,
+                test: Vec::new(),
             });
         }
     }
@@ -503,6 +596,7 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
             also: job.also(),
             validation: Vec::new(),
             held_out: Vec::new(),
+            test: job.test().collect(),
         });
     }
     let share = job.recipe.train().validation;
@@ -560,22 +654,25 @@ fn divide(
     Ok((items, validation))
 }
 
-/// What each network does with each image.
-fn split_table(labels: &ShapeLabels, parts: &[Part]) -> Vec<u8> {
+/// What each network does with each image of the dataset.
+fn split_table<R>(job: &Job<R>, parts: &[Part]) -> Vec<u8> {
     let names = parts.iter().map(|part| part.name.as_str());
     let header: Vec<&str> = std::iter::once("image").chain(names).collect();
-    let rows = labels.images.iter().enumerate().map(|(image, record)| {
+    let images = (0..job.labels.images.len()).chain(job.test());
+    let rows = images.map(|image| {
         let role = |part: &Part| {
-            let has = |images: &[usize]| images.contains(&image);
-            match (has(&part.items), has(&part.validation), has(&part.held_out)) {
-                (true, ..) => "learns",
-                (_, true, _) => "validates",
-                (.., true) => "predicts",
-                _ => "",
+            if part.items.contains(&image) {
+                "learns"
+            } else if part.validation.contains(&image) {
+                "validates"
+            } else if part.predicts().any(|other| other == image) {
+                "predicts"
+            } else {
+                ""
             }
         };
         let roles = parts.iter().map(|part| role(part).to_owned());
-        std::iter::once(record.id.clone())
+        std::iter::once(job.record(image).id.clone())
             .chain(roles)
             .collect::<Vec<_>>()
     });
@@ -696,7 +793,7 @@ fn train_part<L: Learner>(
         epoch: &tell,
     };
     let model = L::train(job, part, context.seed, &folder, &watch)?;
-    for &image in &part.held_out {
+    for image in part.predicts() {
         L::predict(job, &model, image, &predicted(&folder, image))?;
     }
     L::show(job, &model, part, &folder)?;
@@ -727,15 +824,16 @@ fn publish<L: Learner>(job: &Job<L::Recipe>, parts: &[Part], run: &Path) -> Resu
         write_file(&run.join("model.safetensors"), &model)?;
     }
     let predictions = run.join("predictions");
-    if chosen.folds == 0 || predictions.exists() {
+    let nothing = parts.iter().all(|part| part.predicts().next().is_none());
+    if nothing || predictions.exists() {
         return Ok(());
     }
     let mut evidence = Vec::new();
     for part in parts {
-        for &image in &part.held_out {
+        for image in part.predicts() {
             evidence.push(Evidence {
                 source: SOURCE.into(),
-                scope: Scope::Image(job.labels.images[image].id.clone()),
+                scope: Scope::Image(job.record(image).id.clone()),
                 target: L::predicted(job, &predicted(&run.join(&part.name), image))?,
                 trust: Trust::FULL,
             });
@@ -754,7 +852,8 @@ fn publish<L: Learner>(job: &Job<L::Recipe>, parts: &[Part], run: &Path) -> Resu
     Ok(())
 }
 
-/// What was predicted against what was given: by the source, or by each of several experts, who are then named.
+/// What was predicted against what was given: by the source, or by each of several experts, who are then named. What
+/// is said of images for test is left alone.
 fn measure(
     context: &Context,
     dataset: &Dataset,
@@ -762,10 +861,17 @@ fn measure(
     run: &Path,
 ) -> Result<Vec<Measure>> {
     let predicted = Labels::read(&run.join("predictions"), dataset.classes())?;
+    let mut judged = predicted.of_images(SOURCE, labels.family);
+    let labelled: BTreeSet<&str> = labels
+        .images
+        .iter()
+        .map(|image| image.id.as_str())
+        .collect();
+    judged.retain(|id, _| labelled.contains(id));
     let given = dataset.labels(labels.version)?;
     let against = |source: &str| {
         let judged = Judged {
-            judged: &predicted.of_images(SOURCE, labels.family),
+            judged: &judged,
             truth: &given.of_images(source, labels.family),
             cases: &cases(dataset),
             family: labels.family,
@@ -811,9 +917,15 @@ impl Show for Trained {
         );
         if let Some(measures) = &self.against_given_labels {
             text.push_str(&format!(
-                "out of sample against the given labels, which may be wrong:\n{}\n\
-                 next: cleanslide evaluate {} {} --reference NAME\n",
+                "out of sample against the given labels, which may be wrong:\n{}\n",
                 table(&["value"], &[measures]),
+            ));
+        }
+        if self.predicted > 0 {
+            text.push_str(&format!(
+                "{} predicted by networks that did not see their cases\n\
+                 next: cleanslide evaluate {} {} --reference NAME\n",
+                count(self.predicted, "image"),
                 self.dataset.display(),
                 self.run.display(),
             ));

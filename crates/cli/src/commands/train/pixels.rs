@@ -107,7 +107,7 @@ impl Learner for Pixels {
     }
 
     fn predict(job: &Job<PixelRecipe>, model: &Model, image: usize, name: &Path) -> Result<()> {
-        let pixels = job.image(image).pixels()?;
+        let pixels = job.pixels(image)?;
         let probabilities = model.segmenter().predict(&pixels, &job.recipe.predict)?;
         let mask = name.with_extension("png");
         let of_objects = if job.labels.family == Family::Instances {
@@ -161,7 +161,7 @@ impl PixelImages for LabelledImages<'_, '_> {
     }
 
     fn name(&self, image: usize) -> String {
-        self.0.image(image).record.id.clone()
+        self.0.record(image).id.clone()
     }
 
     fn trust(&self, image: usize) -> f32 {
@@ -192,6 +192,6 @@ impl PixelImages for LabelledImages<'_, '_> {
             }
             _ => return Err(about(labelled.record, "its labels are no mask")),
         };
-        Ok((labelled.pixels()?, classes))
+        Ok((job.pixels(image)?, classes))
     }
 }

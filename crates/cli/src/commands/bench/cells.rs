@@ -1,0 +1,206 @@
+//! The cells of a bench of networks, each a run of `train`: what is the same for masks and for boxes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cleanslide_data::Dataset;
+use cleanslide_data::store::write_file;
+use cleanslide_nn::devices::DeviceName;
+use serde::Serialize;
+
+use crate::commands::train::networks::{Learner, train};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::network_run::{NetworkRecipe, is_finished, read_config};
+use crate::output::{Show, count};
+use crate::run_folder::read_recipe;
+
+/// What is asked.
+pub struct Request<'a> {
+    /// Names of networks, or recipes whose networks they are; nothing for the recipe's.
+    pub networks: &'a [String],
+    /// Methods, such as `reweight+gaf`.
+    pub methods: &'a [String],
+    /// All other settings, and whose labels.
+    pub recipe: Option<&'a Path>,
+    /// How many seeds.
+    pub seeds: u64,
+    /// How many folds.
+    pub folds: usize,
+    /// What is judged against; by default the only reference, if there is one.
+    pub reference: Option<&'a str>,
+    /// The folder.
+    pub out: &'a Path,
+}
+
+impl Request<'_> {
+    /// The recipe that is given, or all defaults.
+    pub fn recipe<R: NetworkRecipe>(&self) -> Result<R> {
+        match self.recipe {
+            Some(path) => read_recipe(path),
+            None => Ok(R::default()),
+        }
+    }
+}
+
+/// A network by its name in the table.
+pub struct Network<R> {
+    /// Its name.
+    pub name: String,
+    /// The recipe that all cells share, with this network.
+    pub recipe: R,
+    /// Where its cells are.
+    pub folder: PathBuf,
+}
+
+/// The networks that are asked for by name.
+pub fn networks<R: NetworkRecipe>(request: &Request, base: &R) -> Result<Vec<Network<R>>> {
+    let names = request.networks.iter();
+    names
+        .map(|name| {
+            let (name, other) = network::<R>(name)?;
+            Ok(Network {
+                folder: request.out.join(&name),
+                name,
+                recipe: base.clone().with_network_of(other),
+            })
+        })
+        .collect()
+}
+
+/// A network with its usual sizes, or that of a recipe: its name, and a recipe that has it.
+fn network<R: NetworkRecipe>(name: &str) -> Result<(String, R)> {
+    let path = Path::new(name);
+    if path.is_file() {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        return Ok((stem.into_owned(), read_recipe(path)?));
+    }
+    match toml::from_str(&format!("[network.{name}]")) {
+        Ok(recipe) => Ok((name.to_owned(), recipe)),
+        Err(_) => Err(
+            Failure::usage(format!("there is no network `{name}`")).help(format!(
+                "The networks are {}; a recipe gives one of any size.",
+                R::NETWORKS
+            )),
+        ),
+    }
+}
+
+/// A network and a method, with the runs of all seeds.
+pub struct Row<R> {
+    /// The name of the network.
+    pub network: String,
+    /// The method.
+    pub method: String,
+    /// What its runs are trained by.
+    pub recipe: R,
+    /// The folders of its runs, in the order of the seeds.
+    pub runs: Vec<PathBuf>,
+}
+
+/// The rows of the table: of each network all methods that are asked for, or those by default.
+pub fn rows<R: NetworkRecipe>(
+    request: &Request,
+    networks: &[Network<R>],
+    default: &[&str],
+    seed: u64,
+    with_method: impl Fn(&R, &str) -> Result<R>,
+) -> Result<Vec<Row<R>>> {
+    let methods: Vec<&str> = match request.methods {
+        [] => default.to_vec(),
+        asked => asked.iter().map(String::as_str).collect(),
+    };
+    let mut rows = Vec::new();
+    let mut folders = BTreeSet::new();
+    for network in networks {
+        for &method in &methods {
+            let recipe = with_method(&network.recipe, method)?;
+            recipe.check().map_err(|failure| failure.about(method))?;
+            let folder = network.folder.join(method);
+            if !folders.insert(folder.clone()) {
+                return Err(Failure::usage(format!(
+                    "{} of {} is asked for twice",
+                    method, network.name
+                )));
+            }
+            rows.push(Row {
+                network: network.name.clone(),
+                method: method.to_owned(),
+                recipe,
+                runs: (seed..seed + request.seeds)
+                    .map(|seed| folder.join(format!("seed-{seed}")))
+                    .collect(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// Trains the cells that are not done; `protocol` says in words how they are judged.
+pub fn train_missing<L: Learner>(
+    context: &Context,
+    dataset: &Dataset,
+    rows: &[Row<L::Recipe>],
+    protocol: &str,
+) -> Result<()> {
+    let cells = rows.iter().flat_map(|row| {
+        row.runs
+            .iter()
+            .zip(context.seed..)
+            .map(move |run| (row, run))
+    });
+    let (mut missing, mut done) = (Vec::new(), 0);
+    for (row, (run, seed)) in cells {
+        if is_done(run, &row.recipe)? {
+            done += 1;
+        } else {
+            missing.push((row, run, seed));
+        }
+    }
+    context.output.note(&format!(
+        "{} to train, {done} done before; {protocol}",
+        count(missing.len(), "cell"),
+    ));
+    for (place, (row, run, seed)) in missing.iter().enumerate() {
+        context.output.note(&format!(
+            "{} of {}: {}, {}, seed {seed}",
+            place + 1,
+            missing.len(),
+            row.network,
+            row.method
+        ));
+        let of_seed = Context {
+            seed: *seed,
+            ..context.clone()
+        };
+        train::<L>(&of_seed, dataset, row.recipe.clone(), run, DeviceName::Cpu)?;
+    }
+    Ok(())
+}
+
+/// Whether a cell is done. Cells of different settings must not meet in one folder, not even begun ones.
+fn is_done<R: NetworkRecipe>(run: &Path, recipe: &R) -> Result<bool> {
+    if !run.exists() {
+        return Ok(false);
+    }
+    if read_config::<R>(run)? != *recipe {
+        return Err(Failure::usage(format!(
+            "{} is a run of another recipe, with other labels, other folds or another network",
+            run.display()
+        ))
+        .help("Choose another folder with `--out`."));
+    }
+    Ok(is_finished(run))
+}
+
+/// Writes what a bench found into its folder, and shows it.
+pub fn publish(
+    context: &Context,
+    request: &Request,
+    summary: &(impl Show + Serialize),
+) -> Result<()> {
+    let json =
+        serde_json::to_vec_pretty(summary).map_err(|error| Failure::other(error.to_string()))?;
+    write_file(&request.out.join("bench.json"), &json)?;
+    context.output.show(summary)
+}
