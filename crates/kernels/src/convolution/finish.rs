@@ -21,16 +21,25 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Does it to sums that are in memory.
-    pub(super) fn apply(self, instructions: Instructions, sums: &mut [f32]) {
-        if self.bias.is_some() || self.activation != Activation::Identity {
-            instructions.dispatch(InMemory { finish: self, sums });
+    /// Does it to sums that are in memory, so many of a result side by side.
+    pub(super) fn apply(self, instructions: Instructions, outputs: usize, sums: &mut [f32]) {
+        let Self { bias, activation } = self;
+        if bias.is_none() && activation == Activation::Identity {
+            return;
         }
+        let zeros = vec![0.0; outputs];
+        let bias = bias.unwrap_or(&zeros);
+        instructions.dispatch(InMemory {
+            bias,
+            activation,
+            sums,
+        });
     }
 }
 
 struct InMemory<'a> {
-    finish: Finish<'a>,
+    bias: &'a [f32],
+    activation: Activation,
     sums: &'a mut [f32],
 }
 
@@ -39,14 +48,9 @@ impl WithSimd for InMemory<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Finish { bias, activation } = self.finish;
-        let Some(bias) = bias else {
-            each_vector!(simd, S, sum in self.sums, => activate(simd, activation, sum));
-            return;
-        };
-        for row in self.sums.chunks_exact_mut(bias.len()) {
-            each_vector!(simd, S, sum in row, bias in bias => {
-                activate(simd, activation, simd.add_f32s(sum, bias))
+        for row in self.sums.chunks_exact_mut(self.bias.len()) {
+            each_vector!(simd, S, sum in row, bias in self.bias => {
+                activate(simd, self.activation, simd.add_f32s(sum, bias))
             });
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn forward(
             transpose(by_output, results, result);
         });
     });
-    finish.apply(instructions, result);
+    finish.apply(instructions, sizes.outputs, result);
 }
 
 pub(super) fn backward_images(
