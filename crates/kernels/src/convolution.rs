@@ -4,7 +4,7 @@
 //! `[outputs, inputs, height, width]`, and `[channels, 1, height, width]` where each channel has a
 //! filter of its own (`depthwise`).
 //!
-//! Four algorithms, chosen by the sizes alone:
+//! Five algorithms, chosen by the sizes alone:
 //! - [`Algorithm::Winograd`] for 3×3 filters at stride 1 and many channels: F(4×4, 3×3), a quarter
 //!   of the multiplications (Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*,
 //!   arXiv 1509.09308). Its rounding error is larger than that of direct sums;
@@ -13,6 +13,7 @@
 //!   register tile, without an unfolded copy of the images.
 //! - [`Algorithm::FewInputs`] for images of at most four channels.
 //! - [`Algorithm::Depthwise`] where each channel stays by itself.
+//! - [`Algorithm::Unfolded`] for fewer results than channels: deep layers of few and small images.
 
 mod depthwise;
 mod direct;
@@ -20,6 +21,7 @@ mod few_inputs;
 mod filters;
 mod finish;
 mod gather;
+mod unfolded;
 mod winograd;
 
 pub use finish::Finish;
@@ -60,6 +62,8 @@ pub enum Algorithm {
     FewInputs,
     /// Sums over the taps of each channel's own filter.
     Depthwise,
+    /// One product of matrices, of the images unfolded.
+    Unfolded,
 }
 
 impl Convolution {
@@ -83,6 +87,12 @@ impl Convolution {
         self.images * height * width * self.outputs
     }
 
+    /// How many results there are, each of all outputs.
+    fn results(&self) -> usize {
+        let [height, width] = self.result_size();
+        self.images * height * width
+    }
+
     /// How many values the filters have.
     pub fn filters_length(&self) -> usize {
         let inputs = if self.depthwise { 1 } else { self.inputs };
@@ -102,6 +112,9 @@ impl Convolution {
         }
         if (1..=4).contains(&self.inputs) {
             return Algorithm::FewInputs;
+        }
+        if (1..=self.inputs.min(self.outputs)).contains(&self.results()) {
+            return Algorithm::Unfolded;
         }
         let three_by_three =
             self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1];
@@ -147,6 +160,9 @@ impl Convolution {
             Algorithm::Depthwise => {
                 depthwise::forward(self, instructions, images, filters, finish, result);
             }
+            Algorithm::Unfolded => {
+                unfolded::forward(self, instructions, images, filters, finish, result);
+            }
         }
     }
 
@@ -176,6 +192,7 @@ impl Convolution {
             Algorithm::Direct => direct::backward_images,
             Algorithm::FewInputs => few_inputs::backward_images,
             Algorithm::Depthwise => depthwise::backward_images,
+            Algorithm::Unfolded => unfolded::backward_images,
         };
         backward(
             self,
@@ -208,6 +225,7 @@ impl Convolution {
             Algorithm::Direct => direct::backward_filters,
             Algorithm::FewInputs => few_inputs::backward_filters,
             Algorithm::Depthwise => depthwise::backward_filters,
+            Algorithm::Unfolded => unfolded::backward_filters,
         };
         backward(
             self,

@@ -23,6 +23,7 @@ pub mod enlarging;
 mod functions;
 pub mod gelu;
 pub mod layer_norm;
+pub mod linear;
 pub mod matrix;
 pub mod normalization;
 pub mod pooling;

@@ -1,9 +1,10 @@
-//! Products of matrices, GELU, normalisation of rows and attention on every instruction set of this machine,
+//! Products of matrices, layers made of them, GELU, normalisation of rows and attention on every instruction set of this machine,
 //! against their definitions in f64.
 
 mod common;
 
 use cleanslide_kernels::layer_norm::{self, LayerNorm};
+use cleanslide_kernels::linear::{self, Then};
 use cleanslide_kernels::matrix::{Before, Matrix, product};
 use cleanslide_kernels::{Attention, Instructions, gelu};
 use common::instruction_sets;
@@ -173,6 +174,33 @@ proptest! {
                 0.5 * sum + if before == Before::Added { f64::from(there[place]) } else { 0.0 }
             }).collect();
             assert_close(&result, &expected, 4.0 * inner as f64 + 2.0);
+        }
+    }
+
+    #[test]
+    fn rows_times_weights(
+        // Enough for several threads, too.
+        rows in 0usize..400,
+        inputs in 1usize..40,
+        outputs in 1usize..40,
+        seed in any::<u64>(),
+    ) {
+        let values = random(seed, rows * inputs);
+        let weight = random(seed ^ 1, outputs * inputs);
+        let bias = random(seed ^ 2, outputs);
+        let products: Vec<f64> = (0..rows * outputs).map(|place| {
+            let (row, output) = (place / outputs, place % outputs);
+            let product = |input: usize| {
+                f64::from(values[row * inputs + input]) * f64::from(weight[output * inputs + input])
+            };
+            (0..inputs).map(product).sum::<f64>() + f64::from(bias[output])
+        }).collect();
+        for instructions in instruction_sets() {
+            for (then, expected) in [(Then::Nothing, products.clone()), (Then::Gelu, gelu_of(&products))] {
+                let mut ours = vec![f32::NAN; rows * outputs];
+                linear::forward(instructions, &values, &weight, &bias, then, &mut ours);
+                assert_close(&ours, &expected, 5.0 * inputs as f64 + 4.0);
+            }
         }
     }
 

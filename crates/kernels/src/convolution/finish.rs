@@ -1,5 +1,6 @@
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
+use crate::Instructions;
 use crate::normalization::{Activation, activate};
 
 /// What becomes of the sums of a convolution, while they are still in registers.
@@ -17,6 +18,40 @@ impl<'a> Finish<'a> {
         Self {
             bias,
             activation: Activation::Identity,
+        }
+    }
+
+    /// Does it to sums that are in memory, so many of a result side by side.
+    pub(super) fn apply(self, instructions: Instructions, outputs: usize, sums: &mut [f32]) {
+        let Self { bias, activation } = self;
+        if bias.is_none() && activation == Activation::Identity {
+            return;
+        }
+        let zeros = vec![0.0; outputs];
+        let bias = bias.unwrap_or(&zeros);
+        instructions.dispatch(InMemory {
+            bias,
+            activation,
+            sums,
+        });
+    }
+}
+
+struct InMemory<'a> {
+    bias: &'a [f32],
+    activation: Activation,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for InMemory<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for row in self.sums.chunks_exact_mut(self.bias.len()) {
+            each_vector!(simd, S, sum in row, bias in self.bias => {
+                activate(simd, self.activation, simd.add_f32s(sum, bias))
+            });
         }
     }
 }

@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Start;
-use crate::operators::linear;
+use crate::operators::{linear, linear_gelu};
 
 /// A matrix and a bias; PyTorch's `Linear`, with its layout `[outputs, inputs]`.
 #[derive(Module, Debug)]
@@ -33,9 +33,26 @@ impl FullyConnected {
     /// # Panics
     /// When tokens have another length.
     pub fn tokens(&self, tokens: Tensor<3>) -> Tensor<3> {
+        self.of_tokens(tokens, |rows| self.forward(rows))
+    }
+
+    /// The same, then [`crate::operators::gelu`].
+    ///
+    /// # Panics
+    /// When tokens have another length.
+    pub fn tokens_gelu(&self, tokens: Tensor<3>) -> Tensor<3> {
+        self.of_tokens(tokens, |rows| {
+            linear_gelu(rows, self.weight.val(), self.bias.val())
+        })
+    }
+
+    fn of_tokens(
+        &self,
+        tokens: Tensor<3>,
+        forward: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<3> {
         let [images, count, inputs] = tokens.dims();
         let [outputs] = self.bias.dims();
-        self.forward(tokens.reshape([images * count, inputs]))
-            .reshape([images, count, outputs])
+        forward(tokens.reshape([images * count, inputs])).reshape([images, count, outputs])
     }
 }

@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::layers::{FullyConnected, LayerNorm, Start};
-use crate::operators::{Activation, add, attention, gelu, linear};
+use crate::operators::{Activation, add, attention, linear};
 
 /// timm's constant of its transformers.
 const EPSILON: f64 = 1e-6;
@@ -193,6 +193,6 @@ struct Perceptron {
 
 impl Perceptron {
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.fc2.tokens(gelu(self.fc1.tokens(tokens)))
+        self.fc2.tokens(self.fc1.tokens_gelu(tokens))
     }
 }

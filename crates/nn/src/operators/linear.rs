@@ -1,8 +1,9 @@
 use burn::tensor::Tensor;
+use cleanslide_kernels::linear::{self, Then};
 use cleanslide_kernels::matrix::{Before, Matrix, product};
 
 use super::custom::{Kept, Operator, Values, binary, instructions, is_cpu, ternary};
-use super::memory;
+use super::{gelu, memory};
 
 /// Rows `[n, inputs]` times a matrix `[outputs, inputs]`, as PyTorch stores it, plus one bias per output:
 /// `[n, outputs]`.
@@ -13,15 +14,27 @@ pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Te
     if !is_cpu(&rows.device()) {
         return composed(rows, weight, bias);
     }
-    let ([n, inputs], [outputs, _]) = (rows.dims(), weight.dims());
-    let operator = Linear { n, inputs, outputs };
+    let operator = Linear::new(&rows, &weight, Then::Nothing);
     match bias {
         Some(bias) => ternary(operator, rows, weight, bias),
         None => binary(operator, rows, weight),
     }
 }
 
-/// The same, of Burn's operators.
+/// [`linear`], then [`gelu`]: at once where no gradient is asked for.
+///
+/// # Panics
+/// When sizes do not fit.
+pub fn linear_gelu(rows: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    let device = rows.device();
+    if device.is_autodiff() || !is_cpu(&device) {
+        return gelu(linear(rows, weight, Some(bias)));
+    }
+    let operator = Linear::new(&rows, &weight, Then::Gelu);
+    ternary(operator, rows, weight, bias)
+}
+
+/// [`linear`] of Burn's operators.
 pub(super) fn composed(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     let result = rows.matmul(weight.transpose());
     match bias {
@@ -35,24 +48,24 @@ struct Linear {
     n: usize,
     inputs: usize,
     outputs: usize,
+    /// Where no gradient is asked for.
+    then: Then,
 }
 
 impl Linear {
-    fn apply(&self, rows: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Values {
+    fn new(rows: &Tensor<2>, weight: &Tensor<2>, then: Then) -> Self {
+        let ([n, inputs], [outputs, _]) = (rows.dims(), weight.dims());
+        Self {
+            n,
+            inputs,
+            outputs,
+            then,
+        }
+    }
+
+    fn values(&self, write: impl FnOnce(&mut [f32])) -> Values {
         let mut values = memory::take(self.n * self.outputs);
-        let before = match bias {
-            Some(bias) => {
-                values
-                    .chunks_exact_mut(self.outputs)
-                    .for_each(|row| row.copy_from_slice(bias));
-                Before::Added
-            }
-            None => Before::Replaced,
-        };
-        let rows = Matrix::new(rows, [self.n, self.inputs], self.inputs);
-        let weight = Matrix::new(weight, [self.outputs, self.inputs], self.inputs);
-        let weight = weight.transposed();
-        product(&mut values, self.outputs, before, 1.0, rows, weight, true);
+        write(&mut values);
         Values {
             values,
             shape: vec![self.n, self.outputs],
@@ -87,7 +100,10 @@ impl Linear {
 
 impl Operator<2> for Linear {
     fn forward(&self, [rows, weight]: [&[f32]; 2]) -> Values {
-        self.apply(rows, weight, None)
+        let rows = Matrix::new(rows, [self.n, self.inputs], self.inputs);
+        let weight = Matrix::new(weight, [self.outputs, self.inputs], self.inputs);
+        let (weight, before) = (weight.transposed(), Before::Replaced);
+        self.values(|values| product(values, self.outputs, before, 1.0, rows, weight, true))
     }
 
     fn backward(
@@ -105,7 +121,9 @@ impl Operator<2> for Linear {
 
 impl Operator<3> for Linear {
     fn forward(&self, [rows, weight, bias]: [&[f32]; 3]) -> Values {
-        self.apply(rows, weight, Some(bias))
+        self.values(|values| {
+            linear::forward(instructions(), rows, weight, bias, self.then, values);
+        })
     }
 
     fn backward(

@@ -35,7 +35,7 @@ pub use gelu::gelu;
 pub use group_norm::{GroupNormalization, group_normalize};
 pub use joining::{join, join_all};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_gelu};
 pub use normalization::{Normalization, moments, normalize};
 pub use pooling::{PoolingOptions, max_pooling};
 pub use resize::resize;

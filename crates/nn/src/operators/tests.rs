@@ -10,8 +10,8 @@ use super::normalization::{composed_moments, composed_normalize};
 use super::{
     ConvolutionOptions, GroupNormalization, Normalization, PoolingOptions, RoiAlignOptions,
     activated_convolution, adaptive_average_pooling, add, attention, convolution, enlarge, gelu,
-    group_normalize, join, join_all, layer_norm, linear, max_pooling, moments, normalize, pooling,
-    resize, roi_align, transposed_convolution,
+    group_normalize, join, join_all, layer_norm, linear, linear_gelu, max_pooling, moments,
+    normalize, pooling, resize, roi_align, transposed_convolution,
 };
 use crate::devices::DeviceName;
 
@@ -286,6 +286,18 @@ fn rows() {
         |rows, _, _| gelu(rows),
         |rows, _, _| super::gelu::composed(rows),
     );
+}
+
+#[test]
+fn rows_with_gelu_at_once() {
+    // Enough for several threads.
+    let rows = random(1, [300, 33], &Device::flex()).inner();
+    let weight = random(2, [20, 33], &Device::flex()).inner();
+    let bias = random(3, [20], &Device::flex()).inner();
+    let ours = linear_gelu(rows.clone(), weight.clone(), bias.clone());
+    let apart = super::linear::composed(rows, weight, Some(bias));
+    let theirs = super::gelu::composed(apart);
+    assert_close("rows", &values(ours), &values(theirs));
 }
 
 #[test]
