@@ -1,8 +1,8 @@
 """Writes images and their boxes (Pascal VOC) smaller, for trainings on few cores.
 
-    python benches/shrink_boxes.py FACTOR IMAGES OUT BOXES...
-Images are averaged in squares of FACTOR by FACTOR pixels and go to OUT/images; each folder of boxes goes to OUT with
-its own name, with fractions of pixels. Needs numpy and pillow.
+    python benches/shrink_boxes.py FACTOR EVERY IMAGES OUT BOXES...
+Every EVERY-th image is averaged in squares of FACTOR by FACTOR pixels and goes to OUT/images; its boxes in each folder
+of boxes go to OUT with the folder's name, with fractions of pixels. Needs numpy and pillow.
 """
 
 import pathlib
@@ -12,9 +12,12 @@ import xml.etree.ElementTree as ElementTree
 import numpy
 from PIL import Image
 
-factor, (images, out, *folders) = int(sys.argv[1]), map(pathlib.Path, sys.argv[2:])
+factor, every = map(int, sys.argv[1:3])
+images, out, *folders = map(pathlib.Path, sys.argv[3:])
 (out / "images").mkdir(parents=True, exist_ok=True)
-for path in sorted(images.iterdir()):
+kept = sorted(images.iterdir())[::every]
+names = {path.stem for path in kept}
+for path in kept:
     values = numpy.asarray(Image.open(path).convert("RGB"), dtype=numpy.float64)
     height, width = (side // factor * factor for side in values.shape[:2])
     squares = values[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)
@@ -22,7 +25,7 @@ for path in sorted(images.iterdir()):
     Image.fromarray(small.astype(numpy.uint8)).save(out / "images" / f"{path.stem}.png")
 for folder in folders:
     (out / folder.name).mkdir(exist_ok=True)
-    for path in sorted(folder.glob("*.xml")):
+    for path in sorted(path for path in folder.glob("*.xml") if path.stem in names):
         tree = ElementTree.parse(path)
         size = tree.find("size")
         for side in ("width", "height"):
