@@ -38,11 +38,7 @@ use crate::run_folder::Recipe;
 use crate::text_table::TextTable;
 use crate::truth::Truth;
 
-/// Compare methods over kinds and rates of noise, or over networks; every cell with seeds and intervals
-///
-/// Each cell predicts every image by models that did not see its case, and is judged against the
-/// reference; where several experts drew class masks, against each of them too. Of boxes, where there are images for
-/// test, each cell is one network of all others, and these are judged. A bench that is killed goes on where it was.
+/// What `bench` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
 cleanslide bench liver --labels-of reference:truth --noise none,uniform:0.2,uniform:0.4 \\\n    \

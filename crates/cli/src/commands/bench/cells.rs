@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::Dataset;
 use cleanslide_data::store::write_file;
 use cleanslide_nn::devices::DeviceName;
-use serde::Serialize;
 
 use crate::commands::train::networks::{Learner, train};
 use crate::context::Context;
@@ -194,11 +193,7 @@ fn is_done<R: NetworkRecipe>(run: &Path, recipe: &R) -> Result<bool> {
 }
 
 /// Writes what a bench found into its folder, and shows it.
-pub fn publish(
-    context: &Context,
-    request: &Request,
-    summary: &(impl Show + Serialize),
-) -> Result<()> {
+pub fn publish(context: &Context, request: &Request, summary: &impl Show) -> Result<()> {
     let json =
         serde_json::to_vec_pretty(summary).map_err(|error| Failure::other(error.to_string()))?;
     write_file(&request.out.join("bench.json"), &json)?;
