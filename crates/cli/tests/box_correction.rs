@@ -170,3 +170,27 @@ fn what_is_wrong_with_corrections_is_said() {
         "{early}"
     );
 }
+
+#[test]
+fn images_with_boxes_are_split_by_case() {
+    let lab = squares();
+    let split = lab.ok(&["split", "data", "--test", "0.25", "--json"]);
+    let split: serde_json::Value = serde_json::from_str(&split).unwrap();
+    let parts: Vec<_> = (0..2)
+        .map(|part| {
+            (
+                split["parts"][part]["split"].clone(),
+                split["parts"][part]["images"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        parts,
+        [("train".into(), 6.into()), ("test".into(), 2.into())]
+    );
+    let labels = lab.fails(&["split", "data", "--replace", "--source", "student"]);
+    assert!(
+        labels.starts_with("exit 2") && labels.contains("divided by case alone"),
+        "{labels}"
+    );
+}

@@ -155,11 +155,10 @@ fn measures(report: &TrainingReport) -> Option<Section> {
 
 fn corrections(report: &TrainingReport) -> Option<Section> {
     let corrections = report.corrections.as_ref()?;
-    let number = |of: usize| Cell::Estimate(Estimate::without_interval(of as f64));
     let row = |row: &CorrectionRow| {
         let all = [row.kept, row.redrawn, row.added, row.dropped];
         std::iter::once(Cell::Text(row.epoch.to_string()))
-            .chain(all.map(number))
+            .chain(all.map(Cell::count))
             .collect()
     };
     let legend = [

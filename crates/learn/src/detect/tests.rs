@@ -263,7 +263,7 @@ fn train_on(
     .run(watch)
 }
 
-fn small_faster_rcnn() -> DetectorSettings {
+pub(super) fn small_faster_rcnn() -> DetectorSettings {
     let network = FasterRcnnConfig {
         encoder_width: Some(16),
         finest: 8,

@@ -214,6 +214,15 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         sheet::tile(self.job.dataset, &labels.images[image], words, drawn.into())
     }
 
+    /// Whose labels measured progress.
+    fn validated_by(&self) -> &'static str {
+        if self.job.recipe.corrects_labels() && self.job.other.is_some() {
+            "labels of the other data"
+        } else {
+            "given labels"
+        }
+    }
+
     fn curves(&self) -> Result<Vec<LearningCurves>> {
         let parts: Vec<Vec<Epoch>> = self
             .parts
@@ -247,7 +256,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         if validations.iter().any(|line| !line.points.is_empty()) {
             curves.push(LearningCurves {
                 title: "Validation".into(),
-                quantity: format!("{measure}, given labels"),
+                quantity: format!("{measure}, {}", self.validated_by()),
                 lines: validations,
             });
         }

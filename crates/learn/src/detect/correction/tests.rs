@@ -7,7 +7,7 @@ use cleanslide_data::{Object, Objects, Rectangle, Trust};
 use image::RgbImage;
 
 use super::*;
-use crate::detect::tests::{Discs, small};
+use crate::detect::tests::{Discs, small, small_faster_rcnn};
 use crate::detect::{BoxImages, Detector, DetectorSettings, Trainer};
 use crate::error::{Error, Result};
 use crate::training::{Epoch, Progress, TrainSettings, Watch};
@@ -277,6 +277,34 @@ fn where_nothing_is_found_nothing_is_learned() {
         };
         training.run(&check).unwrap();
     }
+}
+
+#[test]
+fn faster_rcnn_corrects_too() {
+    let correction = CorrectionSettings {
+        start: Start::Epoch { epoch: 1 },
+        score: 0.05,
+        background: Background::Ignored { doubt: 0.02 },
+        trust: BoxTrust::Score,
+        ..CorrectionSettings::default()
+    };
+    let settings = DetectorSettings {
+        network: small_faster_rcnn().network,
+        ..settings(correction, 2)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let training = Training {
+        images: &Imperfect::default(),
+        settings: &settings,
+        items: 4,
+        also: 4,
+        validation: &[],
+        folder: folder.path(),
+    };
+    training
+        .run(&|epoch| assert!(epoch.loss.is_finite()))
+        .unwrap();
+    assert_eq!(Cycle::epochs(folder.path()).unwrap(), [1, 2]);
 }
 
 #[test]
