@@ -102,6 +102,13 @@ impl fmt::Display for Estimate {
         let Estimate {
             value, low, high, ..
         } = self;
+        // A difference is written with its sign: `{:+.3}`.
+        if f.sign_plus() {
+            return write!(
+                f,
+                "{value:+.decimals$} [{low:+.decimals$}, {high:+.decimals$}]"
+            );
+        }
         write!(
             f,
             "{value:.decimals$} [{low:.decimals$}, {high:.decimals$}]"

@@ -167,6 +167,11 @@ fn with_method(base: &BoxRecipe, method: &str) -> Result<BoxRecipe> {
         correction: correction(base, parts.next().unwrap_or_default())?,
         ..base.clone()
     };
+    if recipe.correction.is_none() {
+        // All others are validated by other data, if at all, and keep their last network. By its own labels, which are
+        // doubted, this one would learn from fewer images and be chosen by them.
+        (recipe.train.validation, recipe.train.patience) = (0.0, 0);
+    }
     let mut backgrounds = Vec::new();
     for part in parts {
         match (part, &mut recipe.correction) {
