@@ -21,7 +21,7 @@ pub fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Te
     }
 }
 
-/// [`linear`], then [`gelu`]: at once where no gradient is asked for.
+/// [`linear`](fn@linear), then [`gelu`]: at once where no gradient is asked for.
 ///
 /// # Panics
 /// When sizes do not fit.
