@@ -201,7 +201,7 @@ sissi-weak data="../shared/data" python="python3": (_sissi-cells data)
 # The same from the boxes that people drew first, of which many are missing and some are false.
 sissi-original data="../shared/data" python="python3": (_sissi-cells data)
     just _sissi sissi-original original {{data}}/bccd/annotations_original "bccd, from the first boxes" \
-        plain,self-training+weak,adele,adele+weak,adele+strong {{data}} {{python}}
+        plain,adele,adele+strong {{data}} {{python}}
 
 _sissi-cells data:
     #!/usr/bin/env bash
