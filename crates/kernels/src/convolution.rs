@@ -83,8 +83,7 @@ impl Convolution {
 
     /// How many values the result has.
     pub fn result_length(&self) -> usize {
-        let [height, width] = self.result_size();
-        self.images * height * width * self.outputs
+        self.results() * self.outputs
     }
 
     /// How many results there are, each of all outputs.
