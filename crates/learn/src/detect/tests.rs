@@ -281,9 +281,9 @@ pub(super) fn small_faster_rcnn() -> DetectorSettings {
             average: 0.95,
             ..small().train
         },
-        // A narrow network is sure of parts of discs too, and discs do not overlap.
+        // A narrow network is sure of parts of discs too, which overlap them by a fifth; discs do not overlap at all.
         predict: DetectorPredictSettings {
-            suppression: 0.3,
+            suppression: 0.1,
             ..DetectorPredictSettings::default()
         },
         ..small()
@@ -341,10 +341,8 @@ fn discs_are_found_in_every_view(settings: &DetectorSettings) {
                 .filter(|object| boxes.iter().any(|found| same(found, object)))
                 .count();
         }
-        // Of 30 discs. How many boxes a network this small is wrongly sure of hangs on rounding: there were 30 to 34 in
-        // tiles, by seed and processor, with all discs found.
         assert!(
-            right >= 27 && right * 5 >= found * 4,
+            right >= 27 && found <= 33,
             "{right} of 30, {found} found, AP50 {progress:?}, {settings:?}"
         );
     }
