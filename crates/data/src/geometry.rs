@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// A place.
@@ -24,8 +26,9 @@ impl Point {
 }
 
 /// A box with sides along the image's. A pixel is inside if `left <= column < right` and
-/// `top <= row < bottom`.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+/// `top <= row < bottom`. In a file it is its left, top, right and bottom.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "[f64; 4]", into = "[f64; 4]")]
 pub struct Rectangle {
     /// Left edge.
     pub left: f64,
@@ -35,6 +38,26 @@ pub struct Rectangle {
     pub right: f64,
     /// Bottom edge, below `top`.
     pub bottom: f64,
+}
+
+impl From<Rectangle> for [f64; 4] {
+    fn from(rectangle: Rectangle) -> Self {
+        let Rectangle {
+            left,
+            top,
+            right,
+            bottom,
+        } = rectangle;
+        [left, top, right, bottom]
+    }
+}
+
+impl TryFrom<[f64; 4]> for Rectangle {
+    type Error = Error;
+
+    fn try_from([left, top, right, bottom]: [f64; 4]) -> Result<Self> {
+        Self::new(left, top, right, bottom)
+    }
 }
 
 impl Rectangle {

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use cleanslide_data::{Detection, Rectangle};
 use cleanslide_image::transform::Turn;
 use cleanslide_nn::networks::DetectionNetwork;
-use cleanslide_weak::fusion::boxes::{NonMaximumSuppression, WeightedBoxesFusion};
+use cleanslide_weak::fusion::boxes::{FusedDetection, NonMaximumSuppression, WeightedBoxesFusion};
 use image::RgbImage;
 use ndarray::ArrayView3;
 use serde::{Deserialize, Serialize};
@@ -93,15 +93,9 @@ impl Detector {
         if views.len() == 1 {
             return Ok(views.remove(0));
         }
-        let fusion = WeightedBoxesFusion {
-            overlap: settings.agreement,
-            ..WeightedBoxesFusion::default()
-        };
-        let fused = fusion
-            .fuse(&views)?
-            .into_iter()
-            .map(|fused| fused.detection);
+        let fused = fused(&views, settings)?.into_iter();
         let sure: Vec<Detection> = fused
+            .map(|fused| fused.detection)
             .filter(|found| found.score >= settings.score)
             .collect();
         suppressed(&sure, settings)
@@ -211,6 +205,18 @@ impl Detector {
             DetectionNetwork::FasterRcnn(network) => faster_rcnn::find(network, image, least),
         }
     }
+}
+
+/// The boxes that views of an image agree on, the surest first.
+pub(super) fn fused(
+    views: &[Vec<Detection>],
+    settings: &DetectorPredictSettings,
+) -> Result<Vec<FusedDetection>> {
+    let fusion = WeightedBoxesFusion {
+        overlap: settings.agreement,
+        ..WeightedBoxesFusion::default()
+    };
+    Ok(fusion.fuse(views)?)
 }
 
 /// A box of a view at its place in the image as it is: the view is the image of `size` rows and columns after a turn,

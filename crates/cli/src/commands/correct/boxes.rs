@@ -1,6 +1,5 @@
 //! Boxes that a detector corrected while it learned from them, as a new label version.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::{
@@ -8,13 +7,13 @@ use cleanslide_data::{
     Target, to_csv,
 };
 use cleanslide_learn::detect::correction::{
-    BoxTrust, Change, CorrectedBox, Cycle, CycleImage, changes,
+    BoxTrust, Change, ChangeCounts, CorrectedBox, Cycle, CycleImage, changes,
 };
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{BoxRecipe, NetworkManifest, is_finished, read_config, read_manifest};
+use crate::network_run::{BoxRecipe, is_finished, read_config, read_manifest};
 use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
 
@@ -98,42 +97,45 @@ pub fn run(context: &Context, dataset: &mut Dataset, request: &Request) -> Resul
         .correction
         .as_ref()
         .map_or(1, |correction| correction.views_of_an_image());
-    let version = {
-        let notes = changes_table(dataset, &compared, views);
-        let new = corrected_labels(dataset, labels.clone(), &cycle, request.name)?;
-        dataset.add_version(NewVersion {
-            parent: Some(manifest.labels),
-            produced: Some(request.name.to_owned()),
-            sources: vec![Source {
-                id: request.name.to_owned(),
-                kind: SourceKind::Model,
-                description: format!(
-                    "boxes of {} as {} corrected them, after epoch {}",
-                    manifest.source,
-                    request.run.display(),
-                    cycle.epoch
-                ),
-                values: None,
-            }],
-            labels: new,
-            provenance: context.provenance(format!(
-                "corrected {} of {}",
-                count(compared.len(), "image"),
-                manifest.source
-            )),
-            notes: vec![("changes.csv".into(), notes)],
-        })?
-    };
-    let summary = summary(
-        dataset,
-        request,
-        &manifest,
-        &compared,
-        (cycle.epoch, epochs),
-    );
+    let table = changes_table(dataset, &compared, views);
+    let version = dataset.add_version(NewVersion {
+        parent: Some(manifest.labels),
+        produced: Some(request.name.to_owned()),
+        sources: vec![Source {
+            id: request.name.to_owned(),
+            kind: SourceKind::Model,
+            description: format!(
+                "boxes of {} as {} corrected them, after epoch {}",
+                manifest.source,
+                request.run.display(),
+                cycle.epoch
+            ),
+            values: None,
+        }],
+        labels: corrected_labels(dataset, labels.clone(), &cycle, request.name)?,
+        provenance: context.provenance(format!(
+            "corrected {} of {}",
+            count(compared.len(), "image"),
+            manifest.source
+        )),
+        notes: vec![("changes.csv".into(), table)],
+    })?;
+    let counts: ChangeCounts = compared.iter().flat_map(|of| &of.changes).collect();
+    let empty = |of: &&Compared| of.image.labels.objects.is_empty();
     context.output.show(&Summary {
+        dataset: dataset.folder().to_owned(),
         labels: version.id.to_string(),
-        ..summary
+        source: request.name.to_owned(),
+        from: format!("{} of {}", manifest.source, manifest.labels),
+        epoch: cycle.epoch,
+        epochs,
+        images: compared.len(),
+        without_boxes: compared.iter().filter(empty).count(),
+        given: counts.kept + counts.redrawn + counts.dropped,
+        kept: counts.kept,
+        redrawn: counts.redrawn,
+        added: counts.added,
+        dropped: counts.dropped,
     })
 }
 
@@ -200,9 +202,7 @@ fn corrected_labels(
 
 fn changes_table(dataset: &Dataset, compared: &[Compared], views: usize) -> Vec<u8> {
     let class = |class: usize| dataset.classes().name(class);
-    let sides = |shape: &Rectangle| {
-        [shape.left, shape.top, shape.right, shape.bottom].map(|side| format!("{side:.1}"))
-    };
+    let sides = |shape: Rectangle| <[f64; 4]>::from(shape).map(|side| format!("{side:.1}"));
     let row = |image: &str, change: &Change| -> Vec<String> {
         let (what, given, found, reason) = match change {
             Change::Kept(given, found) => (
@@ -232,9 +232,9 @@ fn changes_table(dataset: &Dataset, compared: &[Compared], views: usize) -> Vec<
         };
         let mut cells = vec![image.to_owned(), what.to_owned()];
         cells.push(given.map_or_else(String::new, |given| class(given.class)));
-        cells.extend(given.map_or_else(Default::default, |given| sides(&given.shape)));
+        cells.extend(given.map_or_else(Default::default, |given| sides(given.shape)));
         cells.push(found.map_or_else(String::new, |found| class(found.class)));
-        cells.extend(found.map_or_else(Default::default, |found| sides(&found.shape)));
+        cells.extend(found.map_or_else(Default::default, |found| sides(found.shape)));
         cells.push(found.map_or_else(String::new, |found| format!("{:.4}", found.score)));
         cells.push(found.map_or_else(String::new, |found| found.views.to_string()));
         cells.push(reason);
@@ -276,42 +276,6 @@ fn redrawn_because(given: &Object<Rectangle>, found: &CorrectedBox, views: usize
         "{} of {views} views agree on a box that overlaps the given one by {overlap:.2}{class}",
         found.views
     )
-}
-
-fn summary(
-    dataset: &Dataset,
-    request: &Request,
-    manifest: &NetworkManifest,
-    compared: &[Compared],
-    (epoch, epochs): (usize, Vec<usize>),
-) -> Summary {
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    for change in compared.iter().flat_map(|of| &of.changes) {
-        let kind = match change {
-            Change::Kept(..) => "kept",
-            Change::Redrawn(..) => "redrawn",
-            Change::Added(_) => "added",
-            Change::Dropped(_) => "dropped",
-        };
-        *kinds.entry(kind).or_default() += 1;
-    }
-    let of = |kind: &str| kinds.get(kind).copied().unwrap_or(0);
-    let empty = |of: &&Compared| of.image.labels.objects.is_empty();
-    Summary {
-        dataset: dataset.folder().to_owned(),
-        labels: String::new(),
-        source: request.name.to_owned(),
-        from: format!("{} of {}", manifest.source, manifest.labels),
-        epoch,
-        epochs,
-        images: compared.len(),
-        without_boxes: compared.iter().filter(empty).count(),
-        given: of("kept") + of("redrawn") + of("dropped"),
-        kept: of("kept"),
-        redrawn: of("redrawn"),
-        added: of("added"),
-        dropped: of("dropped"),
-    }
 }
 
 impl Show for Summary {

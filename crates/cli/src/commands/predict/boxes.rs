@@ -48,9 +48,8 @@ impl Boxes {
     }
 
     fn row(&self, image: &str, found: &Detection) -> [String; 7] {
-        let sides = &found.rectangle;
         let [left, top, right, bottom] =
-            [sides.left, sides.top, sides.right, sides.bottom].map(|side| format!("{side:.2}"));
+            <[f64; 4]>::from(found.rectangle).map(|side| format!("{side:.2}"));
         [
             image.to_owned(),
             self.classes.name(found.class).to_owned(),

@@ -23,8 +23,7 @@ const METHOD: &str = "sissi";
 /// A predicted box on its way into labels.
 #[derive(Serialize, Deserialize)]
 struct Found {
-    /// Left, top, right and bottom.
-    sides: [f64; 4],
+    sides: Rectangle,
     class: usize,
     score: f64,
 }
@@ -100,18 +99,10 @@ impl Learner for Boxes {
         let found: Vec<Found> = model
             .predict(&pixels, &job.recipe.predict)?
             .into_iter()
-            .map(|found| {
-                let Rectangle {
-                    left,
-                    top,
-                    right,
-                    bottom,
-                } = found.rectangle;
-                Found {
-                    sides: [left, top, right, bottom],
-                    class: found.class,
-                    score: found.score,
-                }
+            .map(|found| Found {
+                sides: found.rectangle,
+                class: found.class,
+                score: found.score,
             })
             .collect();
         let text = serde_json::to_vec(&found).map_err(|error| Failure::other(error.to_string()))?;
@@ -125,9 +116,8 @@ impl Learner for Boxes {
         let found: Vec<Found> = serde_json::from_slice(&text)
             .map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
         let object = |found: Found| -> Result<Object<Rectangle>> {
-            let [left, top, right, bottom] = found.sides;
             Ok(Object {
-                shape: Rectangle::new(left, top, right, bottom)?,
+                shape: found.sides,
                 class: found.class,
                 trust: Trust::new(found.score as f32)?,
             })

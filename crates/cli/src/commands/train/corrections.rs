@@ -4,9 +4,7 @@ use std::path::Path;
 
 use cleanslide_data::{Object, Rectangle, Target};
 use cleanslide_learn::deceleration::Deceleration;
-use cleanslide_learn::detect::correction::{
-    AGREEMENT, Change, CorrectedBox, Cycle, CycleImage, changes,
-};
+use cleanslide_learn::detect::correction::{AGREEMENT, ChangeCounts, Cycle, CycleImage, changes};
 use cleanslide_learn::training::Epoch;
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::learning_curves::LearningCurves;
@@ -22,8 +20,8 @@ use crate::sheet::{self, evenly};
 /// Points of a fitted curve between two epochs.
 const SMOOTH: usize = 4;
 
-/// What became of the labels: of the network that learned from all images, or else of the first. Nothing if none were
-/// corrected.
+/// What became of the labels: of the network that learned from all images, or else of the last fold. Nothing if none
+/// were corrected.
 pub fn corrections<R>(job: &Job<R>, parts: &[Part], run: &Path) -> Result<Option<Corrections>> {
     let Some(part) = parts.last() else {
         return Ok(None);
@@ -60,21 +58,18 @@ fn given<'a, R>(job: &'a Job<R>, image: &str) -> &'a [Object<Rectangle>] {
 }
 
 fn row<R>(job: &Job<R>, cycle: &Cycle) -> CorrectionRow {
-    let mut row = CorrectionRow {
+    let images = cycle.images.iter();
+    let all: Vec<_> = images
+        .flat_map(|image| changes(given(job, &image.image), &image.labels.objects))
+        .collect();
+    let counts: ChangeCounts = all.iter().collect();
+    CorrectionRow {
         epoch: cycle.epoch,
-        ..CorrectionRow::default()
-    };
-    for image in &cycle.images {
-        for change in changes(given(job, &image.image), &image.labels.objects) {
-            match change {
-                Change::Kept(..) => row.kept += 1,
-                Change::Redrawn(..) => row.redrawn += 1,
-                Change::Dropped(_) => row.dropped += 1,
-                Change::Added(_) => row.added += 1,
-            }
-        }
+        kept: counts.kept,
+        redrawn: counts.redrawn,
+        dropped: counts.dropped,
+        added: counts.added,
     }
-    row
 }
 
 fn tile<R>(job: &Job<R>, image: &CycleImage) -> Result<Option<Tile>> {
@@ -85,18 +80,16 @@ fn tile<R>(job: &Job<R>, image: &CycleImage) -> Result<Option<Tile>> {
     let given = given(job, &image.image);
     let corrected = &image.labels.objects;
     let words = format!("{} given, {} corrected", given.len(), corrected.len());
-    let outline = |shape: Rectangle| sheet::of_box(shape);
+    let given = given.iter().map(|object| sheet::of_box(object.shape));
+    let corrected = corrected.iter().map(|found| sheet::of_box(found.shape));
     let drawn = vec![
         Outlines {
             ink: Ink::Sky,
-            polygons: given.iter().map(|object| outline(object.shape)).collect(),
+            polygons: given.collect(),
         },
         Outlines {
             ink: Ink::Orange,
-            polygons: corrected
-                .iter()
-                .map(|found: &CorrectedBox| outline(found.shape))
-                .collect(),
+            polygons: corrected.collect(),
         },
     ];
     Ok(Some(sheet::tile(job.dataset, record, words, drawn)?))

@@ -603,7 +603,9 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
     match job.other {
         _ if share == 0.0 => {}
         Some(other) if job.recipe.corrects_labels() => {
-            let (also, validation) = validate_by_other(other, &job.also(), share, seed)?;
+            // The labels of the dataset are the ones that are doubted: other data measure progress.
+            let units = other.labels.cases(&other.dataset);
+            let (also, validation) = divide(&job.also(), &units, share, seed)?;
             for part in &mut parts {
                 (part.also, part.validation) = (also.clone(), validation.clone());
             }
@@ -615,17 +617,6 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
         }
     }
     Ok(parts)
-}
-
-/// A share of the cases of other data measures progress: the labels of the dataset are the ones that are doubted.
-fn validate_by_other(
-    other: &OtherData,
-    images: &[usize],
-    share: f64,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>)> {
-    let units = other.labels.cases(&other.dataset);
-    divide(images, &units, share, seed)
 }
 
 /// Divides images, each of which is of a case, by case: those that are learned from, and a share that measures

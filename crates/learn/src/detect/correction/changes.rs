@@ -1,6 +1,7 @@
 //! What a correction did to each box.
 
 use cleanslide_data::{Object, Rectangle};
+use cleanslide_eval::matching::{Pair, box_pairs};
 
 use super::CorrectedBox;
 
@@ -22,35 +23,61 @@ pub enum Change {
     Dropped(Object<Rectangle>),
 }
 
+/// How many boxes became what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChangeCounts {
+    /// [`Change::Kept`].
+    pub kept: usize,
+    /// [`Change::Redrawn`].
+    pub redrawn: usize,
+    /// [`Change::Added`].
+    pub added: usize,
+    /// [`Change::Dropped`].
+    pub dropped: usize,
+}
+
+impl<'a> FromIterator<&'a Change> for ChangeCounts {
+    fn from_iter<I: IntoIterator<Item = &'a Change>>(changes: I) -> Self {
+        let mut counts = Self::default();
+        for change in changes {
+            *match change {
+                Change::Kept(..) => &mut counts.kept,
+                Change::Redrawn(..) => &mut counts.redrawn,
+                Change::Added(_) => &mut counts.added,
+                Change::Dropped(_) => &mut counts.dropped,
+            } += 1;
+        }
+        counts
+    }
+}
+
 /// What became of each box of an image: first the given ones, in their order, then the added ones. Pairs of boxes are
 /// of the same object if their intersection over union is above 0.5; those with the largest one are matched first, of
 /// equals those of the same class, then in their order.
 pub fn changes(given: &[Object<Rectangle>], corrected: &[CorrectedBox]) -> Vec<Change> {
-    let mut pairs: Vec<(f64, bool, usize, usize)> = Vec::new();
-    for (one, object) in given.iter().enumerate() {
-        for (other, found) in corrected.iter().enumerate() {
-            let overlap = object.shape.iou(&found.shape);
-            if overlap > SAME_OBJECT {
-                pairs.push((overlap, object.class == found.class, one, other));
-            }
-        }
-    }
-    // A stable sort: of equals the first come first.
-    pairs.sort_by(|one, other| (other.0.total_cmp(&one.0)).then(other.1.cmp(&one.1)));
-    let mut of_given: Vec<Option<(usize, f64)>> = vec![None; given.len()];
+    let given_shapes: Vec<Rectangle> = given.iter().map(|object| object.shape).collect();
+    let found_shapes: Vec<Rectangle> = corrected.iter().map(|found| found.shape).collect();
+    let mut pairs = box_pairs(&given_shapes, &found_shapes);
+    pairs.retain(|pair| pair.iou > SAME_OBJECT);
+    // `match_objects` knows no classes. A stable sort: of equals the first come first.
+    let same_class = |pair: &Pair| given[pair.truth].class == corrected[pair.predicted].class;
+    pairs.sort_by(|one, other| {
+        (other.iou.total_cmp(&one.iou)).then(same_class(other).cmp(&same_class(one)))
+    });
+    let mut of_given: Vec<Option<Pair>> = vec![None; given.len()];
     let mut taken = vec![false; corrected.len()];
-    for (overlap, _, one, other) in pairs {
-        if of_given[one].is_none() && !taken[other] {
-            of_given[one] = Some((other, overlap));
-            taken[other] = true;
+    for pair in pairs {
+        if of_given[pair.truth].is_none() && !taken[pair.predicted] {
+            of_given[pair.truth] = Some(pair);
+            taken[pair.predicted] = true;
         }
     }
     let of_given = given.iter().zip(of_given).map(|(object, matched)| {
-        let Some((other, overlap)) = matched else {
+        let Some(pair) = matched else {
             return Change::Dropped(object.clone());
         };
-        let found = corrected[other];
-        if overlap > SAME_BOX && object.class == found.class {
+        let found = corrected[pair.predicted];
+        if pair.iou > SAME_BOX && same_class(&pair) {
             Change::Kept(object.clone(), found)
         } else {
             Change::Redrawn(object.clone(), found)
@@ -115,6 +142,11 @@ mod tests {
             Change::Added(corrected[4]),
         ];
         assert_eq!(changes(&given, &corrected), expected);
+        let counts: ChangeCounts = expected.iter().collect();
+        assert_eq!(
+            [counts.kept, counts.redrawn, counts.added, counts.dropped],
+            [1, 2, 2, 1]
+        );
         assert_eq!(changes(&[], &[]), []);
         assert_eq!(changes(&[], &corrected[..1]), [Change::Added(corrected[0])]);
     }

@@ -1,12 +1,12 @@
 //! Labels that a network gives in the place of those that it was given.
 
-use cleanslide_data::{Object, Objects, Rectangle, Trust};
-use cleanslide_weak::fusion::boxes::{FusedDetection, WeightedBoxesFusion};
+use cleanslide_data::{Detection, Object, Objects, Rectangle, Trust};
+use cleanslide_weak::fusion::boxes::FusedDetection;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::{Background, BoxTrust, CorrectionSettings};
-use crate::detect::predict::surviving;
+use crate::detect::predict::{fused, surviving};
 use crate::detect::{Detector, DetectorPredictSettings};
 use crate::error::Result;
 
@@ -14,7 +14,6 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CorrectedBox {
     /// Where.
-    #[serde(with = "sides")]
     pub shape: Rectangle,
     /// Its class.
     pub class: usize,
@@ -44,12 +43,7 @@ impl CorrectedImage {
         predict: &DetectorPredictSettings,
     ) -> Result<Self> {
         let settings = correction.views(predict);
-        let views = detector.views(image, &settings)?;
-        let fusion = WeightedBoxesFusion {
-            overlap: correction.agreement,
-            ..WeightedBoxesFusion::default()
-        };
-        let fused = fusion.fuse(&views)?;
+        let fused = fused(&detector.views(image, &settings)?, &settings)?;
         let (sure, unsure): (Vec<_>, Vec<_>) = fused
             .iter()
             .map(CorrectedBox::from)
@@ -87,8 +81,8 @@ impl CorrectedImage {
 }
 
 impl CorrectedBox {
-    fn detection(&self) -> cleanslide_data::Detection {
-        cleanslide_data::Detection {
+    fn detection(&self) -> Detection {
+        Detection {
             rectangle: self.shape,
             class: self.class,
             score: self.score,
@@ -104,31 +98,5 @@ impl From<&FusedDetection> for CorrectedBox {
             score: fused.detection.score,
             views: fused.views(),
         }
-    }
-}
-
-/// A rectangle as its left, top, right and bottom.
-mod sides {
-    use cleanslide_data::Rectangle;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        rectangle: &Rectangle,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let Rectangle {
-            left,
-            top,
-            right,
-            bottom,
-        } = rectangle;
-        [left, top, right, bottom].serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Rectangle, D::Error> {
-        let [left, top, right, bottom] = <[f64; 4]>::deserialize(deserializer)?;
-        Rectangle::new(left, top, right, bottom).map_err(serde::de::Error::custom)
     }
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::deceleration::Deceleration;
 use crate::training::Progress;
 
-pub use changes::{Change, changes};
+pub use changes::{Change, ChangeCounts, changes};
 pub use cycle::{Cycle, CycleImage};
 pub use labels::{CorrectedBox, CorrectedImage};
 pub use settings::{Background, BoxTrust, CorrectionSettings, Start};

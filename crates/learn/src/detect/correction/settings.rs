@@ -176,15 +176,17 @@ impl CorrectionSettings {
                 reason: reason.to_owned(),
             })
         };
+        for (name, score) in [("view_score", self.view_score), ("score", self.score)] {
+            if !(0.0..1.0).contains(&score) {
+                let reason = "expected at least 0 and less than 1";
+                return wrong(name, score.to_string(), reason);
+            }
+        }
         self.views(predict).check()?;
         for (name, count) in [("every", self.every), ("most", self.most)] {
             if count == 0 {
                 return wrong(name, "0".to_owned(), "expected at least 1");
             }
-        }
-        if !(0.0..1.0).contains(&self.score) {
-            let reason = "expected at least 0 and less than 1";
-            return wrong("score", self.score.to_string(), reason);
         }
         match self.start {
             Start::Deceleration { threshold } if !(threshold > 0.0 && threshold < 1.0) => {
@@ -243,7 +245,7 @@ mod tests {
             ("every = 0", "every"),
             ("most = 0", "most"),
             ("score = 1.0", "score"),
-            ("view_score = -0.1", "score"),
+            ("view_score = -0.1", "`view_score`"),
             ("scales = []", "scales"),
             (
                 "start = { name = \"deceleration\", threshold = 1.0 }",
