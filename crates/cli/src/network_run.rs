@@ -22,6 +22,7 @@ use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::detect::correction::CorrectionSettings;
 use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
 use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
+use cleanslide_learn::segment::correction::MaskCorrectionSettings;
 use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
 use cleanslide_learn::training::TrainSettings;
 use cleanslide_nn::devices::DeviceName;
@@ -205,6 +206,9 @@ pub struct PixelRecipe {
     pub predict: PredictSettings,
     /// How objects are told from each other.
     pub objects: ObjectSettings,
+    /// When and how masks of objects are corrected meanwhile; never by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correction: Option<MaskCorrectionSettings>,
 }
 
 impl Default for PixelRecipe {
@@ -223,6 +227,7 @@ impl Default for PixelRecipe {
             augment: settings.augment,
             predict: settings.predict,
             objects: settings.objects,
+            correction: settings.correction,
         }
     }
 }
@@ -243,6 +248,10 @@ impl NetworkRecipe for PixelRecipe {
         })
     }
 
+    fn corrects_labels(&self) -> bool {
+        self.correction.is_some()
+    }
+
     fn check(&self) -> Result<()> {
         let Some(experts) = &self.experts else {
             return Ok(self.settings().check()?);
@@ -250,10 +259,11 @@ impl NetworkRecipe for PixelRecipe {
         let excluded = [
             ("source", self.source.is_some()),
             ("also", self.also.is_some()),
+            ("correction", self.correction.is_some()),
         ];
         if let Some((key, _)) = excluded.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(format!(
-                "`{key}` and `experts` exclude each other: several experts are learned from in the place of one source"
+                "`{key}` and `experts` exclude each other: several experts are learned from in the place of one source, as they are"
             ))
             .help(format!("Leave `{key}` out, or [experts].")));
         }
@@ -271,6 +281,7 @@ impl PixelRecipe {
             augment: self.augment.clone(),
             predict: self.predict.clone(),
             objects: self.objects.clone(),
+            correction: self.correction.clone(),
         }
     }
 

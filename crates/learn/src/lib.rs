@@ -4,6 +4,7 @@ pub mod augment;
 pub mod bench;
 pub mod classify;
 pub mod correct;
+pub mod correction;
 pub mod cross_validation;
 pub mod deceleration;
 pub mod detect;

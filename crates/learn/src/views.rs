@@ -90,6 +90,17 @@ pub(crate) fn array(image: &RgbImage) -> Result<Array3<u8>> {
         .map_err(|error| Error::Device(error.to_string()))
 }
 
+/// The image of `[height, width, 3]`.
+pub(crate) fn rgb_image(pixels: Array3<u8>) -> Result<RgbImage> {
+    let (height, width, _) = pixels.dim();
+    RgbImage::from_raw(
+        width as u32,
+        height as u32,
+        pixels.into_raw_vec_and_offset().0,
+    )
+    .ok_or_else(|| Error::Device("an image is not of its size".to_owned()))
+}
+
 /// The values of a tile as networks see them, `[rows, columns, 3]`; beyond the image is its mirror image.
 pub(crate) fn tile(
     image: ArrayView3<'_, u8>,

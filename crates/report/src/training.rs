@@ -63,18 +63,18 @@ pub struct Corrections {
     pub tiles: Vec<Tile>,
 }
 
-/// What became of the given boxes once.
+/// What became of the given objects once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CorrectionRow {
     /// After which epoch.
     pub epoch: usize,
-    /// Boxes that stayed as they were, give or take a tenth.
+    /// Objects that stayed as they were, give or take a tenth.
     pub kept: usize,
-    /// Objects that have another box or class.
+    /// Objects that have another shape or class.
     pub redrawn: usize,
-    /// Boxes in whose place nothing was found.
+    /// Objects in whose place nothing was found.
     pub dropped: usize,
-    /// Boxes where nothing was given.
+    /// Objects where nothing was given.
     pub added: usize,
 }
 
@@ -171,8 +171,8 @@ fn corrections(report: &TrainingReport) -> Option<Section> {
         body: html! {
             (contact_sheet(&legend, &corrections.tiles))
             (table(&Table {
-                title: format!("Boxes of the images that `{}` learned from", corrections.network),
-                caption: "Each time against the boxes that were given.".to_owned(),
+                title: format!("Objects of the images that `{}` learned from", corrections.network),
+                caption: "Each time against the labels that were given.".to_owned(),
                 columns: vec![
                     Column::text("after epoch"),
                     Column::number("kept", Format::Count),
@@ -182,7 +182,7 @@ fn corrections(report: &TrainingReport) -> Option<Section> {
                 ],
                 rows: corrections.rows.iter().map(row).collect(),
                 footnote: "Kept: overlap by 0.9 at least (intersection over union). Redrawn: the same object has \
-                           another box or class. Dropped: nothing was found in its place."
+                           another shape or class. Dropped: nothing was found in its place."
                     .to_owned(),
             }))
         },

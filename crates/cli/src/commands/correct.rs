@@ -1,6 +1,8 @@
 //! `cleanslide correct`: suspicious labels corrected, as a new label version.
 
 mod boxes;
+mod masks;
+mod run;
 
 use std::path::PathBuf;
 
@@ -26,8 +28,8 @@ use crate::text_table::TextTable;
 /// Correct suspicious labels, as a new label version
 ///
 /// Nothing is edited: the corrected labels are a source of their own in a new version, beside all
-/// that was there, with a table of every change and its reason. Boxes are those that a detector put in the place of the
-/// given ones while it was trained.
+/// that was there, with a table of every change and its reason. Boxes and masks of objects are those that a network put
+/// in the place of the given ones while it was trained.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide correct mitoses --policy relabel --threshold 0.9\n  \
@@ -39,11 +41,11 @@ pub struct Correct {
     dataset: DatasetArgument,
     #[command(flatten)]
     labels: LabelsArguments,
-    /// Follow the out-of-sample predictions of this run, instead of the latest audit's; of boxes, take the labels that
-    /// this run corrected
+    /// Follow the out-of-sample predictions of this run, instead of the latest audit's; of boxes and masks of objects, take
+    /// the labels that this run corrected
     #[arg(long, value_name = "RUN", conflicts_with_all = ["labels", "source"])]
     run: Option<PathBuf>,
-    /// Boxes: take the labels that were corrected after this epoch; the last by default
+    /// Boxes and masks of objects: take the labels that were corrected after this epoch; the last by default
     #[arg(long, requires = "run")]
     epoch: Option<usize>,
     /// What happens to flagged labels
@@ -95,12 +97,12 @@ pub struct Summary {
 impl Correct {
     pub fn run(self, context: &Context) -> Result<()> {
         let mut dataset = context.open(&self.dataset.dataset)?;
-        if dataset.manifest().task == Task::Detection {
-            return self.boxes(context, &mut dataset);
+        if dataset.manifest().task != Task::Classification {
+            return self.objects(context, &mut dataset);
         }
         if self.epoch.is_some() {
             return Err(Failure::usage(
-                "`--epoch` is for boxes, and these labels are classes",
+                "`--epoch` is for boxes and masks, and these labels are classes",
             ));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
@@ -132,7 +134,11 @@ impl Correct {
         context.output.show(&summary)
     }
 
-    fn boxes(&self, context: &Context, dataset: &mut Dataset) -> Result<()> {
+    fn objects(&self, context: &Context, dataset: &mut Dataset) -> Result<()> {
+        let labels = match dataset.manifest().task {
+            Task::Detection => "boxes",
+            _ => "masks",
+        };
         let of_classes = [
             ("--policy", self.policy != PolicyName::Relabel),
             ("--threshold", self.threshold != THRESHOLD),
@@ -140,22 +146,24 @@ impl Correct {
         ];
         if let Some((flag, _)) = of_classes.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(format!(
-                "`{flag}` is for classes of images, and these labels are boxes"
+                "`{flag}` is for classes of images, and these labels are {labels}"
             ))
-            .help("How boxes are corrected is in the recipe of their training, [correction]."));
+            .help(format!(
+                "How {labels} are corrected is in the recipe of their training, [correction]."
+            )));
         }
         let Some(run) = &self.run else {
-            return Err(Failure::usage(
-                "boxes are corrected by the detector that learns from them",
-            )
+            return Err(Failure::usage(format!(
+                "{labels} are corrected by the network that learns from them"
+            ))
             .help("Train one with `cleanslide train DATASET --method sissi --out RUN`, then name it with `--run RUN`."));
         };
-        let request = boxes::Request {
+        let request = run::Request {
             run,
             epoch: self.epoch,
             name: &self.name,
         };
-        boxes::run(context, dataset, &request)
+        run::run(context, dataset, &request)
     }
 
     /// Takes the predictions of the audit of these labels.

@@ -31,6 +31,9 @@ use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, ref
 use crate::progress;
 use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 
+/// The method that corrects boxes and masks of objects while it learns from them.
+pub const CORRECTING: &str = "sissi";
+
 /// What `train` takes.
 #[derive(Debug, Args)]
 #[command(
@@ -41,7 +44,7 @@ cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --
 cleanslide train smears --method sissi --also other-cells --out runs/sissi\n\n\
 A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
 [method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
-[augment], [predict] and, of instances, [objects], of boxes, [correction]. config.toml of any run is one, with all defaults."
+[augment], [predict], of instances and boxes [correction], and of instances [objects]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
     #[command(flatten)]
@@ -50,8 +53,8 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// How to learn, with default settings: classes of images by any method of `bench --help`; class masks of several
-    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`; boxes by `sissi`, which
-    /// corrects them meanwhile
+    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`; boxes and
+    /// masks of objects by `sissi`, which corrects them meanwhile
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// Label version, such as v2; the latest by default

@@ -2,6 +2,7 @@
 
 use cleanslide_data::{Point, Rectangle};
 use cleanslide_image::Border;
+use cleanslide_image::region::Bounds;
 use image::RgbImage;
 use ndarray::ArrayView2;
 use rand::RngExt;
@@ -126,6 +127,25 @@ impl Placement {
             }
         }
         crop
+    }
+
+    /// The smallest rectangle of pixels of an image that all pixels are in which its crop is made of.
+    pub fn shown(&self, [height, width]: [usize; 2]) -> Bounds {
+        let [mut rows, mut columns] = [(usize::MAX, 0); 2];
+        let widen = |(least, most): &mut (usize, usize), [one, other]: [usize; 2]| {
+            *least = one.min(other).min(*least);
+            *most = one.max(other).max(*most);
+        };
+        for [row, column] in self.places() {
+            widen(&mut rows, between(row, height).0);
+            widen(&mut columns, between(column, width).0);
+        }
+        Bounds {
+            left: columns.0,
+            top: rows.0,
+            right: columns.1 + 1,
+            bottom: rows.1 + 1,
+        }
     }
 
     /// The crop of a mask, `[size, size]`: the nearest pixels.
@@ -316,6 +336,42 @@ mod tests {
                 assert!((0.0..40.0).contains(&place[0]) && (0.0..50.0).contains(&place[1]));
             }
         }
+    }
+
+    #[test]
+    fn a_crop_is_made_of_what_it_shows_and_nothing_else() {
+        let settings = AugmentSettings {
+            rotate: 30.0,
+            scale: 0.3,
+            elastic: 2.0,
+            ..AugmentSettings::default()
+        };
+        let image = map(40, 90);
+        let mut small = 0;
+        for seed in 0..40 {
+            let placement = Placement::draw(&settings, [40, 90], 16, &mut rng(seed));
+            let shown = placement.shown([40, 90]);
+            let without = |part: Bounds| {
+                RgbImage::from_fn(90, 40, |x, y| {
+                    let inside = (part.left..part.right).contains(&(x as usize))
+                        && (part.top..part.bottom).contains(&(y as usize));
+                    if inside {
+                        *image.get_pixel(x, y)
+                    } else {
+                        Rgb([255; 3])
+                    }
+                })
+            };
+            assert_eq!(placement.image(&without(shown)), placement.image(&image));
+            let narrower = Bounds {
+                right: shown.right - 1,
+                ..shown
+            };
+            assert_ne!(placement.image(&without(narrower)), placement.image(&image));
+            let area = (shown.right - shown.left) * (shown.bottom - shown.top);
+            small += usize::from(area < 40 * 90 / 2);
+        }
+        assert!(small > 30, "only {small} of 40 crops are small parts");
     }
 
     #[test]

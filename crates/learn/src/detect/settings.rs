@@ -3,8 +3,9 @@ use cleanslide_nn::networks::DetectionConfig;
 use serde::{Deserialize, Serialize};
 
 use super::DetectorPredictSettings;
-use super::correction::{CorrectionSettings, Start};
+use super::correction::CorrectionSettings;
 use crate::augment::AugmentSettings;
+use crate::correction::Start;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
 

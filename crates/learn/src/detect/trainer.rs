@@ -15,16 +15,16 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::correction::{
-    AGREEMENT, Background, CORRECTED, CorrectedImage, CorrectionSettings, Corrections, Cycle,
-    CycleImage, Start, synthetic,
-};
+use super::correction::{CorrectedImage, CorrectionSettings, Corrections, Cycle, CycleImage};
 use super::labels::CropLabels;
 use super::model::init;
 use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
-use crate::augment::crop;
+use crate::augment::CropPlan;
+use crate::correction::{AGREEMENT, Background, CORRECTED, inside, synthetic};
 use crate::error::{Error, Result};
-use crate::training::{Compared, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch};
+use crate::training::{
+    Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
+};
 
 /// Images with objects in boxes.
 pub trait BoxImages: Sync {
@@ -101,6 +101,11 @@ impl<I: BoxImages> Trainer<'_, I> {
     }
 }
 
+/// Height and width.
+fn sides(image: &RgbImage) -> [usize; 2] {
+    [image.height() as usize, image.width() as usize]
+}
+
 struct Boxes<'a, I> {
     images: &'a I,
     classes: &'a [String],
@@ -142,6 +147,10 @@ impl<I: BoxImages> Boxes<'_, I> {
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(corrections);
     }
 
+    fn plan(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> CropPlan {
+        CropPlan::draw(&self.settings.augment, image, self.settings.train.crop, rng)
+    }
+
     /// A crop of an image with its labels as they are now.
     fn corrected_crop(
         &self,
@@ -152,14 +161,17 @@ impl<I: BoxImages> Boxes<'_, I> {
     ) -> Result<Crop> {
         let labels = corrected.labels(correction.trust);
         let open = corrected.doubted.iter().map(|found| found.shape);
+        let plan = self.plan(image, rng);
         let crop = match correction.background {
             // Where nothing was found all is open, and the image may stay as it is.
             Background::Blurred { kernel, sigma } if labels.complete => {
                 let boxes = labels.objects.iter().map(|object| object.shape);
-                let image = synthetic(image, boxes, kernel, sigma)?;
-                self.crop_of(&image, &labels, rng)?
+                let shown = plan.placement.shown(sides(image));
+                let mask = inside(boxes, sides(image));
+                let image = synthetic(image, mask.view(), (kernel, sigma), shown)?;
+                self.crop_of(&image, &labels, plan, rng)?
             }
-            _ => self.crop_of(image, &labels, rng)?,
+            _ => self.crop_of(image, &labels, plan, rng)?,
         };
         Ok(Crop {
             labels: crop.labels.leaving_open(open),
@@ -171,14 +183,13 @@ impl<I: BoxImages> Boxes<'_, I> {
         &self,
         image: &RgbImage,
         labels: &Objects<Rectangle>,
+        plan: CropPlan,
         rng: &mut ChaCha8Rng,
     ) -> Result<Crop> {
         let size = self.settings.train.crop;
-        let (pixels, placement) = crop(&self.settings.augment, image, size, rng)?;
-        let sides = [image.height() as usize, image.width() as usize];
         Ok(Crop {
-            image: pixels,
-            labels: CropLabels::new(labels, sides, size, placement),
+            image: plan.pixels(image, rng)?,
+            labels: CropLabels::new(labels, sides(image), size, plan.placement),
             seed: rng.random(),
         })
     }
@@ -290,7 +301,10 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
             (Some(correction), Some(corrected)) => {
                 Ok(self.corrected_crop(image, corrected, correction, rng)?)
             }
-            _ => Ok(self.crop_of(image, labels, rng)?),
+            _ => {
+                let plan = self.plan(image, rng);
+                Ok(self.crop_of(image, labels, plan, rng)?)
+            }
         }
     }
 
@@ -365,8 +379,8 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
     fn returns_to_best(&self, progress: Progress) -> bool {
         let correction = self.settings.correction.as_ref();
         correction.is_some_and(|correction| {
-            matches!(correction.start, Start::Validation { .. })
-                && self.corrections().starts(correction.start, progress)
+            let course = &self.corrections().course;
+            course.returns_to_best(correction.start, progress)
         })
     }
 
@@ -374,27 +388,24 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         &self,
         network: &DetectionNetwork,
         progress: Progress,
-    ) -> Result<BTreeMap<String, f64>, I::Failure> {
-        let mut notes = BTreeMap::new();
+    ) -> Result<Interlude, I::Failure> {
+        let mut interlude = Interlude::default();
         let Some(correction) = &self.settings.correction else {
-            return Ok(notes);
+            return Ok(interlude);
         };
         let mut now = (*self.corrections()).clone();
-        if now.started.is_none() && matches!(correction.start, Start::Deceleration { .. }) {
+        if now.course.measures_agreement(correction.start) {
             let agreement = self.measure(network, self.items)?;
-            now.agreement.push(agreement);
-            notes.insert(AGREEMENT.to_owned(), agreement);
+            now.course.agreement.push(agreement);
+            interlude.note(AGREEMENT, agreement);
         }
-        if now.starts(correction.start, progress) {
-            now.started = Some(progress.epoch);
-        }
-        if now.are_due(correction.every, progress.epoch) {
+        if (now.course).is_due(correction.start, correction.every, progress) {
             now.images = self.correct(network, correction, progress.epoch)?;
             let boxes = now.images.values().map(|image| image.objects.len());
-            notes.insert(CORRECTED.to_owned(), boxes.sum::<usize>() as f64);
+            interlude.note(CORRECTED, boxes.sum::<usize>() as f64);
         }
         self.change(now);
-        Ok(notes)
+        Ok(interlude)
     }
 
     fn memory(&self) -> Result<Option<Vec<u8>>> {

@@ -1,5 +1,6 @@
 //! Networks that give every pixel a class: how they are trained, and how they predict.
 
+pub mod correction;
 mod gaussian_attention;
 mod loss;
 mod model;

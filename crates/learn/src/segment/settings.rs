@@ -1,6 +1,7 @@
 use cleanslide_nn::networks::SegmentationConfig;
 use serde::{Deserialize, Serialize};
 
+use super::correction::MaskCorrectionSettings;
 use super::{LossSettings, ObjectSettings, PredictSettings};
 use crate::augment::AugmentSettings;
 use crate::error::{Error, Result};
@@ -23,6 +24,8 @@ pub struct SegmentSettings {
     pub predict: PredictSettings,
     /// How objects are told from each other, where labels are instance masks.
     pub objects: ObjectSettings,
+    /// When and how masks of objects are corrected meanwhile. Default never.
+    pub correction: Option<MaskCorrectionSettings>,
 }
 
 impl SegmentSettings {
@@ -36,6 +39,9 @@ impl SegmentSettings {
         self.predict.check()?;
         self.objects.check()?;
         self.loss.build()?;
+        if let Some(correction) = &self.correction {
+            correction.check(&self.predict)?;
+        }
         let wrong = |name, value: usize, reason: String| {
             Err(Error::Setting {
                 name,

@@ -1,24 +1,35 @@
 //! Training of networks that give every pixel a class.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::UNLABELLED_CLASS;
+use cleanslide_data::mask::read_instance_mask;
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
+use cleanslide_image::morphology::{Element, dilate};
 use cleanslide_nn::networks::SegmentationNetwork;
 use cleanslide_nn::weights::Weights;
 use image::RgbImage;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
+use super::correction::{
+    CorrectedMask, Corrections, MaskCorrectionSettings, MaskCycle, MaskCycleImage, mask_path,
+};
 use super::loss::SegmentationLoss;
 use super::model::init;
-use super::{PredictSettings, SegmentSettings, Segmenter, most_probable, signed_distances};
-use crate::augment::{Mixture, crop, mix};
+use super::{
+    PredictSettings, SegmentSettings, Segmenter, classes_of_objects, most_probable,
+    signed_distances,
+};
+use crate::augment::{CropPlan, Mixture, mix};
+use crate::correction::{AGREEMENT, Background, CORRECTED, synthetic};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
-use crate::training::{Compared, Items, Moment, Near, Run, Task, TrainSettings, Watch};
+use crate::training::{
+    Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
+};
 
 /// A training: of these images, into this folder.
 pub struct Trainer<'a, I> {
@@ -44,7 +55,9 @@ pub struct Trainer<'a, I> {
 
 impl<I: PixelImages> Trainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint.
+    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint; and each set
+    /// of masks that the network gave itself, if it does ([`MaskCycle`]). Then the classes are those of objects: the
+    /// background first, the border last.
     ///
     /// # Errors
     /// Settings out of range, nothing to learn from, an image or mask that cannot be used, a checkpoint of
@@ -58,6 +71,9 @@ impl<I: PixelImages> Trainer<'_, I> {
             settings: self.settings,
             loss: self.settings.loss.build()?,
             device: self.device,
+            items: self.items,
+            folder: self.folder,
+            corrections: RwLock::default(),
         };
         let network = Run {
             task: &task,
@@ -81,6 +97,11 @@ struct Pixels<'a, I> {
     settings: &'a SegmentSettings,
     loss: SegmentationLoss,
     device: &'a Device,
+    /// Those whose masks may be corrected.
+    items: &'a [usize],
+    folder: &'a Path,
+    /// Changes between epochs only.
+    corrections: RwLock<Arc<Corrections>>,
 }
 
 struct Crop {
@@ -104,6 +125,75 @@ impl<I: PixelImages> Pixels<'_, I> {
         )
     }
 
+    fn corrections(&self) -> Arc<Corrections> {
+        let corrections = self.corrections.read();
+        Arc::clone(&corrections.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, corrections: Corrections) {
+        let now = self.corrections.write();
+        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(corrections);
+    }
+
+    /// The classes of pixels by the corrected mask of an item; `None` as long as it has none.
+    fn corrected(&self, item: usize) -> Result<Option<Array2<u8>>> {
+        let corrections = self.corrections();
+        let (Some(epoch), Some(classes)) = (corrections.epoch, corrections.classes.get(&item))
+        else {
+            return Ok(None);
+        };
+        let objects = read_instance_mask(&mask_path(self.folder, epoch, item))?;
+        let border = (self.classes.len() - 1) as u8;
+        let settings = &self.settings.objects;
+        Ok(Some(classes_of_objects(
+            objects.view(),
+            classes,
+            border,
+            settings,
+        )))
+    }
+
+    /// How the surroundings of an item's objects are blurred. Where nothing was found all is open, and the image may
+    /// stay as it is.
+    fn blur_of(&self, item: usize) -> Option<(usize, Option<f64>)> {
+        match self.settings.correction.as_ref()?.background {
+            Background::Blurred { kernel, sigma } => {
+                let corrections = self.corrections();
+                let found = !corrections.classes.get(&item)?.is_empty();
+                found.then_some((kernel, sigma))
+            }
+            Background::Kept | Background::Ignored { .. } => None,
+        }
+    }
+
+    /// The pixels that are not blurred: objects, and around them as much as their borders are wide, so that their edges
+    /// are to be seen.
+    fn seen(&self, mask: ArrayView2<'_, u8>) -> Result<Array2<bool>> {
+        let objects = mask.mapv(|class| class != 0 && class != UNLABELLED_CLASS);
+        let around = Element::disk(self.settings.objects.border)?;
+        Ok(dilate(objects.view(), &around))
+    }
+
+    /// What the network says of all images that it learns from.
+    fn correct(
+        &self,
+        network: &SegmentationNetwork,
+        correction: &MaskCorrectionSettings,
+        epoch: usize,
+    ) -> Result<MaskCycle, I::Failure> {
+        let segmenter = self.segmenter(network.clone());
+        let SegmentSettings {
+            predict, objects, ..
+        } = self.settings;
+        let find = |item: usize| {
+            let (image, _) = self.images.read(item)?;
+            Ok(CorrectedMask::find(
+                &segmenter, &image, correction, predict, objects,
+            )?)
+        };
+        MaskCycle::write(self.folder, epoch, self.items, |item| self.name(item), find)
+    }
+
     fn one(
         &self,
         (item, example): (usize, Arc<(RgbImage, Array2<u8>)>),
@@ -112,7 +202,16 @@ impl<I: PixelImages> Pixels<'_, I> {
         let (image, mask) = &*example;
         let classes = self.classes.len();
         let size = self.settings.train.crop;
-        let (image, placement) = crop(&self.settings.augment, image, size, rng)?;
+        let plan = CropPlan::draw(&self.settings.augment, image, size, rng);
+        let image = match self.blur_of(item) {
+            Some(blur) => {
+                let shown = plan.placement.shown(mask.dim().into());
+                let seen = self.seen(mask.view())?;
+                plan.pixels(&synthetic(image, seen.view(), blur, shown)?, rng)?
+            }
+            None => plan.pixels(image, rng)?,
+        };
+        let placement = plan.placement;
         let trust = self.images.trust(item);
         let given = placement.mask(mask.view());
         let mut targets = vec![0.0; given.len() * classes];
@@ -159,10 +258,19 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             augment,
             predict,
             objects,
-            ..
+            correction,
+            train: _,
         } = self.settings;
-        serde_json::to_value((network, loss, augment, predict, objects, self.classes))
-            .map_err(|error| Error::Device(error.to_string()))
+        serde_json::to_value((
+            network,
+            loss,
+            augment,
+            predict,
+            objects,
+            correction,
+            self.classes,
+        ))
+        .map_err(|error| Error::Device(error.to_string()))
     }
 
     fn network_name(&self) -> &'static str {
@@ -192,6 +300,7 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
     fn read(&self, item: usize) -> Result<(Self::Example, usize), I::Failure> {
         let (image, mask) = self.images.read(item)?;
         check(&self.name(item), &image, &mask, self.classes.len())?;
+        let mask = self.corrected(item)?.unwrap_or(mask);
         let bytes = image.as_raw().len() + mask.len();
         Ok(((image, mask), bytes))
     }
@@ -251,6 +360,69 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             let ((image, mask), _) = self.read(item)?;
             Ok((self.name(item), image, mask))
         })
+    }
+
+    /// A validation says when masks are corrected, not which network is best: it is of the masks as they were given, or
+    /// of other data.
+    fn keeps_best(&self) -> bool {
+        self.settings.correction.is_none()
+    }
+
+    fn returns_to_best(&self, progress: Progress) -> bool {
+        let correction = self.settings.correction.as_ref();
+        correction.is_some_and(|correction| {
+            let course = &self.corrections().course;
+            course.returns_to_best(correction.start, progress)
+        })
+    }
+
+    fn between_epochs(
+        &self,
+        network: &SegmentationNetwork,
+        progress: Progress,
+    ) -> Result<Interlude, I::Failure> {
+        let mut interlude = Interlude::default();
+        let Some(correction) = &self.settings.correction else {
+            return Ok(interlude);
+        };
+        let mut now = (*self.corrections()).clone();
+        if now.course.measures_agreement(correction.start) {
+            let agreement = self.measure(network, self.items)?;
+            now.course.agreement.push(agreement);
+            interlude.note(AGREEMENT, agreement);
+        }
+        if (now.course).is_due(correction.start, correction.every, progress) {
+            let cycle = self.correct(network, correction, progress.epoch)?;
+            let objects = cycle.images.iter().map(|image| image.objects.len());
+            interlude.note(CORRECTED, objects.sum::<usize>() as f64);
+            interlude.read_again = true;
+            now.epoch = Some(progress.epoch);
+            let classes = |image: MaskCycleImage| {
+                let classes = image.objects.iter().map(|object| object.class);
+                (image.item, classes.collect())
+            };
+            now.classes = cycle.images.into_iter().map(classes).collect();
+        }
+        self.change(now);
+        Ok(interlude)
+    }
+
+    fn memory(&self) -> Result<Option<Vec<u8>>> {
+        if self.settings.correction.is_none() {
+            return Ok(None);
+        }
+        serde_json::to_vec(&*self.corrections())
+            .map(Some)
+            .map_err(|error| Error::Device(error.to_string()))
+    }
+
+    fn remember(&self, memory: &[u8]) -> Result<()> {
+        let corrections = serde_json::from_slice(memory).map_err(|error| Error::Checkpoint {
+            folder: self.folder.to_owned(),
+            problem: format!("has labels that are damaged ({error}); remove it to begin anew"),
+        })?;
+        self.change(corrections);
+        Ok(())
     }
 }
 
@@ -339,6 +511,9 @@ mod tests {
             settings: &settings,
             loss: settings.loss.build()?,
             device: &Device::flex(),
+            items: &[],
+            folder: Path::new(""),
+            corrections: RwLock::default(),
         };
         let mut batches = Vec::new();
         Loader::new(&task, Items { own, also }, 3).epoch(number, |batch| {
@@ -462,6 +637,9 @@ mod tests {
                 settings: &settings,
                 loss: settings.loss.build().unwrap(),
                 device: &Device::flex(),
+                items: &[],
+                folder: Path::new(""),
+                corrections: RwLock::default(),
             };
             let example = Arc::new(Halves.read(0).unwrap());
             task.one((0, example), &mut ChaCha8Rng::seed_from_u64(0))

@@ -49,6 +49,15 @@ struct Kept<E> {
     bytes: usize,
 }
 
+impl<E> Default for Kept<E> {
+    fn default() -> Self {
+        Self {
+            examples: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+}
+
 impl<'a, T: Task> Loader<'a, T> {
     pub(crate) fn new(task: &'a T, items: Items<'a>, seed: u64) -> Self {
         Self {
@@ -56,10 +65,7 @@ impl<'a, T: Task> Loader<'a, T> {
             items,
             own: task.settings().own_crops(!items.also.is_empty()),
             seed,
-            kept: Mutex::new(Kept {
-                examples: BTreeMap::new(),
-                bytes: 0,
-            }),
+            kept: Mutex::default(),
         }
     }
 
@@ -88,6 +94,12 @@ impl<'a, T: Task> Loader<'a, T> {
             });
             receive.iter().try_for_each(|batch| take(batch?))
         })
+    }
+
+    /// Items are read again from now on.
+    pub(crate) fn forget(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Kept::default();
     }
 
     fn order(&self, epoch: usize) -> Vec<usize> {

@@ -23,5 +23,5 @@ pub(crate) use network_file::NetworkFile;
 pub(crate) use run::Run;
 pub use run::{Epoch, Speed, Watch};
 pub use settings::{AdamWSettings, Optimiser, Schedule, SgdSettings, TrainSettings};
-pub(crate) use task::{Compared, Moment, Near, Progress, Task};
+pub(crate) use task::{Compared, Interlude, Moment, Near, Progress, Task};
 pub use tensorboard::EventFile;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::loader::{Batch, Items, Loader};
 use super::{
-    Average, Checkpoint, Checkpoints, Compared, EventFile, Moment, Progress, Schedule, Task,
-    TrainSettings, clip, mebibytes,
+    Average, Checkpoint, Checkpoints, Compared, EventFile, Interlude, Moment, Progress, Schedule,
+    Task, TrainSettings, clip, mebibytes,
 };
 use crate::error::{Error, Result};
 
@@ -337,7 +337,11 @@ impl<T: Task> Run<'_, T> {
             self.judge(training, number + 1, value)?;
         }
         let mut notes = self.notes(&steps)?;
-        notes.extend(self.between_epochs(training, number + 1)?);
+        let interlude = self.between_epochs(training, number + 1)?;
+        notes.extend(interlude.notes);
+        if interlude.read_again {
+            loader.forget();
+        }
         Ok(Epoch {
             epoch: number + 1,
             learning_rate: rate,
@@ -351,7 +355,7 @@ impl<T: Task> Run<'_, T> {
         &self,
         training: &mut Training<T::Network>,
         epoch: usize,
-    ) -> Result<BTreeMap<String, f64>, T::Failure> {
+    ) -> Result<Interlude, T::Failure> {
         let progress = Progress {
             epoch,
             best: training.state.best.map(|best| best.epoch),

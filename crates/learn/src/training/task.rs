@@ -78,14 +78,9 @@ pub(crate) trait Task: Sync {
         false
     }
 
-    /// What is done between two epochs, by a network that predicts; and what is noted of it. What is learned from may
-    /// change.
-    fn between_epochs(
-        &self,
-        _: &Self::Network,
-        _: Progress,
-    ) -> Result<BTreeMap<String, f64>, Self::Failure> {
-        Ok(BTreeMap::new())
+    /// What is done between two epochs, by a network that predicts. What is learned from may change.
+    fn between_epochs(&self, _: &Self::Network, _: Progress) -> Result<Interlude, Self::Failure> {
+        Ok(Interlude::default())
     }
 
     /// All that has changed in the task since the training began, for a checkpoint; `None` of a task that does not
@@ -107,6 +102,21 @@ pub(crate) struct Progress {
     pub(crate) epoch: usize,
     /// The first epoch that was as good as the best, where progress is measured.
     pub(crate) best: Option<usize>,
+}
+
+/// What was done between two epochs.
+#[derive(Debug, Default)]
+pub(crate) struct Interlude {
+    /// What is noted of it.
+    pub(crate) notes: BTreeMap<String, f64>,
+    /// Whether items are read again from now on, because something else is said of them.
+    pub(crate) read_again: bool,
+}
+
+impl Interlude {
+    pub(crate) fn note(&mut self, name: &str, value: f64) {
+        self.notes.insert(name.to_owned(), value);
+    }
 }
 
 /// What comes of a batch.

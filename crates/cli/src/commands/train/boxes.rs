@@ -9,6 +9,7 @@ use cleanslide_learn::training::Watch;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use super::CORRECTING;
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
 use crate::network_run::BoxRecipe;
@@ -16,9 +17,6 @@ use crate::shape_labels::about;
 
 /// Networks for boxes.
 pub struct Boxes;
-
-/// The method that corrects boxes.
-const METHOD: &str = "sissi";
 
 /// A predicted box on its way into labels.
 #[derive(Serialize, Deserialize)]
@@ -33,10 +31,10 @@ impl Learner for Boxes {
     type Model = Detector;
 
     fn with_method(recipe: BoxRecipe, name: &str) -> Result<BoxRecipe> {
-        if name != METHOD {
+        if name != CORRECTING {
             return Err(
                 Failure::usage(format!("there is no method `{name}` for boxes")).help(format!(
-                    "`{METHOD}` corrects boxes while it learns from them; without a method they are learned from as they are."
+                    "`{CORRECTING}` corrects boxes while it learns from them; without a method they are learned from as they are."
                 )),
             );
         }

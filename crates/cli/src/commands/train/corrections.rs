@@ -1,10 +1,15 @@
-//! What a detector did to the labels that it learned from, for the page of its run.
+//! What a network did to the labels that it learned from, for the page of its run.
 
 use std::path::Path;
 
-use cleanslide_data::{Object, Rectangle, Target};
+use cleanslide_data::mask::read_instance_mask;
+use cleanslide_data::{Family, ImageRecord, Object, Polygon, Rectangle, Target};
+use cleanslide_learn::correction::{AGREEMENT, ChangeCounts};
 use cleanslide_learn::deceleration::Deceleration;
-use cleanslide_learn::detect::correction::{AGREEMENT, ChangeCounts, Cycle, CycleImage, changes};
+use cleanslide_learn::detect::correction::{Cycle, CycleImage, changes};
+use cleanslide_learn::segment::correction::{
+    MaskCycle, MaskCycleImage, changes as object_changes, mask_path,
+};
 use cleanslide_learn::training::Epoch;
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::learning_curves::LearningCurves;
@@ -12,9 +17,11 @@ use cleanslide_report::number::Estimate;
 use cleanslide_report::plots::Line;
 use cleanslide_report::thumbnail::{Ink, Outlines};
 use cleanslide_report::training::{CorrectionRow, Corrections};
+use ndarray::{Array2, ArrayView2};
 
 use super::networks::{Job, Part};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::shape_labels::about;
 use crate::sheet::{self, evenly};
 
 /// Points of a fitted curve between two epochs.
@@ -26,78 +33,146 @@ pub fn corrections<R>(job: &Job<R>, parts: &[Part], run: &Path) -> Result<Option
     let Some(part) = parts.last() else {
         return Ok(None);
     };
-    let folder = run.join(&part.name);
-    let epochs = Cycle::epochs(&folder)?;
-    let mut rows = Vec::new();
-    let mut tiles = Vec::new();
-    for &epoch in &epochs {
-        let cycle = Cycle::read(&folder, epoch)?;
-        rows.push(row(job, &cycle));
-        if Some(&epoch) == epochs.last() {
-            let images: Vec<&CycleImage> = cycle.images.iter().collect();
-            for image in evenly(&images, sheet::IMAGES) {
-                tiles.extend(tile(job, image)?);
-            }
+    let folder = &run.join(&part.name);
+    let epochs = match job.labels.family {
+        Family::Boxes => Cycle::epochs(folder)?,
+        Family::Instances => MaskCycle::epochs(folder)?,
+        _ => Vec::new(),
+    };
+    let Some(&last) = epochs.last() else {
+        return Ok(None);
+    };
+    let (rows, tiles) = match job.labels.family {
+        Family::Boxes => {
+            let cycle = |epoch| Cycle::read(folder, epoch).map(|cycle| cycle.images);
+            let changed = |image: &CycleImage| -> Result<_> {
+                let changes = changes(given_boxes(job, &image.image), &image.labels.objects);
+                Ok(changes.iter().collect())
+            };
+            let rows = rows(&epochs, |epoch| counts(&cycle(epoch)?, changed))?;
+            let tile = |image: &CycleImage| tile_of_boxes(job, image);
+            (rows, tiles(&cycle(last)?, tile)?)
         }
-    }
-    Ok((!rows.is_empty()).then_some(Corrections {
+        _ => {
+            let cycle = |epoch| MaskCycle::read(folder, epoch).map(|cycle| cycle.images);
+            let rows = rows(&epochs, |epoch| {
+                counts(&cycle(epoch)?, |image| {
+                    let (mask, classes) = given_objects(job, &image.image)?;
+                    let corrected = read_instance_mask(&mask_path(folder, epoch, image.item))?;
+                    let corrected = (corrected.view(), image.objects.as_slice());
+                    Ok(object_changes((mask.view(), classes), corrected)?
+                        .iter()
+                        .collect())
+                })
+            })?;
+            let tile = |image: &MaskCycleImage| {
+                let corrected = read_instance_mask(&mask_path(folder, last, image.item))?;
+                tile_of_masks(job, image, corrected.view())
+            };
+            (rows, tiles(&cycle(last)?, tile)?)
+        }
+    };
+    Ok(Some(Corrections {
         network: part.name.clone(),
         rows,
         tiles,
     }))
 }
 
-/// The given boxes of an image, by its name.
-fn given<'a, R>(job: &'a Job<R>, image: &str) -> &'a [Object<Rectangle>] {
+fn rows(
+    epochs: &[usize],
+    counts: impl Fn(usize) -> Result<ChangeCounts>,
+) -> Result<Vec<CorrectionRow>> {
+    let row = |&epoch: &usize| {
+        let counts = counts(epoch)?;
+        Ok(CorrectionRow {
+            epoch,
+            kept: counts.kept,
+            redrawn: counts.redrawn,
+            dropped: counts.dropped,
+            added: counts.added,
+        })
+    };
+    epochs.iter().map(row).collect()
+}
+
+fn counts<I>(images: &[I], of: impl Fn(&I) -> Result<ChangeCounts>) -> Result<ChangeCounts> {
+    images.iter().map(of).sum()
+}
+
+fn tiles<I>(images: &[I], tile: impl Fn(&I) -> Result<Tile>) -> Result<Vec<Tile>> {
+    let images: Vec<&I> = images.iter().collect();
+    let shown = evenly(&images, sheet::IMAGES).into_iter();
+    shown.map(tile).collect()
+}
+
+/// An image that is learned from, by its name.
+fn labelled<'a, R>(job: &'a Job<R>, image: &str) -> Result<(&'a ImageRecord, &'a Target)> {
     let labels = job.labels;
     let place = labels.images.iter().position(|record| record.id == image);
-    match place.map(|place| &labels.pieces[place].target) {
-        Some(Target::Boxes(boxes)) => &boxes.objects,
+    let place = place.ok_or_else(|| Failure::other(format!("{image} is not learned from")))?;
+    Ok((&labels.images[place], &labels.pieces[place].target))
+}
+
+fn given_boxes<'a, R>(job: &'a Job<R>, image: &str) -> &'a [Object<Rectangle>] {
+    match labelled(job, image) {
+        Ok((_, Target::Boxes(boxes))) => &boxes.objects,
         _ => &[],
     }
 }
 
-fn row<R>(job: &Job<R>, cycle: &Cycle) -> CorrectionRow {
-    let images = cycle.images.iter();
-    let all: Vec<_> = images
-        .flat_map(|image| changes(given(job, &image.image), &image.labels.objects))
-        .collect();
-    let counts: ChangeCounts = all.iter().collect();
-    CorrectionRow {
-        epoch: cycle.epoch,
-        kept: counts.kept,
-        redrawn: counts.redrawn,
-        dropped: counts.dropped,
-        added: counts.added,
+/// The given mask of an image, and the classes of its objects.
+fn given_objects<'a, R>(job: &'a Job<R>, image: &str) -> Result<(Array2<u32>, &'a [usize])> {
+    match labelled(job, image)? {
+        (_, Target::Instances { mask, classes }) => Ok((read_instance_mask(&mask.path)?, classes)),
+        (record, _) => Err(about(record, "its labels are no masks of objects")),
     }
 }
 
-fn tile<R>(job: &Job<R>, image: &CycleImage) -> Result<Option<Tile>> {
-    let mut records = job.labels.images.iter();
-    let Some(record) = records.find(|record| record.id == image.image) else {
-        return Ok(None);
-    };
-    let given = given(job, &image.image);
+fn tile_of_boxes<R>(job: &Job<R>, image: &CycleImage) -> Result<Tile> {
+    let given = given_boxes(job, &image.image);
     let corrected = &image.labels.objects;
     let words = format!("{} given, {} corrected", given.len(), corrected.len());
     let given = given.iter().map(|object| sheet::of_box(object.shape));
     let corrected = corrected.iter().map(|found| sheet::of_box(found.shape));
-    let drawn = vec![
+    let (record, _) = labelled(job, &image.image)?;
+    let drawn = before_and_after(given.collect(), corrected.collect());
+    sheet::tile(job.dataset, record, words, drawn)
+}
+
+fn tile_of_masks<R>(
+    job: &Job<R>,
+    image: &MaskCycleImage,
+    corrected: ArrayView2<'_, u32>,
+) -> Result<Tile> {
+    let (mask, classes) = given_objects(job, &image.image)?;
+    let corrected = sheet::of_mask(corrected, |_| true)?;
+    let words = format!("{} given, {} corrected", classes.len(), image.objects.len());
+    let (record, _) = labelled(job, &image.image)?;
+    let drawn = before_and_after(sheet::of_mask(mask.view(), |_| true)?, corrected);
+    sheet::tile(job.dataset, record, words, drawn)
+}
+
+fn before_and_after(given: Vec<Polygon>, corrected: Vec<Polygon>) -> Vec<Outlines> {
+    vec![
         Outlines {
             ink: Ink::Sky,
-            polygons: given.collect(),
+            polygons: given,
         },
         Outlines {
             ink: Ink::Orange,
-            polygons: corrected.collect(),
+            polygons: corrected,
         },
-    ];
-    Ok(Some(sheet::tile(job.dataset, record, words, drawn)?))
+    ]
 }
 
 /// How well each network fitted the given labels before it gave them up, and the curve by which it decided to; `None`
 /// where that decided nothing.
-pub fn agreement_curves(parts: &[Part], epochs: &[Vec<Epoch>]) -> Option<LearningCurves> {
+pub fn agreement_curves(
+    family: Family,
+    parts: &[Part],
+    epochs: &[Vec<Epoch>],
+) -> Option<LearningCurves> {
     let mut lines = Vec::new();
     for (part, epochs) in parts.iter().zip(epochs) {
         let noted = epochs.iter().map_while(|epoch| epoch.notes.get(AGREEMENT));
@@ -135,7 +210,14 @@ pub fn agreement_curves(parts: &[Part], epochs: &[Vec<Epoch>]) -> Option<Learnin
     }
     (!lines.is_empty()).then(|| LearningCurves {
         title: "When the given labels were given up".into(),
-        quantity: "AP50 against the given labels, as long as they were learned from".into(),
+        quantity: format!(
+            "{} against the given labels, as long as they were learned from",
+            if family == Family::Boxes {
+                "AP50"
+            } else {
+                "Dice"
+            }
+        ),
         lines,
     })
 }

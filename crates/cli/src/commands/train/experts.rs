@@ -15,6 +15,7 @@ use cleanslide_report::thumbnail::{Ink, Outlines};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use ndarray::{Array2, ArrayView2, Axis};
 
+use super::CORRECTING;
 use super::networks::{Job, Part};
 use super::page::outlines;
 use super::pixels::classes;
@@ -33,7 +34,10 @@ pub fn method_by_name(name: &str) -> Result<ExpertMethod> {
     let found = known.iter().find(|method| method.name() == name);
     found.cloned().ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(ExpertMethod::name).collect();
-        let listed = format!("Of several experts, networks learn by {}.", names.join(", "));
+        let listed = format!(
+            "Of several experts, networks learn by {}; masks of objects are corrected by {CORRECTING}.",
+            names.join(", ")
+        );
         if of_classes(name).is_ok() {
             return Failure::usage(format!(
                 "`--method {name}` is for classes of images, and these labels are masks"

@@ -260,7 +260,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 lines: validations,
             });
         }
-        curves.extend(agreement_curves(self.parts, &parts));
+        curves.extend(agreement_curves(self.job.labels.family, self.parts, &parts));
         if !self.job.labels.experts.is_empty() {
             curves.extend(belief_curves(&parts));
         }

@@ -13,6 +13,7 @@ use cleanslide_learn::training::Watch;
 use image::RgbImage;
 use ndarray::Array2;
 
+use super::CORRECTING;
 use super::experts::{method_by_name, train_of_experts, write_beliefs};
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
@@ -45,6 +46,13 @@ impl Learner for Pixels {
     type Model = Model;
 
     fn with_method(recipe: PixelRecipe, name: &str) -> Result<PixelRecipe> {
+        if name == CORRECTING {
+            let correction = recipe.correction.unwrap_or_default();
+            return Ok(PixelRecipe {
+                correction: Some(correction),
+                ..recipe
+            });
+        }
         let mut experts = recipe.experts.clone().unwrap_or_default();
         let method = method_by_name(name)?;
         if method.name() != experts.method.name() {
@@ -61,6 +69,13 @@ impl Learner for Pixels {
                 labels.source,
                 labels.family.name()
             )));
+        }
+        if job.recipe.correction.is_some() && labels.family != Family::Instances {
+            return Err(Failure::input(format!(
+                "`{}` gives class masks, and only boxes and masks of objects are corrected while they are learned from",
+                labels.source
+            ))
+            .help("Leave [correction] out; a robust loss of pixels is [loss] pixels = { name = \"gce\" }."));
         }
         if classes(job).len() < 2 {
             return Err(Failure::input(

@@ -1,14 +1,13 @@
 //! Corrected labels as files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cleanslide_data::store::write_file;
 use serde::{Deserialize, Serialize};
 
 use super::CorrectedImage;
+use crate::correction;
 use crate::error::{Error, Result};
-
-const FOLDER: &str = "corrections";
 
 /// The labels that a network gave after an epoch: `corrections/epoch-0012.json` in the folder of its training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +32,7 @@ impl Cycle {
     /// Writes the file into the folder of a training.
     pub(in crate::detect) fn write(&self, folder: &Path) -> Result<()> {
         let text = serde_json::to_vec(self).map_err(|error| Error::Device(error.to_string()))?;
-        Ok(write_file(&path(folder, self.epoch), &text)?)
+        Ok(write_file(&correction::table(folder, self.epoch), &text)?)
     }
 
     /// The epochs after which labels were corrected in the folder of a training, ascending; none if there is no such
@@ -42,21 +41,7 @@ impl Cycle {
     /// # Errors
     /// A folder that cannot be read.
     pub fn epochs(folder: &Path) -> Result<Vec<usize>> {
-        let folder = folder.join(FOLDER);
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(cleanslide_data::Error::io("read", &folder, error).into()),
-        };
-        let mut epochs: Vec<usize> = entries
-            .filter_map(|entry| {
-                let name = entry.ok()?.file_name().into_string().ok()?;
-                let number = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
-                number.parse().ok()
-            })
-            .collect();
-        epochs.sort_unstable();
-        Ok(epochs)
+        correction::epochs(folder)
     }
 
     /// Reads the labels that were given after an epoch.
@@ -64,7 +49,7 @@ impl Cycle {
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn read(folder: &Path, epoch: usize) -> Result<Self> {
-        let path = path(folder, epoch);
+        let path = correction::table(folder, epoch);
         let text = std::fs::read(&path)
             .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
         serde_json::from_slice(&text).map_err(|error| Error::Damaged {
@@ -72,8 +57,4 @@ impl Cycle {
             problem: error.to_string(),
         })
     }
-}
-
-fn path(folder: &Path, epoch: usize) -> PathBuf {
-    folder.join(FOLDER).join(format!("epoch-{epoch:04}.json"))
 }

@@ -5,7 +5,8 @@ use cleanslide_weak::fusion::boxes::FusedDetection;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use super::{Background, BoxTrust, CorrectionSettings};
+use super::{BoxTrust, CorrectionSettings};
+use crate::correction::Background;
 use crate::detect::predict::{fused, surviving};
 use crate::detect::{Detector, DetectorPredictSettings};
 use crate::error::Result;

@@ -8,12 +8,13 @@
 //! The network that predicts is the running average where there is one, a teacher that follows slowly.
 //!
 //! [`Trainer::also`]: crate::detect::Trainer::also
+//! [`Start`]: crate::correction::Start
+//! [`Background`]: crate::correction::Background
 
 mod changes;
 mod cycle;
 mod labels;
 mod settings;
-mod synthetic;
 #[cfg(test)]
 mod tests;
 
@@ -21,49 +22,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::deceleration::Deceleration;
-use crate::training::Progress;
+use crate::correction::Course;
 
-pub use changes::{Change, ChangeCounts, changes};
+pub use changes::{BoxChange, changes};
 pub use cycle::{Cycle, CycleImage};
 pub use labels::{CorrectedBox, CorrectedImage};
-pub use settings::{Background, BoxTrust, CorrectionSettings, Start};
-pub(super) use synthetic::synthetic;
-
-/// What is noted of each epoch in which the given labels are learned from, where their fit decides the start.
-pub const AGREEMENT: &str = "AP50 against the given labels";
-
-/// What is noted of each epoch after which labels were corrected: how many boxes there are.
-pub const CORRECTED: &str = "corrected boxes";
+pub use settings::{BoxTrust, CorrectionSettings};
 
 /// All that a training has corrected so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Corrections {
-    /// The average precision against the given labels after each epoch before the start.
-    pub(super) agreement: Vec<f64>,
-    /// The epoch after which labels were corrected first.
-    pub(super) started: Option<usize>,
+    /// How far it has come.
+    pub(super) course: Course,
     /// By item.
     pub(super) images: BTreeMap<usize, CorrectedImage>,
-}
-
-impl Corrections {
-    /// Whether labels are corrected from this epoch on for the first time.
-    pub(super) fn starts(&self, start: Start, progress: Progress) -> bool {
-        self.started.is_none()
-            && match start {
-                Start::Deceleration { threshold } => Deceleration::fit(&self.agreement)
-                    .is_some_and(|fit| fit.slowed(self.agreement.len() as f64) > threshold),
-                Start::Validation { patience } => progress
-                    .best
-                    .is_some_and(|best| progress.epoch - best >= patience),
-                Start::Epoch { epoch } => progress.epoch >= epoch,
-            }
-    }
-
-    /// Whether labels are corrected after this epoch.
-    pub(super) fn are_due(&self, every: usize, epoch: usize) -> bool {
-        self.started
-            .is_some_and(|started| (epoch - started).is_multiple_of(every))
-    }
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::correction::{Background, Start, wrong};
 use crate::detect::DetectorPredictSettings;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::views::TestAugmentation;
 
 /// When and how labels are corrected while a detector is trained (Elbatel, Bornberg et al., SISSI, DART at MICCAI 2022;
@@ -53,91 +54,6 @@ impl Default for CorrectionSettings {
     }
 }
 
-/// When the given labels are no longer learned from; `name` chooses it in a recipe.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Start {
-    /// When the average precision (at an overlap of 0.5) against them rises by less than a share of its first rise:
-    /// the fit of [`Deceleration`](crate::deceleration::Deceleration).
-    Deceleration {
-        /// By which share the rise has become smaller. Default 0.9.
-        #[serde(default = "threshold")]
-        threshold: f64,
-    },
-    /// When the validation, which is of the other data, has not become better for some epochs. The training goes on
-    /// from the best one.
-    Validation {
-        /// How many epochs. Default 3.
-        #[serde(default = "patience")]
-        patience: usize,
-    },
-    /// After so many epochs.
-    Epoch {
-        /// How many.
-        epoch: usize,
-    },
-}
-
-fn threshold() -> f64 {
-    0.9
-}
-
-fn patience() -> usize {
-    3
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Self::Deceleration {
-            threshold: threshold(),
-        }
-    }
-}
-
-/// What becomes of all that was not found; `name` chooses it in a recipe.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Background {
-    /// The image stays as it is, and all of it that is in no box is background.
-    Kept,
-    /// The boxes are cloned into the blurred image, so that objects that were not found are not to be seen.
-    Blurred {
-        /// Side of the Gaussian kernel, in pixels, an odd number. Default 71.
-        #[serde(default = "kernel")]
-        kernel: usize,
-        /// Its standard deviation, in pixels; by default 0.15 of the side and 0.35 more, as OpenCV has it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sigma: Option<f64>,
-    },
-    /// The image stays as it is, and boxes that are too unsure to be objects are not background either.
-    Ignored {
-        /// The least score of such a box. Default 0.05.
-        #[serde(default = "doubt")]
-        doubt: f64,
-    },
-}
-
-fn kernel() -> usize {
-    71
-}
-
-fn doubt() -> f64 {
-    0.05
-}
-
-impl Background {
-    /// The paper's weak blur.
-    pub const WEAK: Self = Self::Blurred {
-        kernel: 21,
-        sigma: None,
-    };
-    /// The strong blur of the paper's code; the paper has an even kernel, which there is none of.
-    pub const STRONG: Self = Self::Blurred {
-        kernel: 71,
-        sigma: Some(30.0),
-    };
-}
-
 /// How far a corrected box is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -169,56 +85,20 @@ impl CorrectionSettings {
 
     /// Refuses settings out of their range.
     pub(in crate::detect) fn check(&self, predict: &DetectorPredictSettings) -> Result<()> {
-        let wrong = |name, value: String, reason: &str| {
-            Err(Error::Setting {
-                name,
-                value,
-                reason: reason.to_owned(),
-            })
-        };
         for (name, score) in [("view_score", self.view_score), ("score", self.score)] {
             if !(0.0..1.0).contains(&score) {
                 let reason = "expected at least 0 and less than 1";
-                return wrong(name, score.to_string(), reason);
+                return wrong(name, score, reason);
             }
         }
         self.views(predict).check()?;
         for (name, count) in [("every", self.every), ("most", self.most)] {
             if count == 0 {
-                return wrong(name, "0".to_owned(), "expected at least 1");
+                return wrong(name, 0, "expected at least 1");
             }
         }
-        match self.start {
-            Start::Deceleration { threshold } if !(threshold > 0.0 && threshold < 1.0) => {
-                let reason = "expected a number between 0 and 1";
-                return wrong("threshold", threshold.to_string(), reason);
-            }
-            Start::Validation { patience: 0 } => {
-                return wrong("patience", "0".to_owned(), "expected at least 1");
-            }
-            Start::Epoch { epoch: 0 } => {
-                let reason =
-                    "expected at least 1: a network that has learned nothing corrects nothing";
-                return wrong("epoch", "0".to_owned(), reason);
-            }
-            _ => {}
-        }
-        match self.background {
-            Background::Blurred { kernel, .. } if kernel.is_multiple_of(2) || kernel > 1001 => {
-                let reason = "expected an odd number of at most 1001";
-                wrong("kernel", kernel.to_string(), reason)
-            }
-            Background::Blurred {
-                sigma: Some(sigma), ..
-            } if !(sigma > 0.0 && sigma.is_finite()) => {
-                wrong("sigma", sigma.to_string(), "expected more than 0")
-            }
-            Background::Ignored { doubt } if !(doubt >= 0.0 && doubt < self.score) => {
-                let reason = "expected at least 0 and less than `score`";
-                wrong("doubt", doubt.to_string(), reason)
-            }
-            _ => Ok(()),
-        }
+        self.start.check()?;
+        self.background.check(self.score)
     }
 }
 

@@ -7,10 +7,11 @@ use cleanslide_data::{Object, Objects, Rectangle, Trust};
 use image::RgbImage;
 
 use super::*;
+use crate::correction::{AGREEMENT, Background, CORRECTED, Start};
 use crate::detect::tests::{Discs, small, small_faster_rcnn};
 use crate::detect::{BoxImages, Detector, DetectorSettings, Trainer};
 use crate::error::{Error, Result};
-use crate::training::{Epoch, Progress, TrainSettings, Watch};
+use crate::training::{Epoch, TrainSettings, Watch};
 use crate::views::TestAugmentation;
 
 /// Images below this have imperfect labels.
@@ -340,29 +341,4 @@ fn the_fit_to_the_given_labels_is_noted_until_correction_starts() {
     let first = noted.iter().position(|[_, corrected]| *corrected).unwrap();
     assert_eq!(noted[first], [true, true]);
     assert!(noted[first + 1..].iter().all(|of| *of == [false, true]));
-}
-
-fn at(epoch: usize, best: Option<usize>) -> Progress {
-    Progress { epoch, best }
-}
-
-#[test]
-fn correction_starts_once_and_goes_on() {
-    let mut corrections = Corrections {
-        agreement: vec![0.1, 0.5, 0.6, 0.62, 0.62, 0.62, 0.62],
-        ..Corrections::default()
-    };
-    assert!(corrections.starts(Start::default(), at(7, None)));
-    corrections.agreement.truncate(3);
-    assert!(!corrections.starts(Start::default(), at(3, None)));
-    let validation = Start::Validation { patience: 3 };
-    assert!(!corrections.starts(validation, at(6, Some(4))));
-    assert!(corrections.starts(validation, at(7, Some(4))));
-    assert!(!corrections.starts(validation, at(7, None)));
-    let epoch = Start::Epoch { epoch: 4 };
-    assert!(!corrections.starts(epoch, at(3, None)) && corrections.starts(epoch, at(4, None)));
-    corrections.started = Some(4);
-    assert!(!corrections.starts(epoch, at(5, None)));
-    let due: Vec<usize> = (4..12).filter(|&e| corrections.are_due(3, e)).collect();
-    assert_eq!(due, [4, 7, 10]);
 }

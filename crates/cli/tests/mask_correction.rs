@@ -1,0 +1,168 @@
+//! Masks of objects that a network corrects while it learns from them, as a user trains, looks and publishes.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod common;
+
+use common::{Lab, png};
+use image::{ImageBuffer, Luma, Rgb, RgbImage};
+
+const RECIPE: &str = "[network.unet]
+widths = [4, 8]
+[train]
+epochs = 16
+batch_size = 2
+crop = 32
+learning_rate = 0.02
+[objects]
+border = 1
+[correction]
+start = { name = \"epoch\", epoch = 12 }
+every = 2
+scales = [1.0]
+score = 0.6
+";
+
+const TRAIN: [&str; 6] = ["train", "data", "--recipe", "recipe.toml", "--out", "run"];
+
+/// Eight images with three squares each; on every fourth one is not marked.
+fn squares() -> Lab {
+    let lab = Lab::new();
+    for image in 0..8u32 {
+        let corners = [(4 + image, 5), (17 + image, 5 + image), (30, 22 + image)];
+        let object = |x: u32, y: u32| -> u16 {
+            let inside = |(left, top): &(u32, u32)| {
+                (*left..left + 11).contains(&x) && (*top..top + 11).contains(&y)
+            };
+            corners
+                .iter()
+                .position(inside)
+                .map_or(0, |at| at as u16 + 1)
+        };
+        let pixels = RgbImage::from_fn(48, 40, |x, y| {
+            let noise = (x * 7 + y * 13 + image * 5) % 23;
+            let level = if object(x, y) > 0 { 60 } else { 170 } + noise as u8;
+            Rgb([level, level / 2, level])
+        });
+        lab.write(&format!("images/{image}.png"), png(&pixels.into()));
+        let missing = image % 4 == 1;
+        let marked =
+            ImageBuffer::<Luma<u16>, Vec<u16>>::from_fn(48, 40, |x, y| match object(x, y) {
+                3 if missing => Luma([0]),
+                object => Luma([object]),
+            });
+        lab.write(&format!("objects/{image}.png"), png(&marked.into()));
+        let classes = ImageBuffer::<Luma<u8>, Vec<u8>>::from_fn(48, 40, |x, y| {
+            Luma([u8::from(object(x, y) > 0)])
+        });
+        lab.write(&format!("classes/{image}.png"), png(&classes.into()));
+    }
+    lab.ok(&[
+        "import",
+        "instances",
+        "objects",
+        "data",
+        "--images",
+        "images",
+        "--classes",
+        "square",
+        "--source",
+        "student",
+    ]);
+    lab.write("recipe.toml", RECIPE);
+    lab
+}
+
+#[test]
+fn a_network_corrects_the_masks_that_it_learns_from() {
+    let lab = squares();
+    let begun = lab.fails(&["correct", "data"]);
+    assert!(
+        begun.starts_with("exit 2") && begun.contains("masks are corrected by the network"),
+        "{begun}"
+    );
+    lab.ok(&TRAIN);
+    let page = lab.read("run/report.html");
+    for shown in ["What became of the labels", "corrected in the end"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    let never = lab.fails(&["correct", "data", "--run", "run", "--epoch", "13"]);
+    assert!(
+        never.starts_with("exit 2") && never.contains("after the epochs 12, 14, 16"),
+        "{never}"
+    );
+    let name = lab.fails(&["correct", "data", "--run", "run", "--name", "student"]);
+    assert!(name.starts_with("exit 2"), "{name}");
+    let policy = lab.fails(&["correct", "data", "--run", "run", "--policy", "prune"]);
+    assert!(policy.contains("these labels are masks"), "{policy}");
+
+    let corrected = lab.ok(&["correct", "data", "--run", "run", "--json"]);
+    let corrected: serde_json::Value = serde_json::from_str(&corrected).unwrap();
+    assert_eq!(
+        (&corrected["labels"], &corrected["given"]),
+        (&"v2".into(), &22.into())
+    );
+    let number = |what: &str| corrected[what].as_u64().unwrap();
+    let changes = lab.read("data/labels/v2/changes.csv");
+    assert_eq!(
+        changes.lines().count() as u64 - 1,
+        number("kept") + number("redrawn") + number("added") + number("dropped")
+    );
+    assert!(number("added") >= 1, "{corrected}\n{changes}");
+    assert!(changes.contains("found, and not marked"), "{changes}");
+    // The student's masks are there still, and the new ones can be looked at and learned from.
+    let status = lab.ok(&["status", "data"]);
+    assert!(
+        status.contains("student") && status.contains("corrected"),
+        "{status}"
+    );
+    lab.write("plain.toml", RECIPE.split("[correction]").next().unwrap());
+    lab.ok(&[
+        "train",
+        "data",
+        "--recipe",
+        "plain.toml",
+        "--source",
+        "corrected",
+        "--out",
+        "again",
+    ]);
+    let plain = lab.fails(&["correct", "data", "--run", "again", "--name", "more"]);
+    assert!(plain.contains("corrected no labels"), "{plain}");
+}
+
+#[test]
+fn what_is_wrong_with_corrections_is_said() {
+    let lab = squares();
+    let fails = |recipe: &str| {
+        lab.write("recipe.toml", recipe);
+        lab.fails(&TRAIN)
+    };
+    let every = fails("[correction]\nevery = 0\n");
+    assert!(
+        every.starts_with("exit 2") && every.contains("`every` is 0"),
+        "{every}"
+    );
+    let boxes = fails("[correction]\nsuppression = 0.2\n");
+    assert!(
+        boxes.starts_with("exit 2") && boxes.contains("suppression"),
+        "{boxes}"
+    );
+    let experts = fails("[correction]\n[experts]\n");
+    assert!(experts.contains("exclude each other"), "{experts}");
+    lab.ok(&[
+        "import",
+        "masks",
+        "classes",
+        "areas",
+        "--images",
+        "images",
+        "--classes",
+        "background,square",
+    ]);
+    let classes = lab.fails(&["train", "areas", "--method", "sissi", "--out", "run"]);
+    assert!(
+        classes.starts_with("exit 3") && classes.contains("only boxes and masks of objects"),
+        "{classes}"
+    );
+}

@@ -1,0 +1,38 @@
+//! Labels that are corrected by the network that learns from them: when that begins, what becomes of all that it did
+//! not find, and what became of each label. How boxes are corrected is in [`detect::correction`], how masks of objects
+//! are in [`segment::correction`].
+//!
+//! [`detect::correction`]: crate::detect::correction
+//! [`segment::correction`]: crate::segment::correction
+
+mod background;
+mod changes;
+mod course;
+mod files;
+mod start;
+mod synthetic;
+
+pub use background::Background;
+pub(crate) use changes::changes;
+pub use changes::{Change, ChangeCounts};
+pub(crate) use course::Course;
+pub(crate) use files::{epochs, masks, table};
+pub use start::Start;
+pub(crate) use synthetic::{inside, synthetic};
+
+/// What is noted of each epoch in which the given labels are learned from, where their fit decides the start.
+pub const AGREEMENT: &str = "agreement with the given labels";
+
+/// What is noted of each epoch after which labels were corrected: how many objects there are.
+pub const CORRECTED: &str = "corrected objects";
+
+use crate::error::{Error, Result};
+
+/// Refuses a setting.
+pub(crate) fn wrong<T>(name: &'static str, value: impl ToString, reason: &str) -> Result<T> {
+    Err(Error::Setting {
+        name,
+        value: value.to_string(),
+        reason: reason.to_owned(),
+    })
+}
