@@ -6,6 +6,7 @@
 //! split.csv                           what each network does with each image: learns, validates or predicts it
 //! fold-1/, fold-2/, …, whole/         one network each: metrics.jsonl, model.safetensors, events for TensorBoard,
 //!                                     and while it is trained checkpoints/
+//! lock                                while a process trains here
 //! model.safetensors, metrics.jsonl    in the end: the network of all images, all epochs
 //! report.html                         in the end: pictures, measures, curves
 //! predictions/                        in the end: labels by networks that did not see the image's case; images for test
@@ -13,7 +14,8 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::{publish_folder, write_file};
@@ -36,6 +38,7 @@ use crate::run_folder::read_recipe;
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
 const SPLIT: &str = "split.csv";
+const LOCK: &str = "lock";
 
 /// Other data that a network learns from too, in the same batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -490,14 +493,51 @@ pub fn read_manifest(folder: &Path) -> Result<NetworkManifest> {
         .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
 }
 
-/// Makes the folder of a run, or finds the one that it goes on in.
-pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u8]) -> Result<()> {
+/// The folder of a run in which no other process trains: its lock goes with the process.
+pub struct Held {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Held {
+    fn new(folder: &Path) -> Result<Self> {
+        let path = folder.join(LOCK);
+        let refused = |action, error| cleanslide_data::Error::io(action, &path, error);
+        let lock = File::create(&path).map_err(|error| refused("create", error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::environment(format!(
+                    "another process trains in {}",
+                    folder.display()
+                ))
+                .help("Wait until it is done, or choose another folder with `--out`."));
+            }
+            // There are file systems without locks, on which nobody can be kept out.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(refused("lock", error).into()),
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            _lock: lock,
+        })
+    }
+}
+
+/// Makes the folder of a run, or finds the one that it goes on in, and keeps other processes out.
+pub fn begin(
+    folder: &Path,
+    manifest: &NetworkManifest,
+    config: &str,
+    split: &[u8],
+) -> Result<Held> {
     if !folder.exists() {
-        return Ok(publish_folder(folder, |folder| {
+        publish_folder(folder, |folder| {
             write_file(&folder.join(CONFIG), config.as_bytes())?;
             write_file(&folder.join(SPLIT), split)?;
             write_manifest(folder, manifest)
-        })?);
+        })?;
+        return Held::new(folder);
     }
     let other = read_manifest(folder).map_err(|_| {
         Failure::usage(format!(
@@ -527,7 +567,7 @@ pub fn begin(folder: &Path, manifest: &NetworkManifest, config: &str, split: &[u
         ("split", !same_split),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
-        None => Ok(()),
+        None => Held::new(folder),
         Some((what, _)) => Err(Failure::usage(format!(
             "{} is an unfinished run of another {what}",
             folder.display()
@@ -544,12 +584,15 @@ fn same(one: &Option<AlsoManifest>, other: &Option<AlsoManifest>) -> bool {
 }
 
 /// Says that a run is done.
-pub fn finish(folder: &Path, manifest: NetworkManifest, now: String) -> Result<()> {
+pub fn finish(held: Held, manifest: NetworkManifest, now: String) -> Result<()> {
     let manifest = NetworkManifest {
         finished: Some(now),
         ..manifest
     };
-    Ok(write_manifest(folder, &manifest)?)
+    write_manifest(&held.folder, &manifest)?;
+    let path = held.folder.join(LOCK);
+    Ok(fs::remove_file(&path)
+        .map_err(|error| cleanslide_data::Error::io("remove", &path, error))?)
 }
 
 fn write_manifest(folder: &Path, manifest: &NetworkManifest) -> cleanslide_data::Result<()> {

@@ -137,6 +137,15 @@ fn a_killed_training_goes_on_elsewhere_to_the_same_bytes() {
         interruptions > 0,
         "no kill came in time: the test shows nothing"
     );
+    // Not while another process trains there.
+    let lock = fs::File::create(killed.path("run/lock")).unwrap();
+    lock.lock().unwrap();
+    let held = killed.fails(&TRAIN);
+    assert!(
+        held.starts_with("exit 4") && held.contains("another process trains in run"),
+        "{held}"
+    );
+    drop(lock);
     // To another place, with a command that names no recipe: the run knows its own.
     if killed.path("run/manifest.json").exists() && !killed.path("run/model.safetensors").exists() {
         fs::rename(killed.path("run"), killed.path("moved")).unwrap();

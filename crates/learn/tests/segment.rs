@@ -14,7 +14,9 @@ use cleanslide_learn::segment::{
 };
 #[cfg(feature = "vulkan")]
 use cleanslide_learn::training::Epoch;
-use cleanslide_learn::training::{Optimiser, Schedule, SgdSettings, TrainSettings, Watch};
+use cleanslide_learn::training::{
+    Checkpoints, Optimiser, Schedule, SgdSettings, TrainSettings, Watch,
+};
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::networks::{
     DeepLabV3PlusConfig, EncoderName, HrNetConfig, HrNetSize, PspNetConfig, SegmentationConfig,
@@ -232,6 +234,10 @@ fn an_interrupted_training_ends_in_the_same_bytes() {
         let metrics =
             |folder: &Path| std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
         assert_eq!(metrics(parted.path()), metrics(whole.path()));
+        // Another call is done at once, without an image.
+        let again = run(&Discs::failing_after(0), parted.path()).unwrap();
+        assert_eq!(again.to_bytes().unwrap(), expected);
+        Checkpoints::of(parted.path()).clear().unwrap();
         assert!(!parted.path().join("checkpoints").exists());
     }
 }

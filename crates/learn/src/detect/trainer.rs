@@ -67,7 +67,8 @@ pub struct Trainer<'a, I> {
 
 impl<I: BoxImages> Trainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint; and each set
+    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which
+    /// another call is done at once: it goes when the network is saved ([`Checkpoints`](crate::training::Checkpoints)). And it has each set
     /// of labels that the network gave itself, if it does ([`Cycle`]).
     ///
     /// # Errors

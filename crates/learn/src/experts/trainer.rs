@@ -71,7 +71,8 @@ pub struct ExpertTrainer<'a, I> {
 
 impl<I: ExpertImages> ExpertTrainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint.
+    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which
+    /// another call is done at once: it goes when the network is saved ([`Checkpoints`](crate::training::Checkpoints)).
     ///
     /// # Errors
     /// Settings out of range, nothing to learn from, an image or mask that cannot be used, a checkpoint of

@@ -22,6 +22,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoints {
+    /// Those in the folder of a training.
+    pub fn of(training: &Path) -> Self {
+        Self::new(training.join("checkpoints"))
+    }
+
     /// The checkpoints in a folder, which need not exist yet.
     pub fn new(folder: PathBuf) -> Self {
         Self(folder)
@@ -51,7 +56,7 @@ impl Checkpoints {
         earlier.iter().try_for_each(|old| remove(&old.folder))
     }
 
-    /// Removes all checkpoints: the training is done.
+    /// Removes all checkpoints: the training is done, and its network is saved.
     ///
     /// # Errors
     /// The file system refuses.

@@ -123,7 +123,8 @@ struct Step {
 
 impl<T: Task> Run<'_, T> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and no checkpoint.
+    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which
+    /// another call is done at once: it goes when the network is saved ([`Checkpoints::of`]).
     ///
     /// # Errors
     /// Nothing to learn from, an item that cannot be used, a checkpoint of another training, a loss that is not
@@ -138,7 +139,7 @@ impl<T: Task> Run<'_, T> {
             train.check_mixed()?;
         }
         let loader = Loader::new(self.task, self.items, self.seed);
-        let checkpoints = Checkpoints::new(self.folder.join("checkpoints"));
+        let checkpoints = Checkpoints::of(self.folder);
         let mut training = self.begin(checkpoints.latest().map_err(Error::from)?)?;
         let done = training.state.epochs.len() * loader.batches();
         (0..done).for_each(|_| (watch.step)());
@@ -155,13 +156,13 @@ impl<T: Task> Run<'_, T> {
             (watch.epoch)(&epoch, speed);
             training.state.epochs.push(epoch);
             let number = training.state.epochs.len();
-            if number.is_multiple_of(train.checkpoint_every) {
+            let is_over = self.is_over(&training.state);
+            if is_over || number.is_multiple_of(train.checkpoint_every) {
                 self.save(&training, &checkpoints)?;
             }
         }
         let network = self.finished(&training)?;
         self.write_metrics(&training.state)?;
-        checkpoints.clear().map_err(Error::from)?;
         Ok(network)
     }
 

@@ -11,7 +11,7 @@ use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Proportions, Scope, Split, Target, Trust,
     VersionId, assign_folds, assign_splits, read_image, to_csv,
 };
-use cleanslide_learn::training::{Epoch, Speed, Watch};
+use cleanslide_learn::training::{Checkpoints, Epoch, Speed, Watch};
 use cleanslide_nn::devices::{DeviceName, OpenDevice};
 use image::RgbImage;
 use indicatif::ProgressBar;
@@ -278,7 +278,7 @@ pub fn train<L: Learner>(
     let units = labels.cases(dataset);
     let parts = parts(&job, &units, context.seed)?;
     let (config, manifest) = manifest(context, &job, &units)?;
-    begin(run, &manifest, &config, &split_table(&job, &parts))?;
+    let held = begin(run, &manifest, &config, &split_table(&job, &parts))?;
     context.output.note(&format!(
         "training {} on {} of {} ({} of {}){}: {}, {}",
         name(&recipe),
@@ -323,7 +323,7 @@ pub fn train<L: Learner>(
         run,
     }
     .write()?;
-    finish(run, manifest.clone(), now())?;
+    finish(held, manifest.clone(), now())?;
     Ok(Trained {
         run: run.to_owned(),
         dataset: dataset.folder().to_owned(),
@@ -761,9 +761,10 @@ fn train_part<L: Learner>(
 ) -> Result<()> {
     let folder = run.join(&part.name);
     let file = folder.join("model.safetensors");
+    let checkpoints = Checkpoints::of(&folder);
     if file.exists() {
         bar.inc(part.steps(job) as u64);
-        return Ok(());
+        return Ok(checkpoints.clear()?);
     }
     fs::create_dir_all(&folder)
         .map_err(|error| cleanslide_data::Error::io("create", &folder, error))?;
@@ -788,7 +789,8 @@ fn train_part<L: Learner>(
         L::predict(job, &model, image, &predicted(&folder, image))?;
     }
     L::show(job, &model, part, &folder)?;
-    Ok(write_file(&file, &L::bytes(&model)?)?)
+    write_file(&file, &L::bytes(&model)?)?;
+    Ok(checkpoints.clear()?)
 }
 
 /// The name, without ending, of the files of a predicted image.
