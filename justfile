@@ -39,6 +39,13 @@ test-vulkan:
     cargo nextest run -p cleanslide-nn -p cleanslide-learn -p cleanslide-cli --features vulkan --locked \
         --profile vulkan
 
+# The kernels on ARM's vector instructions (NEON), on an emulated processor (some minutes). Needs `rustup target add
+# aarch64-unknown-linux-gnu`, and an emulator and a linker (Debian: `apt-get install qemu-user gcc-aarch64-linux-gnu`).
+test-neon cases="24":
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+    PROPTEST_CASES={{cases}} cargo test -p cleanslide-kernels --target aarch64-unknown-linux-gnu --locked
+
 # Run the demo into a fresh folder.
 demo:
     rm -rf demo
@@ -202,6 +209,12 @@ sissi-weak data="../shared/data" python="python3": (_sissi-cells data)
 sissi-original data="../shared/data" python="python3": (_sissi-cells data)
     just _sissi sissi-original original {{data}}/bccd/annotations_original "bccd, from the first boxes" \
         plain,adele,adele+strong {{data}} {{python}}
+
+# What blurring costs an epoch (seven minutes, on a quiet machine; after `just sissi-weak`).
+sissi-cloning python="python3":
+    cargo build --release
+    {{python}} benches/sissi_cloning.py ${CARGO_TARGET_DIR:-target}/release/cleanslide runs/sissi-weak/data \
+        --json results/sissi-cloning.json
 
 # Masks of nuclei of which two fifths are missing and a sixth is false: U-Nets that correct them while they learn from
 # them, against one that does not (forty minutes on 2 cores; resumes). Needs the data, and Python with the packages that

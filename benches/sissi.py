@@ -152,7 +152,11 @@ for version in versions:
     corrected = boxes(arguments.run / "data/labels" / version["version"], source["source"])
     learned = sorted(corrected)
     counts = missing_and_false(given, corrected, truth, learned)
-    quality = [values[name] for name in ("AP", "recall at IoU 0.5", "precision at IoU 0.5")]
+    of_labels = ("AP", "recall at IoU 0.5", "precision at IoU 0.5")
+    quality = [values[name] for name in of_labels]
+    when = "as given" if version["method"] == "given" else f"{version['method']} after epoch {version['epoch']}"
+    for name in of_labels:
+        claim(f"{name} of the labels, {when}, {arguments.data}", values[name], "share", len(learned))
     ratios = [share(counts[1], counts[0]), share(counts[3], counts[2]), share(counts[5], counts[4])]
     if version["method"] == "given":
         ratios = ["", "", ""]

@@ -153,8 +153,8 @@ report = f"""# Masks of nuclei that are corrected by the network that learns fro
 `just sissi-nuclei`, {datetime.date.today()}; {len(train)} images of he-nuclei to learn from and {len(test)} of {len(fields)} other
 fields for test; of the {before[0]} true nuclei to learn from two fifths are not marked, and a fifth of those marked as many
 false ones (`inject drop`, then `inject add`, at dark places without a nucleus). Seeds {', '.join(map(str, SEEDS))}; a small
-U-Net, 120 epochs ([recipe](../benches/sissi-nuclei.toml)); masks are corrected after epoch 60 and every tenth from then on,
-by four views. `kept`: all that was not found is background; `blurred`: it is blurred away (the default); `ignored`: what is
+U-Net, 80 epochs ([recipe](../benches/sissi-nuclei.toml)); masks are corrected after epoch 40 and every tenth from then on,
+by four views. `kept`: all that was not found is background; `blurred`: it is blurred away; `ignored` (the default): what is
 an object with a probability of .3 to .5 is left open. {platform.machine()}, {os.cpu_count()} cores, {arguments.minutes:.0f} minutes for all trainings,
 two at a time.
 

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{Family, VersionId};
 use cleanslide_learn::augment::AugmentSettings;
+use cleanslide_learn::correction::Background;
 use cleanslide_learn::detect::correction::CorrectionSettings;
 use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
 use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
@@ -106,6 +107,11 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + Partia
 
     /// Whether labels are corrected while they are learned from, so that they measure no progress.
     fn corrects_labels(&self) -> bool {
+        false
+    }
+
+    /// Whether all that was not found is blurred away meanwhile.
+    fn blurs_background(&self) -> bool {
         false
     }
 
@@ -255,6 +261,11 @@ impl NetworkRecipe for PixelRecipe {
         self.correction.is_some()
     }
 
+    fn blurs_background(&self) -> bool {
+        let correction = self.correction.as_ref();
+        correction.is_some_and(|of| matches!(of.background, Background::Blurred { .. }))
+    }
+
     fn check(&self) -> Result<()> {
         let Some(experts) = &self.experts else {
             return Ok(self.settings().check()?);
@@ -362,6 +373,11 @@ impl NetworkRecipe for BoxRecipe {
 
     fn corrects_labels(&self) -> bool {
         self.correction.is_some()
+    }
+
+    fn blurs_background(&self) -> bool {
+        let correction = self.correction.as_ref();
+        correction.is_some_and(|of| matches!(of.background, Background::Blurred { .. }))
     }
 
     fn check(&self) -> Result<()> {

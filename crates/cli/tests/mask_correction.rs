@@ -93,6 +93,19 @@ fn a_network_corrects_the_masks_that_it_learns_from() {
     );
     let name = lab.fails(&["correct", "data", "--run", "run", "--name", "student"]);
     assert!(name.starts_with("exit 2"), "{name}");
+    lab.write("blurred.toml", "[correction]\nbackground = { name = \"blurred\" }\n[network.unet]\nwidths = [4]\n[train]\nepochs = 1\ncrop = 32\n");
+    let blurred = lab.warns(&[
+        "train",
+        "data",
+        "--recipe",
+        "blurred.toml",
+        "--out",
+        "blurred",
+    ]);
+    assert!(
+        blurred.contains("no other data shows images as they are"),
+        "{blurred}"
+    );
     let policy = lab.fails(&["correct", "data", "--run", "run", "--policy", "prune"]);
     assert!(policy.contains("these labels are masks"), "{policy}");
 

@@ -18,6 +18,7 @@ pub mod penalty;
 pub mod pixels;
 pub mod predictions;
 pub mod segment;
+mod several;
 pub mod study;
 pub mod training;
 pub mod views;

@@ -69,7 +69,8 @@ pub struct Bench {
     /// Methods to compare; all by default. Differences are to the first. For class masks, a method may be followed
     /// by +focal, +gaf (focal loss with Gaussian attention), +entropy, +undivided or +per-pixel. For boxes they are
     /// plain, self-training and adele; the last two may be followed by +weak, +strong or +ignored (what becomes of all
-    /// that was not found) and +trust (scores weigh corrected boxes), all by +average (a running average)
+    /// that was not found), +trust (scores weigh corrected boxes) and +completed (given boxes stay), all by +average (a
+    /// running average)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed

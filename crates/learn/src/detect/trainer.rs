@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use cleanslide_data::{Detection, Objects, Rectangle, TryMap};
+use cleanslide_data::{Detection, Objects, Rectangle};
 use cleanslide_eval::Weights as ImageWeights;
 use cleanslide_eval::detection::{Coco, CocoSubset, TrueBox};
 use cleanslide_nn::networks::DetectionNetwork;
@@ -13,15 +13,17 @@ use cleanslide_nn::weights::Weights;
 use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
-use super::correction::{CorrectedImage, CorrectionSettings, Corrections, Cycle, CycleImage};
+use super::correction::{
+    CorrectedImage, CorrectionSettings, Corrections, Cycle, CycleImage, GivenBoxes,
+};
 use super::labels::CropLabels;
 use super::model::init;
 use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
 use crate::augment::CropPlan;
 use crate::correction::{AGREEMENT, Background, CORRECTED, inside, synthetic};
 use crate::error::{Error, Result};
+use crate::several::several;
 use crate::training::{
     Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
 };
@@ -203,12 +205,15 @@ impl<I: BoxImages> Boxes<'_, I> {
         epoch: usize,
     ) -> Result<BTreeMap<usize, CorrectedImage>, I::Failure> {
         let detector = self.detector(network.clone());
-        // Small images keep one thread busy only: several at once keep them all.
-        let found = self.items.par_iter().try_map(|&item| {
-            let ((image, _), _) = self.read(item)?;
+        let found = several(self.items, |item| {
+            let ((image, given), _) = self.read(item)?;
             let predict = &self.settings.predict;
             let found = CorrectedImage::find(&detector, &image, correction, predict)?;
-            Ok::<_, I::Failure>((item, found))
+            let labels = match correction.given {
+                GivenBoxes::Replaced => found,
+                GivenBoxes::Completed => found.completing(&given.objects, correction.suppression),
+            };
+            Ok::<_, I::Failure>((item, labels))
         })?;
         let images: BTreeMap<usize, CorrectedImage> = found.into_iter().collect();
         let of_image = |(&item, labels): (&usize, &CorrectedImage)| CycleImage {
@@ -344,16 +349,15 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
             score: self.settings.predict.score.min(0.05),
             ..self.settings.predict.clone()
         };
-        let mut images = Vec::new();
-        for &item in items {
+        let images = several(items, |item| {
             let ((image, labels), _) = self.read(item)?;
             let truth: Vec<TrueBox> = labels
                 .objects
                 .iter()
                 .map(|object| TrueBox::new(object.shape, object.class))
                 .collect();
-            images.push((truth, detector.predict(&image, &settings)?));
-        }
+            Ok::<_, I::Failure>((truth, detector.predict(&image, &settings)?))
+        })?;
         let coco = Coco {
             iou_thresholds: vec![0.5],
             maximum_detections: vec![settings.most],

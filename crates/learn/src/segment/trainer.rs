@@ -27,6 +27,7 @@ use crate::augment::{CropPlan, Mixture, mix};
 use crate::correction::{AGREEMENT, Background, CORRECTED, synthetic};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
+use crate::several::several;
 use crate::training::{
     Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
 };
@@ -429,15 +430,14 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
 
 /// The Dice coefficient of all images together, averaged over the classes but the first, of what a network predicts;
 /// `read` gives the name, the image and the mask of an item.
-pub(crate) fn mean_dice<F: From<Error>>(
+pub(crate) fn mean_dice<F: From<Error> + Send>(
     segmenter: &Segmenter,
     settings: &PredictSettings,
     items: &[usize],
-    read: impl Fn(usize) -> Result<(String, RgbImage, Array2<u8>), F>,
+    read: impl Fn(usize) -> Result<(String, RgbImage, Array2<u8>), F> + Sync,
 ) -> Result<f64, F> {
     let classes = segmenter.classes().len();
-    let mut overlaps = vec![ClassOverlap::default(); classes];
-    for &item in items {
+    let of_images = several(items, |item| {
         let (name, image, mask) = read(item)?;
         let probabilities = segmenter.predict(&image, settings)?;
         let predicted = most_probable(probabilities.view());
@@ -448,7 +448,11 @@ pub(crate) fn mean_dice<F: From<Error>>(
                     problem: error.to_string(),
                 }
             })?;
-        for (sum, overlap) in overlaps.iter_mut().zip(class_overlaps(&confusion)) {
+        Ok::<_, F>(class_overlaps(&confusion))
+    })?;
+    let mut overlaps = vec![ClassOverlap::default(); classes];
+    for of_image in of_images {
+        for (sum, overlap) in overlaps.iter_mut().zip(of_image) {
             sum.both += overlap.both;
             sum.truth += overlap.truth;
             sum.predicted += overlap.predicted;

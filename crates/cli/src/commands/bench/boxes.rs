@@ -8,7 +8,7 @@ use cleanslide_data::{Dataset, Detection, Evidence, Family, ImageRecord, Labels,
 use cleanslide_eval::detection::{CocoMatches, CocoSubset, TrueBox};
 use cleanslide_eval::{Bootstrap, Error, Estimate, Groups, Weights};
 use cleanslide_learn::correction::{Background, Start};
-use cleanslide_learn::detect::correction::{BoxTrust, CorrectionSettings};
+use cleanslide_learn::detect::correction::{BoxTrust, CorrectionSettings, GivenBoxes};
 use cleanslide_nn::devices::DeviceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -180,14 +180,15 @@ fn with_method(base: &BoxRecipe, method: &str) -> Result<BoxRecipe> {
             ("strong", Some(_)) => backgrounds.push(Background::STRONG),
             ("ignored", Some(_)) => backgrounds.push(named("ignored")?),
             ("trust", Some(correction)) => correction.trust = BoxTrust::Score,
+            ("completed", Some(correction)) => correction.given = GivenBoxes::Completed,
             ("average", _) if recipe.train.average == 0.0 => recipe.train.average = AVERAGE,
             ("average", _) => {}
             _ => {
                 return Err(
                     Failure::usage(format!("`+{part}` says nothing in `{method}`")).help(
                         "self-training and adele may be followed by +weak or +strong (how all else is blurred) or \
-                         +ignored, and by +trust (scores weigh corrected boxes); any method by +average (a running \
-                         average predicts and corrects).",
+                         +ignored, by +trust (scores weigh corrected boxes) and by +completed (given boxes stay); any \
+                         method by +average (a running average predicts and corrects).",
                     ),
                 );
             }
@@ -224,6 +225,7 @@ fn correction(base: &BoxRecipe, name: &str) -> Result<Option<CorrectionSettings>
     };
     Ok(Some(CorrectionSettings {
         start,
+        given: GivenBoxes::Replaced,
         background: Background::Kept,
         ..asked
     }))

@@ -71,7 +71,10 @@ fn changes_table(dataset: &Dataset, compared: &[Compared], views: usize) -> Vec<
                 "kept",
                 Some(given),
                 Some(found),
-                format!("found in {} of {views} views", found.views),
+                match found.views {
+                    0 => "given, and kept".to_owned(),
+                    of => format!("found in {of} of {views} views"),
+                },
             ),
             Change::Redrawn(given, found) => (
                 "redrawn",

@@ -304,6 +304,9 @@ pub fn train<L: Learner>(
             DeviceName::Vulkan => device.model.clone(),
         },
     ));
+    if let Some(warning) = only_blurred(&job) {
+        context.output.warn(warning);
+    }
     let bar = progress::bar("training", parts.iter().map(|part| part.steps(&job)).sum());
     for part in &parts {
         train_part::<L>(context, &job, part, run, &bar)?;
@@ -416,6 +419,15 @@ impl Data {
 pub fn test_images(dataset: &Dataset) -> impl Iterator<Item = &ImageRecord> {
     let images = dataset.images().iter();
     images.filter(|image| image.split == Some(Split::Test))
+}
+
+/// What may go wrong where a network is shown nothing but objects on blurred grounds.
+pub fn only_blurred<R: NetworkRecipe>(job: &Job<R>) -> Option<&'static str> {
+    (job.recipe.blurs_background() && job.other.is_none()).then_some(
+        "what is not found is blurred away, and no other data shows images as they are: a network may then take all \
+         that is sharp for objects, and find more and more. Learn from other data too (`--also`), or choose \
+         [correction] background = { name = \"ignored\" }.",
+    )
 }
 
 /// What is trained, in words.

@@ -14,7 +14,7 @@ use cleanslide_report::number::Estimate;
 use cleanslide_report::page::Provenance;
 use cleanslide_report::plots::Line;
 use cleanslide_report::thumbnail::{Ink, Outlines};
-use cleanslide_report::training::{BeliefRow, Beliefs, TrainingReport, render};
+use cleanslide_report::training::{BeliefRow, Beliefs, Corrections, TrainingReport, render};
 use ndarray::ArrayView2;
 
 use super::corrections::{agreement_curves, corrections};
@@ -23,7 +23,7 @@ use super::networks::{self, Job, Part, SOURCE};
 use crate::failure::{Failure, Result};
 use crate::measures::Measure;
 use crate::network_run::{NetworkManifest, NetworkRecipe};
-use crate::output::count;
+use crate::output::{count, thousands};
 use crate::page::estimate;
 use crate::sheet::{self, evenly};
 
@@ -35,6 +35,22 @@ const COLLAPSED: f64 = 0.9;
 
 /// Predicted boxes of lower scores are not drawn: they count in average precision, and hide the others.
 const DRAWN: f32 = 0.5;
+
+/// Corrected labels that have little to do with the given ones.
+fn strayed(corrections: &Corrections) -> Option<String> {
+    let last = corrections.rows.last()?;
+    let given = last.kept + last.redrawn + last.dropped;
+    let strays = last.added > given || 2 * last.dropped > given;
+    strays.then(|| {
+        format!(
+            "Of {} that were given the network dropped {} in the end, and it added {}. Where most given labels are \
+             right, these are worse: look at the pictures before you use them.",
+            count(given, "object"),
+            thousands(last.dropped),
+            thousands(last.added)
+        )
+    })
+}
 
 /// What the page is of.
 pub struct RunPage<'a, R> {
@@ -60,6 +76,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         let name = self.run.file_name().unwrap_or_default().to_string_lossy();
         let measures = self.measured.unwrap_or_default().iter();
         let beliefs = self.beliefs()?;
+        let corrections = corrections(self.job, self.parts, self.run)?;
         let report = TrainingReport {
             title: format!("{name}: {network}"),
             lead: format!(
@@ -69,7 +86,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 manifest.source,
                 manifest.labels,
             ),
-            warnings: self.warnings(beliefs.as_ref()),
+            warnings: self.warnings(beliefs.as_ref(), corrections.as_ref()),
             measures: measures
                 .filter_map(|measure| {
                     let found = estimate(measure.estimate.as_ref()?);
@@ -83,7 +100,7 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                 None => Vec::new(),
             },
             beliefs,
-            corrections: corrections(self.job, self.parts, self.run)?,
+            corrections,
             learning_curves: self.curves()?,
             recipe: self.config.to_owned(),
             provenance: Provenance {
@@ -144,9 +161,17 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         format!("predicted by a network that did not see the case{scores}")
     }
 
-    fn warnings(&self, beliefs: Option<&Beliefs>) -> Vec<String> {
+    fn warnings(
+        &self,
+        beliefs: Option<&Beliefs>,
+        corrections: Option<&Corrections>,
+    ) -> Vec<String> {
         let mut all = Vec::new();
         all.extend(self.collapse(beliefs));
+        all.extend(corrections.and_then(strayed));
+        if let (Some(_), Some(warning)) = (corrections, networks::only_blurred(self.job)) {
+            all.push(format!("{}{}", warning[..1].to_uppercase(), &warning[1..]));
+        }
         if self.measured.is_some() {
             all.push(format!(
                 "Predictions are measured against the labels of {}, which may be wrong: the figures say how well \
@@ -335,4 +360,33 @@ fn of_classes(mask: ArrayView2<'_, u8>) -> Result<Vec<Polygon>> {
         class => u32::from(class),
     });
     sheet::of_mask(regions.view(), |_| true)
+}
+
+#[cfg(test)]
+mod tests {
+    use cleanslide_report::training::CorrectionRow;
+
+    use super::*;
+
+    #[test]
+    fn labels_that_stray_from_the_given_ones_are_told() {
+        let told = |kept, added, dropped| {
+            let row = CorrectionRow {
+                epoch: 9,
+                kept,
+                redrawn: 10,
+                dropped,
+                added,
+            };
+            strayed(&Corrections {
+                rows: vec![CorrectionRow::default(), row],
+                ..Corrections::default()
+            })
+        };
+        assert_eq!(told(60, 100, 30), None);
+        assert_eq!(told(40, 0, 50), None);
+        assert!(told(60, 101, 30).is_some_and(|text| text.contains("it added 101")));
+        assert!(told(39, 0, 51).is_some_and(|text| text.contains("dropped 51")));
+        assert_eq!(strayed(&Corrections::default()), None);
+    }
 }

@@ -20,14 +20,14 @@ pub struct CorrectedBox {
     pub class: usize,
     /// How sure the views together are, in [0, 1].
     pub score: f64,
-    /// In how many views it was found.
+    /// In how many views it was found; 0 of a given box that stays.
     pub views: usize,
 }
 
 /// What a network says of an image in the place of its labels.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CorrectedImage {
-    /// The objects, the surest first.
+    /// The objects, the surest first; given ones that stay before all others.
     pub objects: Vec<CorrectedBox>,
     /// What may be objects: it is not background. There is none unless [`Background::Ignored`] asks for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,6 +62,30 @@ impl CorrectedImage {
             objects: objects.into_iter().map(|index| sure[index]).collect(),
             doubted,
         })
+    }
+
+    /// The given boxes, as sure as they are trusted, and beside them what was found: a box that overlaps one of them by
+    /// more than `suppression` is of the same object.
+    pub(in crate::detect) fn completing(
+        self,
+        given: &[Object<Rectangle>],
+        suppression: f64,
+    ) -> Self {
+        let beside = |found: &CorrectedBox| {
+            let same = |object: &Object<Rectangle>| object.shape.iou(&found.shape) > suppression;
+            !given.iter().any(same)
+        };
+        let stays = given.iter().map(|object| CorrectedBox {
+            shape: object.shape,
+            class: object.class,
+            score: f64::from(object.trust.value()),
+            views: 0,
+        });
+        let added = self.objects.into_iter().filter(beside);
+        Self {
+            objects: stays.chain(added).collect(),
+            doubted: self.doubted.into_iter().filter(beside).collect(),
+        }
     }
 
     /// As labels. Of an image in which nothing was found nothing is known: it is not learned from.

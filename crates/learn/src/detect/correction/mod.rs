@@ -27,7 +27,7 @@ use crate::correction::Course;
 pub use changes::{BoxChange, changes};
 pub use cycle::{Cycle, CycleImage};
 pub use labels::{CorrectedBox, CorrectedImage};
-pub use settings::{BoxTrust, CorrectionSettings};
+pub use settings::{BoxTrust, CorrectionSettings, GivenBoxes};
 
 /// All that a training has corrected so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -342,3 +342,51 @@ fn the_fit_to_the_given_labels_is_noted_until_correction_starts() {
     assert_eq!(noted[first], [true, true]);
     assert!(noted[first + 1..].iter().all(|of| *of == [false, true]));
 }
+
+#[test]
+fn completed_labels_keep_every_given_box_and_gain_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let correction = CorrectionSettings {
+        start: Start::Epoch { epoch: 10 },
+        every: 3,
+        given: GivenBoxes::Completed,
+        background: Background::Ignored { doubt: 0.05 },
+        ..CorrectionSettings::default()
+    };
+    let settings = settings(correction, 13);
+    let images = Imperfect::default();
+    let training = Training {
+        images: &images,
+        settings: &settings,
+        items: 24,
+        also: 24,
+        validation: &[],
+        folder: folder.path(),
+    };
+    training.run(&|_| ()).unwrap();
+    let last = Cycle::read(folder.path(), 13).unwrap();
+    let mut added = 0;
+    for image in &last.images {
+        let (_, given) = images.read(image.image.parse().unwrap()).unwrap();
+        let (stays, more) = image.labels.objects.split_at(given.objects.len());
+        let shapes = |object: &Object<Rectangle>| (object.shape, object.class);
+        let expected: Vec<_> = given.objects.iter().map(shapes).collect();
+        assert!(stays.iter().map(|of| (of.shape, of.class)).eq(expected));
+        assert!(stays.iter().all(|of| of.views == 0 && of.score == 1.0));
+        let beside = |found: &CorrectedBox| {
+            given
+                .objects
+                .iter()
+                .all(|object| object.shape.iou(&found.shape) <= 0.2)
+        };
+        let doubted = &image.labels.doubted;
+        assert!(
+            more.iter()
+                .chain(doubted)
+                .all(|of| of.views > 0 && beside(of))
+        );
+        added += more.len();
+    }
+    // Of 120 discs 40 were not marked.
+    assert!((32..=48).contains(&added), "{added} added");
+}

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use cleanslide_data::MaskFile;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{MaskFile, TryMap};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{CorrectedMask, CorrectedObject};
 use crate::correction;
 use crate::error::{Error, Result};
+use crate::several::several;
 
 /// The masks that a network gave after an epoch: `corrections/epoch-0012.json` in the folder of its training, and a mask
 /// of each image in `corrections/epoch-0012`.
@@ -41,7 +41,7 @@ impl MaskCycle {
         name: impl Fn(usize) -> String + Sync,
         find: impl Fn(usize) -> Result<CorrectedMask, F> + Sync,
     ) -> Result<Self, F> {
-        let images = items.par_iter().try_map(|&item| {
+        let images = several(items, |item| {
             let found = find(item)?;
             let path = mask_path(training, epoch, item);
             MaskFile::write_instances(&path, found.mask.view()).map_err(Error::from)?;

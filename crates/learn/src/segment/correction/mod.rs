@@ -5,7 +5,7 @@
 //! to learn what is wrong with them ([`Start`]), it gives them up: between epochs it predicts its own images in many
 //! views, the mean of which tells objects from each other as in every prediction. Those that are sure enough are the
 //! labels of the next epochs, as many as it finds. Objects that it misses would be learned as background: they are
-//! blurred away, or left open ([`Background`]).
+//! left open, or blurred away ([`Background`]).
 //!
 //! [`Trainer::also`]: crate::segment::Trainer::also
 //! [`Start`]: crate::correction::Start

@@ -23,7 +23,9 @@ pub struct MaskCorrectionSettings {
     /// The least score of an object: how probably its pixels belong to objects, on average over pixels and views. Where
     /// one begins is a setting of objects. Default 0.7.
     pub score: f64,
-    /// What becomes of all that was not found. Default: it is blurred away.
+    /// What becomes of all that was not found. Default: what is an object with a probability of 0.3 at least is left
+    /// open. Blurring it away needs other data in the same batches: without images as they are, a network learns that
+    /// all that is sharp is an object, and finds more and more of them.
     pub background: Background,
 }
 
@@ -35,7 +37,7 @@ impl Default for MaskCorrectionSettings {
             scales: vec![0.8, 0.9, 1.0, 1.1, 1.2],
             turns: TestAugmentation::Flips,
             score: 0.7,
-            background: Background::STRONG,
+            background: Background::Ignored { doubt: 0.3 },
         }
     }
 }
