@@ -208,7 +208,8 @@ sissi-weak data="../shared/data" python="python3": (_sissi-cells data)
 # The same from the boxes that people drew first, of which many are missing and some are false.
 sissi-original data="../shared/data" python="python3": (_sissi-cells data)
     just _sissi sissi-original original {{data}}/bccd/annotations_original "bccd, from the first boxes" \
-        plain,adele,adele+strong {{data}} {{python}}
+        plain,self-training,self-training+weak,self-training+strong,adele,adele+weak,adele+strong,adele+completed,adele+ignored+completed \
+        {{data}} {{python}}
 
 # What blurring costs an epoch (seven minutes, on a quiet machine; after `just sissi-weak`).
 sissi-cloning python="python3":

@@ -46,8 +46,8 @@ impl Background {
         sigma: Some(30.0),
     };
 
-    /// Refuses settings out of their range; `score` is the least one of an object.
-    pub(crate) fn check(self, score: f64) -> Result<()> {
+    /// Refuses settings out of their range; `least` is the setting from which on something is an object, by its name.
+    pub(crate) fn check(self, (name, least): (&str, f64)) -> Result<()> {
         match self {
             Self::Blurred { kernel, .. } if kernel.is_multiple_of(2) || kernel > 1001 => {
                 let reason = "expected an odd number of at most 1001";
@@ -58,9 +58,10 @@ impl Background {
             } if !(sigma > 0.0 && sigma.is_finite()) => {
                 wrong("sigma", sigma, "expected more than 0")
             }
-            Self::Ignored { doubt } if !(doubt >= 0.0 && doubt < score) => {
-                let reason = "expected at least 0 and less than `score`";
-                wrong("doubt", doubt, reason)
+            Self::Ignored { doubt } if !(doubt >= 0.0 && doubt < least) => {
+                let reason =
+                    format!("expected at least 0 and less than `{name}`, which is {least}");
+                wrong("doubt", doubt, &reason)
             }
             _ => Ok(()),
         }

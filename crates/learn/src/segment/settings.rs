@@ -40,7 +40,7 @@ impl SegmentSettings {
         self.objects.check()?;
         self.loss.build()?;
         if let Some(correction) = &self.correction {
-            correction.check(&self.predict)?;
+            correction.check(&self.predict, &self.objects)?;
         }
         let wrong = |name, value: usize, reason: String| {
             Err(Error::Setting {

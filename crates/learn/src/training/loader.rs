@@ -7,11 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::task::Task;
+use crate::error::{Error, Result};
 
 /// Batches that wait for the training.
 const WAITING: usize = 2;
+
+/// One thread in so many makes crops.
+const SHARE: usize = 4;
 
 /// Streams of random numbers from here on shuffle other data; those below belong to epochs.
 const PASSES: u64 = 1 << 63;
@@ -58,6 +63,13 @@ impl<E> Default for Kept<E> {
     }
 }
 
+/// Threads of their own: those of a step never wait for a crop to be made.
+fn threads() -> Result<ThreadPool> {
+    let threads = (rayon::current_num_threads() / SHARE).max(1);
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|error| Error::Device(error.to_string()))
+}
+
 impl<'a, T: Task> Loader<'a, T> {
     pub(crate) fn new(task: &'a T, items: Items<'a>, seed: u64) -> Self {
         Self {
@@ -81,17 +93,19 @@ impl<'a, T: Task> Loader<'a, T> {
         mut take: impl FnMut(Batch<T::Crop>) -> Result<(), T::Failure>,
     ) -> Result<(), T::Failure> {
         let order = self.order(epoch);
+        let threads = threads()?;
         std::thread::scope(|scope| {
             let (send, receive) = sync_channel(WAITING);
             let order = &order;
-            scope.spawn(move || {
+            let make = move || {
                 for batch in 0..self.batches() {
                     // Nobody receives any more when the training has failed.
                     if send.send(self.batch(order, epoch, batch)).is_err() {
                         break;
                     }
                 }
-            });
+            };
+            scope.spawn(move || threads.install(make));
             receive.iter().try_for_each(|batch| take(batch?))
         })
     }

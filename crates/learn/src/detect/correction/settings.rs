@@ -112,7 +112,7 @@ impl CorrectionSettings {
             }
         }
         self.start.check()?;
-        self.background.check(self.score)
+        self.background.check(("score", self.score))
     }
 }
 

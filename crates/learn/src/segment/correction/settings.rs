@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::correction::{Background, Start, wrong};
 use crate::error::Result;
-use crate::segment::PredictSettings;
+use crate::segment::{ObjectSettings, PredictSettings};
 use crate::views::TestAugmentation;
 
 /// When and how masks of objects are corrected while a network is trained. Every field has a default, and unknown fields
@@ -21,7 +21,7 @@ pub struct MaskCorrectionSettings {
     /// Turns in which it is predicted, in each size. Default the flips: with five sizes, 20 views.
     pub turns: TestAugmentation,
     /// The least score of an object: how probably its pixels belong to objects, on average over pixels and views. Where
-    /// one begins is a setting of objects. Default 0.7.
+    /// one begins is a setting of objects, `threshold`. Default 0.7.
     pub score: f64,
     /// What becomes of all that was not found. Default: what is an object with a probability of 0.3 at least is left
     /// open. Blurring it away needs other data in the same batches: without images as they are, a network learns that
@@ -53,7 +53,11 @@ impl MaskCorrectionSettings {
     }
 
     /// Refuses settings out of their range.
-    pub(in crate::segment) fn check(&self, predict: &PredictSettings) -> Result<()> {
+    pub(in crate::segment) fn check(
+        &self,
+        predict: &PredictSettings,
+        objects: &ObjectSettings,
+    ) -> Result<()> {
         if !(0.0..1.0).contains(&self.score) {
             let reason = "expected at least 0 and less than 1";
             return wrong("score", self.score, reason);
@@ -63,7 +67,8 @@ impl MaskCorrectionSettings {
             return wrong("every", 0, "expected at least 1");
         }
         self.start.check()?;
-        self.background.check(self.score)
+        let threshold = f64::from(objects.threshold);
+        self.background.check(("threshold", threshold))
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
     fn settings_out_of_range_are_refused() {
         let message = |recipe: &str| {
             let settings: MaskCorrectionSettings = toml::from_str(recipe).unwrap();
-            let checked = settings.check(&PredictSettings::default());
+            let checked = settings.check(&PredictSettings::default(), &ObjectSettings::default());
             checked.err().map(|error| error.to_string())
         };
         for right in [
@@ -91,7 +96,7 @@ mod tests {
             ("scales = []", "scales"),
             ("start = { name = \"epoch\", epoch = 0 }", "epoch"),
             ("background = { name = \"blurred\", kernel = 20 }", "kernel"),
-            ("background = { name = \"ignored\", doubt = 0.7 }", "doubt"),
+            ("background = { name = \"ignored\", doubt = 0.5 }", "doubt"),
         ] {
             assert!(message(wrong).unwrap().contains(name), "{wrong}");
         }
