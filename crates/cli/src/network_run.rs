@@ -105,14 +105,12 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + Partia
     /// If it cannot learn from several.
     fn with_experts(self, experts: Experts) -> Result<Self>;
 
+    /// What becomes of all that is not found, where labels are corrected while they are learned from.
+    fn background(&self) -> Option<Background>;
+
     /// Whether labels are corrected while they are learned from, so that they measure no progress.
     fn corrects_labels(&self) -> bool {
-        false
-    }
-
-    /// Whether all that was not found is blurred away meanwhile.
-    fn blurs_background(&self) -> bool {
-        false
+        self.background().is_some()
     }
 
     /// The name of its network.
@@ -257,13 +255,8 @@ impl NetworkRecipe for PixelRecipe {
         })
     }
 
-    fn corrects_labels(&self) -> bool {
-        self.correction.is_some()
-    }
-
-    fn blurs_background(&self) -> bool {
-        let correction = self.correction.as_ref();
-        correction.is_some_and(|of| matches!(of.background, Background::Blurred { .. }))
+    fn background(&self) -> Option<Background> {
+        Some(self.correction.as_ref()?.background)
     }
 
     fn check(&self) -> Result<()> {
@@ -371,13 +364,8 @@ impl NetworkRecipe for BoxRecipe {
         .help("`cleanslide fuse` makes one set of boxes of several."))
     }
 
-    fn corrects_labels(&self) -> bool {
-        self.correction.is_some()
-    }
-
-    fn blurs_background(&self) -> bool {
-        let correction = self.correction.as_ref();
-        correction.is_some_and(|of| matches!(of.background, Background::Blurred { .. }))
+    fn background(&self) -> Option<Background> {
+        Some(self.correction.as_ref()?.background)
     }
 
     fn check(&self) -> Result<()> {

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, ImageReader, Luma};
 use ndarray::{Array2, ArrayView2};
@@ -58,6 +58,16 @@ pub fn read_instance_mask(path: &Path) -> Result<Array2<u32>> {
 }
 
 impl MaskFile {
+    /// A mask that was written before.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn at(path: PathBuf) -> Result<Self> {
+        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        Ok(Self { path, hash })
+    }
+
     /// Writes a class mask as a PNG file.
     ///
     /// # Errors

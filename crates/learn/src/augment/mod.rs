@@ -11,7 +11,7 @@ mod settings;
 mod standard;
 
 pub use colours::Colours;
-pub(crate) use crop::{CropPlan, crop};
+pub(crate) use crop::CropPlan;
 pub use mix::{Mixture, mix};
 pub use placement::Placement;
 pub(crate) use placement::mirrored;

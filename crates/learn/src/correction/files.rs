@@ -3,18 +3,38 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use cleanslide_data::store::write_file;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
 
 const FOLDER: &str = "corrections";
 
-/// The table of the labels of an epoch, counted from 1. It is written last: without it there are none.
-pub(crate) fn table(training: &Path, epoch: usize) -> PathBuf {
+/// The folder of the masks of an epoch, counted from 1.
+pub(crate) fn masks(training: &Path, epoch: usize) -> PathBuf {
+    training.join(FOLDER).join(format!("epoch-{epoch:04}"))
+}
+
+fn table(training: &Path, epoch: usize) -> PathBuf {
     masks(training, epoch).with_extension("json")
 }
 
-/// The folder of the masks of an epoch.
-pub(crate) fn masks(training: &Path, epoch: usize) -> PathBuf {
-    training.join(FOLDER).join(format!("epoch-{epoch:04}"))
+/// Writes the table of the labels of an epoch, after all their masks: without it there are no labels.
+pub(crate) fn write(training: &Path, epoch: usize, labels: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec(labels).map_err(|error| Error::Device(error.to_string()))?;
+    Ok(write_file(&table(training, epoch), &text)?)
+}
+
+/// Reads it.
+pub(crate) fn read<T: DeserializeOwned>(training: &Path, epoch: usize) -> Result<T> {
+    let path = table(training, epoch);
+    let text =
+        std::fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+    serde_json::from_slice(&text).map_err(|error| Error::Damaged {
+        path,
+        problem: error.to_string(),
+    })
 }
 
 /// The epochs that there are labels of, ascending; none if labels were never corrected.

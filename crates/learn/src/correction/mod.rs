@@ -9,14 +9,16 @@ mod background;
 mod changes;
 mod course;
 mod files;
+mod record;
 mod start;
 mod synthetic;
 
 pub use background::Background;
 pub(crate) use changes::changes;
 pub use changes::{Change, ChangeCounts};
-pub(crate) use course::Course;
-pub(crate) use files::{epochs, masks, table};
+use course::Course;
+pub(crate) use files::{epochs, masks, read, write};
+pub(crate) use record::Record;
 pub use start::Start;
 pub(crate) use synthetic::{inside, synthetic};
 
@@ -27,6 +29,22 @@ pub const AGREEMENT: &str = "agreement with the given labels";
 pub const CORRECTED: &str = "corrected objects";
 
 use crate::error::{Error, Result};
+
+/// Refuses scores that are none.
+pub(crate) fn check_score(name: &'static str, score: f64) -> Result<()> {
+    if (0.0..1.0).contains(&score) {
+        return Ok(());
+    }
+    wrong(name, score, "expected at least 0 and less than 1")
+}
+
+/// Refuses none.
+pub(crate) fn check_count(name: &'static str, count: usize) -> Result<()> {
+    if count > 0 {
+        return Ok(());
+    }
+    wrong(name, count, "expected at least 1")
+}
 
 /// Refuses a setting.
 pub(crate) fn wrong<T>(name: &'static str, value: impl ToString, reason: &str) -> Result<T> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::wrong;
+use super::{check_count, wrong};
 use crate::error::Result;
 
 /// When the given labels are no longer learned from; `name` chooses it in a recipe.
@@ -53,7 +53,7 @@ impl Start {
                 let reason = "expected a number between 0 and 1";
                 wrong("threshold", threshold, reason)
             }
-            Self::Validation { patience: 0 } => wrong("patience", 0, "expected at least 1"),
+            Self::Validation { patience } => check_count("patience", patience),
             Self::Epoch { epoch: 0 } => {
                 let reason =
                     "expected at least 1: a network that has learned nothing corrects nothing";

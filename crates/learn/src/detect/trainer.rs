@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Detection, Objects, Rectangle};
@@ -14,14 +13,12 @@ use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::correction::{
-    CorrectedImage, CorrectionSettings, Corrections, Cycle, CycleImage, GivenBoxes,
-};
+use super::correction::{CorrectedImage, CorrectionSettings, Cycle, CycleImage, GivenBoxes};
 use super::labels::CropLabels;
 use super::model::init;
 use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
 use crate::augment::CropPlan;
-use crate::correction::{AGREEMENT, Background, CORRECTED, inside, synthetic};
+use crate::correction::{Background, Record, inside, synthetic};
 use crate::error::{Error, Result};
 use crate::several::several;
 use crate::training::{
@@ -68,10 +65,11 @@ pub struct Trainer<'a, I> {
 }
 
 impl<I: BoxImages> Trainer<'_, I> {
-    /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which
-    /// another call is done at once: it goes when the network is saved ([`Checkpoints`](crate::training::Checkpoints)). And it has each set
-    /// of labels that the network gave itself, if it does ([`Cycle`]).
+    /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the interruption.
+    /// Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which another call
+    /// is done at once: it goes when the network is saved ([`Checkpoints`](crate::training::Checkpoints)).
+    ///
+    /// It also has each set of labels that the network gave itself, if it does ([`Cycle`]).
     ///
     /// # Errors
     /// Settings out of range, nothing to learn from, an image that cannot be used, an object of an unknown class, a
@@ -86,7 +84,7 @@ impl<I: BoxImages> Trainer<'_, I> {
             device: self.device,
             items: self.items,
             folder: self.folder,
-            corrections: RwLock::default(),
+            corrections: Record::default(),
         };
         let network = Run {
             task: &task,
@@ -104,11 +102,6 @@ impl<I: BoxImages> Trainer<'_, I> {
     }
 }
 
-/// Height and width.
-fn sides(image: &RgbImage) -> [usize; 2] {
-    [image.height() as usize, image.width() as usize]
-}
-
 struct Boxes<'a, I> {
     images: &'a I,
     classes: &'a [String],
@@ -118,7 +111,7 @@ struct Boxes<'a, I> {
     items: &'a [usize],
     folder: &'a Path,
     /// Changes between epochs only.
-    corrections: RwLock<Arc<Corrections>>,
+    corrections: Record<BTreeMap<usize, CorrectedImage>>,
 }
 
 /// A crop and what is said of it.
@@ -140,16 +133,6 @@ impl<I: BoxImages> Boxes<'_, I> {
         )
     }
 
-    fn corrections(&self) -> Arc<Corrections> {
-        let corrections = self.corrections.read();
-        Arc::clone(&corrections.unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn change(&self, corrections: Corrections) {
-        let now = self.corrections.write();
-        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(corrections);
-    }
-
     fn plan(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> CropPlan {
         CropPlan::draw(&self.settings.augment, image, self.settings.train.crop, rng)
     }
@@ -169,9 +152,8 @@ impl<I: BoxImages> Boxes<'_, I> {
             // Where nothing was found all is open, and the image may stay as it is.
             Background::Blurred { kernel, sigma } if labels.complete => {
                 let boxes = labels.objects.iter().map(|object| object.shape);
-                let shown = plan.placement.shown(sides(image));
-                let mask = inside(boxes, sides(image));
-                let image = synthetic(image, mask.view(), (kernel, sigma), shown)?;
+                let mask = inside(boxes, plan.sides);
+                let image = synthetic(image, mask.view(), (kernel, sigma), plan.shown())?;
                 self.crop_of(&image, &labels, plan, rng)?
             }
             _ => self.crop_of(image, &labels, plan, rng)?,
@@ -192,7 +174,7 @@ impl<I: BoxImages> Boxes<'_, I> {
         let size = self.settings.train.crop;
         Ok(Crop {
             image: plan.pixels(image, rng)?,
-            labels: CropLabels::new(labels, sides(image), size, plan.placement),
+            labels: CropLabels::new(labels, plan.sides, size, plan.placement),
             seed: rng.random(),
         })
     }
@@ -302,8 +284,8 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
     fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Crop, I::Failure> {
         let (item, example) = near(0)?;
         let (image, labels) = &*example;
-        let corrections = self.corrections();
-        match (&self.settings.correction, corrections.images.get(&item)) {
+        let corrections = self.corrections.now();
+        match (&self.settings.correction, corrections.labels.get(&item)) {
             (Some(correction), Some(corrected)) => {
                 Ok(self.corrected_crop(image, corrected, correction, rng)?)
             }
@@ -384,7 +366,7 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
     fn returns_to_best(&self, progress: Progress) -> bool {
         let correction = self.settings.correction.as_ref();
         correction.is_some_and(|correction| {
-            let course = &self.corrections().course;
+            let course = &self.corrections.now().course;
             course.returns_to_best(correction.start, progress)
         })
     }
@@ -394,40 +376,29 @@ impl<I: BoxImages> Task for Boxes<'_, I> {
         network: &DetectionNetwork,
         progress: Progress,
     ) -> Result<Interlude, I::Failure> {
-        let mut interlude = Interlude::default();
         let Some(correction) = &self.settings.correction else {
-            return Ok(interlude);
+            return Ok(Interlude::default());
         };
-        let mut now = (*self.corrections()).clone();
-        if now.course.measures_agreement(correction.start) {
-            let agreement = self.measure(network, self.items)?;
-            now.course.agreement.push(agreement);
-            interlude.note(AGREEMENT, agreement);
-        }
-        if (now.course).is_due(correction.start, correction.every, progress) {
-            now.images = self.correct(network, correction, progress.epoch)?;
-            let boxes = now.images.values().map(|image| image.objects.len());
-            interlude.note(CORRECTED, boxes.sum::<usize>() as f64);
-        }
-        self.change(now);
-        Ok(interlude)
+        self.corrections.after_epoch(
+            (correction.start, correction.every),
+            progress,
+            || self.measure(network, self.items),
+            || {
+                let images = self.correct(network, correction, progress.epoch)?;
+                let boxes = images.values().map(|image| image.objects.len()).sum();
+                Ok((images, boxes))
+            },
+        )
     }
 
     fn memory(&self) -> Result<Option<Vec<u8>>> {
         if self.settings.correction.is_none() {
             return Ok(None);
         }
-        serde_json::to_vec(&*self.corrections())
-            .map(Some)
-            .map_err(|error| Error::Device(error.to_string()))
+        self.corrections.memory().map(Some)
     }
 
     fn remember(&self, memory: &[u8]) -> Result<()> {
-        let corrections = serde_json::from_slice(memory).map_err(|error| Error::Checkpoint {
-            folder: self.folder.to_owned(),
-            problem: format!("has labels that are damaged ({error}); remove it to begin anew"),
-        })?;
-        self.change(corrections);
-        Ok(())
+        self.corrections.remember(memory, self.folder)
     }
 }

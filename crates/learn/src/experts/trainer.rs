@@ -15,7 +15,7 @@ use super::consensus::{majority, staple};
 use super::loss::{Said, shares, weights};
 use super::model::{ExpertModel, ExpertNetwork};
 use super::{ConfusionSettings, ExpertMethod, ExpertSettings, ReweightSettings};
-use crate::augment::crop;
+use crate::augment::CropPlan;
 use crate::error::{Error, Result};
 use crate::pixels::check;
 use crate::segment::{SegmentationLoss, Segmenter, mean_dice};
@@ -371,7 +371,9 @@ impl<I: ExpertImages> Task for Experts<'_, I> {
         let (_, labelled) = near(0)?;
         let settings = &self.settings.segment;
         let size = settings.train.crop;
-        let (image, placement) = crop(&settings.augment, &labelled.image, size, rng)?;
+        let plan = CropPlan::draw(&settings.augment, &labelled.image, size, rng);
+        let image = plan.pixels(&labelled.image, rng)?;
+        let placement = plan.placement;
         let masks = labelled.masks.iter();
         let (classes, trust) = masks
             .map(|mask| match mask {

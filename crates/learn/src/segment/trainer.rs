@@ -1,7 +1,7 @@
 //! Training of networks that give every pixel a class.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::UNLABELLED_CLASS;
@@ -15,7 +15,7 @@ use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
 use super::correction::{
-    CorrectedMask, Corrections, MaskCorrectionSettings, MaskCycle, MaskCycleImage, mask_path,
+    CorrectedMask, MaskCorrectionSettings, MaskCycle, MaskCycleImage, Masks, mask_path,
 };
 use super::loss::SegmentationLoss;
 use super::model::init;
@@ -24,7 +24,7 @@ use super::{
     signed_distances,
 };
 use crate::augment::{CropPlan, Mixture, mix};
-use crate::correction::{AGREEMENT, Background, CORRECTED, synthetic};
+use crate::correction::{Background, Record, synthetic};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
 use crate::several::several;
@@ -55,11 +55,12 @@ pub struct Trainer<'a, I> {
 }
 
 impl<I: PixelImages> Trainer<'_, I> {
-    /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the
-    /// interruption. Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which
-    /// another call is done at once: it goes when the network is saved ([`Checkpoints`](crate::training::Checkpoints)). And it has each set
-    /// of masks that the network gave itself, if it does ([`MaskCycle`]). Then the classes are those of objects: the
-    /// background first, the border last.
+    /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the interruption.
+    /// Afterwards the folder has `metrics.jsonl`, events for TensorBoard and the last checkpoint, with which another call
+    /// is done at once: it goes when the network is saved ([`Checkpoints`](crate::training::Checkpoints)).
+    ///
+    /// It also has each set of masks that the network gave itself, if it does ([`MaskCycle`]). Then the classes are those of objects: the background first, the
+    /// border last.
     ///
     /// # Errors
     /// Settings out of range, nothing to learn from, an image or mask that cannot be used, a checkpoint of
@@ -75,7 +76,7 @@ impl<I: PixelImages> Trainer<'_, I> {
             device: self.device,
             items: self.items,
             folder: self.folder,
-            corrections: RwLock::default(),
+            corrections: Record::default(),
         };
         let network = Run {
             task: &task,
@@ -103,7 +104,7 @@ struct Pixels<'a, I> {
     items: &'a [usize],
     folder: &'a Path,
     /// Changes between epochs only.
-    corrections: RwLock<Arc<Corrections>>,
+    corrections: Record<Masks>,
 }
 
 struct Crop {
@@ -127,21 +128,11 @@ impl<I: PixelImages> Pixels<'_, I> {
         )
     }
 
-    fn corrections(&self) -> Arc<Corrections> {
-        let corrections = self.corrections.read();
-        Arc::clone(&corrections.unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn change(&self, corrections: Corrections) {
-        let now = self.corrections.write();
-        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(corrections);
-    }
-
     /// The classes of pixels by the corrected mask of an item; `None` as long as it has none.
     fn corrected(&self, item: usize) -> Result<Option<Array2<u8>>> {
-        let corrections = self.corrections();
-        let (Some(epoch), Some(classes)) = (corrections.epoch, corrections.classes.get(&item))
-        else {
+        let corrections = self.corrections.now();
+        let Masks { epoch, classes } = &corrections.labels;
+        let (&Some(epoch), Some(classes)) = (epoch, classes.get(&item)) else {
             return Ok(None);
         };
         let objects = read_instance_mask(&mask_path(self.folder, epoch, item))?;
@@ -160,8 +151,8 @@ impl<I: PixelImages> Pixels<'_, I> {
     fn blur_of(&self, item: usize) -> Option<(usize, Option<f64>)> {
         match self.settings.correction.as_ref()?.background {
             Background::Blurred { kernel, sigma } => {
-                let corrections = self.corrections();
-                let found = !corrections.classes.get(&item)?.is_empty();
+                let corrections = self.corrections.now();
+                let found = !corrections.labels.classes.get(&item)?.is_empty();
                 found.then_some((kernel, sigma))
             }
             Background::Kept | Background::Ignored { .. } => None,
@@ -207,9 +198,9 @@ impl<I: PixelImages> Pixels<'_, I> {
         let plan = CropPlan::draw(&self.settings.augment, image, size, rng);
         let image = match self.blur_of(item) {
             Some(blur) => {
-                let shown = plan.placement.shown(mask.dim().into());
                 let seen = self.seen(mask.view())?;
-                plan.pixels(&synthetic(image, seen.view(), blur, shown)?, rng)?
+                let image = synthetic(image, seen.view(), blur, plan.shown())?;
+                plan.pixels(&image, rng)?
             }
             None => plan.pixels(image, rng)?,
         };
@@ -373,7 +364,7 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
     fn returns_to_best(&self, progress: Progress) -> bool {
         let correction = self.settings.correction.as_ref();
         correction.is_some_and(|correction| {
-            let course = &self.corrections().course;
+            let course = &self.corrections.now().course;
             course.returns_to_best(correction.start, progress)
         })
     }
@@ -383,48 +374,44 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
         network: &SegmentationNetwork,
         progress: Progress,
     ) -> Result<Interlude, I::Failure> {
-        let mut interlude = Interlude::default();
         let Some(correction) = &self.settings.correction else {
-            return Ok(interlude);
+            return Ok(Interlude::default());
         };
-        let mut now = (*self.corrections()).clone();
-        if now.course.measures_agreement(correction.start) {
-            let agreement = self.measure(network, self.items)?;
-            now.course.agreement.push(agreement);
-            interlude.note(AGREEMENT, agreement);
-        }
-        if (now.course).is_due(correction.start, correction.every, progress) {
-            let cycle = self.correct(network, correction, progress.epoch)?;
-            let objects = cycle.images.iter().map(|image| image.objects.len());
-            interlude.note(CORRECTED, objects.sum::<usize>() as f64);
-            interlude.read_again = true;
-            now.epoch = Some(progress.epoch);
-            let classes = |image: MaskCycleImage| {
-                let classes = image.objects.iter().map(|object| object.class);
-                (image.item, classes.collect())
-            };
-            now.classes = cycle.images.into_iter().map(classes).collect();
-        }
-        self.change(now);
-        Ok(interlude)
+        let mut read_again = false;
+        let interlude = self.corrections.after_epoch(
+            (correction.start, correction.every),
+            progress,
+            || self.measure(network, self.items),
+            || {
+                read_again = true;
+                let cycle = self.correct(network, correction, progress.epoch)?;
+                let objects = cycle.images.iter().map(|image| image.objects.len()).sum();
+                let classes = |image: MaskCycleImage| {
+                    let classes = image.objects.iter().map(|object| object.class);
+                    (image.item, classes.collect())
+                };
+                let masks = Masks {
+                    epoch: Some(cycle.epoch),
+                    classes: cycle.images.into_iter().map(classes).collect(),
+                };
+                Ok((masks, objects))
+            },
+        )?;
+        Ok(Interlude {
+            read_again,
+            ..interlude
+        })
     }
 
     fn memory(&self) -> Result<Option<Vec<u8>>> {
         if self.settings.correction.is_none() {
             return Ok(None);
         }
-        serde_json::to_vec(&*self.corrections())
-            .map(Some)
-            .map_err(|error| Error::Device(error.to_string()))
+        self.corrections.memory().map(Some)
     }
 
     fn remember(&self, memory: &[u8]) -> Result<()> {
-        let corrections = serde_json::from_slice(memory).map_err(|error| Error::Checkpoint {
-            folder: self.folder.to_owned(),
-            problem: format!("has labels that are damaged ({error}); remove it to begin anew"),
-        })?;
-        self.change(corrections);
-        Ok(())
+        self.corrections.remember(memory, self.folder)
     }
 }
 
@@ -518,7 +505,7 @@ mod tests {
             device: &Device::flex(),
             items: &[],
             folder: Path::new(""),
-            corrections: RwLock::default(),
+            corrections: Record::default(),
         };
         let mut batches = Vec::new();
         Loader::new(&task, Items { own, also }, 3).epoch(number, |batch| {
@@ -644,7 +631,7 @@ mod tests {
                 device: &Device::flex(),
                 items: &[],
                 folder: Path::new(""),
-                corrections: RwLock::default(),
+                corrections: Record::default(),
             };
             let example = Arc::new(Halves.read(0).unwrap());
             task.one((0, example), &mut ChaCha8Rng::seed_from_u64(0))

@@ -42,14 +42,11 @@ pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
         if image.objects.is_empty() {
             continue;
         }
-        let bytes = std::fs::read(&path)
-            .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-        let hash = blake3::hash(&bytes).to_hex().to_string();
         evidence.push(Evidence {
             source: run.name.to_owned(),
             scope: Scope::Image(image.image.clone()),
             target: Target::Instances {
-                mask: MaskFile { path, hash },
+                mask: MaskFile::at(path)?,
                 classes: image.objects.iter().map(|object| object.class).collect(),
             },
             trust: Trust::FULL,

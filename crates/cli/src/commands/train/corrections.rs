@@ -46,8 +46,8 @@ pub fn corrections<R>(job: &Job<R>, parts: &[Part], run: &Path) -> Result<Option
         Family::Boxes => {
             let cycle = |epoch| Cycle::read(folder, epoch).map(|cycle| cycle.images);
             let changed = |image: &CycleImage| -> Result<_> {
-                let changes = changes(given_boxes(job, &image.image), &image.labels.objects);
-                Ok(changes.iter().collect())
+                let given = given_boxes(job, &image.image)?;
+                Ok(changes(given, &image.labels.objects).iter().collect())
             };
             let rows = rows(&epochs, |epoch| counts(&cycle(epoch)?, changed))?;
             let tile = |image: &CycleImage| tile_of_boxes(job, image);
@@ -114,10 +114,10 @@ fn labelled<'a, R>(job: &'a Job<R>, image: &str) -> Result<(&'a ImageRecord, &'a
     Ok((&labels.images[place], &labels.pieces[place].target))
 }
 
-fn given_boxes<'a, R>(job: &'a Job<R>, image: &str) -> &'a [Object<Rectangle>] {
-    match labelled(job, image) {
-        Ok((_, Target::Boxes(boxes))) => &boxes.objects,
-        _ => &[],
+fn given_boxes<'a, R>(job: &'a Job<R>, image: &str) -> Result<&'a [Object<Rectangle>]> {
+    match labelled(job, image)? {
+        (_, Target::Boxes(boxes)) => Ok(&boxes.objects),
+        (record, _) => Err(about(record, "its labels are no boxes")),
     }
 }
 
@@ -130,7 +130,7 @@ fn given_objects<'a, R>(job: &'a Job<R>, image: &str) -> Result<(Array2<u32>, &'
 }
 
 fn tile_of_boxes<R>(job: &Job<R>, image: &CycleImage) -> Result<Tile> {
-    let given = given_boxes(job, &image.image);
+    let given = given_boxes(job, &image.image)?;
     let corrected = &image.labels.objects;
     let words = format!("{} given, {} corrected", given.len(), corrected.len());
     let given = given.iter().map(|object| sheet::of_box(object.shape));

@@ -11,6 +11,7 @@ use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Proportions, Scope, Split, Target, Trust,
     VersionId, assign_folds, assign_splits, read_image, to_csv,
 };
+use cleanslide_learn::correction::Background;
 use cleanslide_learn::training::{Checkpoints, Epoch, Speed, Watch};
 use cleanslide_nn::devices::{DeviceName, OpenDevice};
 use image::RgbImage;
@@ -423,7 +424,8 @@ pub fn test_images(dataset: &Dataset) -> impl Iterator<Item = &ImageRecord> {
 
 /// What may go wrong where a network is shown nothing but objects on blurred grounds.
 pub fn only_blurred<R: NetworkRecipe>(job: &Job<R>) -> Option<&'static str> {
-    (job.recipe.blurs_background() && job.other.is_none()).then_some(
+    let blurs = matches!(job.recipe.background(), Some(Background::Blurred { .. }));
+    (blurs && job.other.is_none()).then_some(
         "what is not found is blurred away, and no other data shows images as they are: a network may then take all \
          that is sharp for objects, and find more and more. Learn from other data too (`--also`), or choose \
          [correction] background = { name = \"ignored\" }.",

@@ -1,5 +1,6 @@
 //! Networks that give every pixel a class, also to tell objects from each other.
 
+use std::fs;
 use std::path::Path;
 
 use cleanslide_data::store::write_file;
@@ -139,20 +140,17 @@ impl Learner for Pixels {
     }
 
     fn predicted(job: &Job<PixelRecipe>, name: &Path) -> Result<Target> {
-        let path = name.with_extension("png");
-        let hash = blake3::hash(&read(&path)?).to_hex().to_string();
-        let mask = MaskFile { path, hash };
+        let mask = MaskFile::at(name.with_extension("png"))?;
         if job.labels.family != Family::Instances {
             return Ok(Target::Dense(mask));
         }
-        let classes = serde_json::from_slice(&read(&name.with_extension("json"))?)
-            .map_err(|error| Failure::other(error.to_string()))?;
+        let path = name.with_extension("json");
+        let text =
+            fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+        let classes =
+            serde_json::from_slice(&text).map_err(|error| Failure::other(error.to_string()))?;
         Ok(Target::Instances { mask, classes })
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    Ok(std::fs::read(path).map_err(|error| cleanslide_data::Error::io("read", path, error))?)
 }
 
 /// Names of the classes that pixels have.

@@ -18,22 +18,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
-use crate::correction::Course;
-
 pub use changes::{BoxChange, changes};
 pub use cycle::{Cycle, CycleImage};
 pub use labels::{CorrectedBox, CorrectedImage};
 pub use settings::{BoxTrust, CorrectionSettings, GivenBoxes};
-
-/// All that a training has corrected so far.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Corrections {
-    /// How far it has come.
-    pub(super) course: Course,
-    /// By item.
-    pub(super) images: BTreeMap<usize, CorrectedImage>,
-}

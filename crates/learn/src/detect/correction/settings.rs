@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{Background, Start, wrong};
+use crate::correction::{Background, Start, check_count, check_score};
 use crate::detect::DetectorPredictSettings;
 use crate::error::Result;
 use crate::views::TestAugmentation;
@@ -99,18 +99,11 @@ impl CorrectionSettings {
 
     /// Refuses settings out of their range.
     pub(in crate::detect) fn check(&self, predict: &DetectorPredictSettings) -> Result<()> {
-        for (name, score) in [("view_score", self.view_score), ("score", self.score)] {
-            if !(0.0..1.0).contains(&score) {
-                let reason = "expected at least 0 and less than 1";
-                return wrong(name, score, reason);
-            }
-        }
+        check_score("view_score", self.view_score)?;
+        check_score("score", self.score)?;
         self.views(predict).check()?;
-        for (name, count) in [("every", self.every), ("most", self.most)] {
-            if count == 0 {
-                return wrong(name, 0, "expected at least 1");
-            }
-        }
+        check_count("every", self.every)?;
+        check_count("most", self.most)?;
         self.start.check()?;
         self.background.check(("score", self.score))
     }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::MaskFile;
-use cleanslide_data::store::write_file;
 use serde::{Deserialize, Serialize};
 
 use super::{CorrectedMask, CorrectedObject};
@@ -52,8 +51,7 @@ impl MaskCycle {
             })
         })?;
         let cycle = Self { epoch, images };
-        let text = serde_json::to_vec(&cycle).map_err(|error| Error::Device(error.to_string()))?;
-        write_file(&correction::table(training, epoch), &text).map_err(Error::from)?;
+        correction::write(training, epoch, &cycle)?;
         Ok(cycle)
     }
 
@@ -71,13 +69,7 @@ impl MaskCycle {
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn read(training: &Path, epoch: usize) -> Result<Self> {
-        let path = correction::table(training, epoch);
-        let text = std::fs::read(&path)
-            .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-        serde_json::from_slice(&text).map_err(|error| Error::Damaged {
-            path,
-            problem: error.to_string(),
-        })
+        correction::read(training, epoch)
     }
 }
 

@@ -20,19 +20,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::correction::Course;
-
 pub use changes::{GivenObject, ObjectChange, changes};
 pub use cycle::{MaskCycle, MaskCycleImage, mask_path};
 pub use labels::{CorrectedMask, CorrectedObject};
 pub use settings::MaskCorrectionSettings;
 
-/// All that a training has corrected so far. The masks lie in files: there may be many.
+/// The masks that are learned from; they lie in files, for there may be many.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Corrections {
-    /// How far it has come.
-    pub(super) course: Course,
-    /// The epoch after which masks were corrected last.
+pub(super) struct Masks {
+    /// The epoch after which they were corrected.
     pub(super) epoch: Option<usize>,
     /// The class of each object, by item.
     pub(super) classes: BTreeMap<usize, Vec<usize>>,

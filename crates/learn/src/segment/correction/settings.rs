@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{Background, Start, wrong};
+use crate::correction::{Background, Start, check_count, check_score};
 use crate::error::Result;
 use crate::segment::{ObjectSettings, PredictSettings};
 use crate::views::TestAugmentation;
@@ -58,14 +58,9 @@ impl MaskCorrectionSettings {
         predict: &PredictSettings,
         objects: &ObjectSettings,
     ) -> Result<()> {
-        if !(0.0..1.0).contains(&self.score) {
-            let reason = "expected at least 0 and less than 1";
-            return wrong("score", self.score, reason);
-        }
+        check_score("score", self.score)?;
         self.views(predict).check()?;
-        if self.every == 0 {
-            return wrong("every", 0, "expected at least 1");
-        }
+        check_count("every", self.every)?;
         self.start.check()?;
         let threshold = f64::from(objects.threshold);
         self.background.check(("threshold", threshold))
