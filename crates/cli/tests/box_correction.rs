@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Lab, png};
+use common::{Lab, corrected, png, refuses_wrong_corrections};
 use image::{Rgb, RgbImage};
 
 const RECIPE: &str = "[network.fcos]
@@ -85,30 +85,9 @@ fn a_detector_corrects_what_it_learns_from() {
         "{begun}"
     );
     lab.ok(&TRAIN);
-    let page = lab.read("run/report.html");
-    for shown in ["What became of the labels", "corrected in the end"] {
-        assert!(page.contains(shown), "{shown}");
-    }
-    let never = lab.fails(&["correct", "data", "--run", "run", "--epoch", "57"]);
-    assert!(
-        never.starts_with("exit 2") && never.contains("after the epochs 56, 58, 60"),
-        "{never}"
-    );
-    let name = lab.fails(&["correct", "data", "--run", "run", "--name", "student"]);
-    assert!(name.starts_with("exit 2"), "{name}");
-    let policy = lab.fails(&["correct", "data", "--run", "run", "--policy", "prune"]);
-    assert!(policy.contains("these labels are boxes"), "{policy}");
-
-    let corrected = lab.ok(&["correct", "data", "--run", "run", "--json"]);
-    let corrected: serde_json::Value = serde_json::from_str(&corrected).unwrap();
-    assert_eq!(corrected["labels"], "v2");
+    refuses_wrong_corrections(&lab, "boxes", "57", "56, 58, 60");
+    let (corrected, number, changes) = corrected(&lab);
     assert_eq!(corrected["given"], 20);
-    let number = |what: &str| corrected[what].as_u64().unwrap();
-    let changes = lab.read("data/labels/v2/changes.csv");
-    assert_eq!(
-        changes.lines().count() as u64 - 1,
-        number("kept") + number("redrawn") + number("added") + number("dropped")
-    );
     // The four squares that nobody had marked.
     assert!(number("added") >= 3, "{corrected}\n{changes}");
     assert!(changes.contains("of 4 views, and not marked"), "{changes}");

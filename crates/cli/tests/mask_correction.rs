@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Lab, png};
+use common::{Lab, corrected, png, refuses_wrong_corrections};
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
 const RECIPE: &str = "[network.unet]
@@ -82,17 +82,7 @@ fn a_network_corrects_the_masks_that_it_learns_from() {
         "{begun}"
     );
     lab.ok(&TRAIN);
-    let page = lab.read("run/report.html");
-    for shown in ["What became of the labels", "corrected in the end"] {
-        assert!(page.contains(shown), "{shown}");
-    }
-    let never = lab.fails(&["correct", "data", "--run", "run", "--epoch", "13"]);
-    assert!(
-        never.starts_with("exit 2") && never.contains("after the epochs 12, 14, 16"),
-        "{never}"
-    );
-    let name = lab.fails(&["correct", "data", "--run", "run", "--name", "student"]);
-    assert!(name.starts_with("exit 2"), "{name}");
+    refuses_wrong_corrections(&lab, "masks", "13", "12, 14, 16");
     lab.write("blurred.toml", "[correction]\nbackground = { name = \"blurred\" }\n[network.unet]\nwidths = [4]\n[train]\nepochs = 1\ncrop = 32\n");
     let blurred = lab.warns(&[
         "train",
@@ -106,21 +96,8 @@ fn a_network_corrects_the_masks_that_it_learns_from() {
         blurred.contains("no other data shows images as they are"),
         "{blurred}"
     );
-    let policy = lab.fails(&["correct", "data", "--run", "run", "--policy", "prune"]);
-    assert!(policy.contains("these labels are masks"), "{policy}");
-
-    let corrected = lab.ok(&["correct", "data", "--run", "run", "--json"]);
-    let corrected: serde_json::Value = serde_json::from_str(&corrected).unwrap();
-    assert_eq!(
-        (&corrected["labels"], &corrected["given"]),
-        (&"v2".into(), &22.into())
-    );
-    let number = |what: &str| corrected[what].as_u64().unwrap();
-    let changes = lab.read("data/labels/v2/changes.csv");
-    assert_eq!(
-        changes.lines().count() as u64 - 1,
-        number("kept") + number("redrawn") + number("added") + number("dropped")
-    );
+    let (corrected, number, changes) = corrected(&lab);
+    assert_eq!(corrected["given"], 22);
     assert!(number("added") >= 1, "{corrected}\n{changes}");
     assert!(changes.contains("found, and not marked"), "{changes}");
     // The student's masks are there still, and the new ones can be looked at and learned from.

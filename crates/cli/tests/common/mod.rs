@@ -101,6 +101,42 @@ impl Lab {
     }
 }
 
+/// What the page of a run shows that corrected the labels of `student`, and what `correct` refuses of it: an epoch
+/// without corrections, a name that is taken, what is for other labels than these.
+pub fn refuses_wrong_corrections(lab: &Lab, labels: &str, never: &str, epochs: &str) {
+    let page = lab.read("run/report.html");
+    for shown in ["What became of the labels", "corrected in the end"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    let never = lab.fails(&["correct", "data", "--run", "run", "--epoch", never]);
+    assert!(
+        never.starts_with("exit 2") && never.contains(&format!("after the epochs {epochs}")),
+        "{never}"
+    );
+    let name = lab.fails(&["correct", "data", "--run", "run", "--name", "student"]);
+    assert!(name.starts_with("exit 2"), "{name}");
+    let policy = lab.fails(&["correct", "data", "--run", "run", "--policy", "prune"]);
+    assert!(
+        policy.contains(&format!("these labels are {labels}")),
+        "{policy}"
+    );
+}
+
+/// The corrected labels of a run as a new version: what is printed, how many of a kind there are, and their table.
+pub fn corrected(lab: &Lab) -> (serde_json::Value, impl Fn(&str) -> u64, String) {
+    let corrected = lab.ok(&["correct", "data", "--run", "run", "--json"]);
+    let corrected: serde_json::Value = serde_json::from_str(&corrected).unwrap();
+    assert_eq!(corrected["labels"], "v2");
+    let printed = corrected.clone();
+    let number = move |what: &str| printed[what].as_u64().unwrap();
+    let changes = lab.read("data/labels/v2/changes.csv");
+    assert_eq!(
+        changes.lines().count() as u64 - 1,
+        number("kept") + number("redrawn") + number("added") + number("dropped")
+    );
+    (corrected, number, changes)
+}
+
 pub fn png(image: &image::DynamicImage) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
