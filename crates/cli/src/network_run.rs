@@ -24,6 +24,7 @@ use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::correction::Background;
 use cleanslide_learn::detect::correction::CorrectionSettings;
 use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
+use cleanslide_learn::dual::{DualSettings, DualTraining};
 use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
 use cleanslide_learn::segment::correction::MaskCorrectionSettings;
 use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
@@ -216,6 +217,9 @@ pub struct PixelRecipe {
     /// When and how masks of objects are corrected meanwhile; never by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correction: Option<MaskCorrectionSettings>,
+    /// How a second network filters masks of objects; there is none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dual: Option<DualSettings>,
 }
 
 impl Default for PixelRecipe {
@@ -235,6 +239,7 @@ impl Default for PixelRecipe {
             predict: settings.predict,
             objects: settings.objects,
             correction: settings.correction,
+            dual: None,
         }
     }
 }
@@ -259,14 +264,29 @@ impl NetworkRecipe for PixelRecipe {
         Some(self.correction.as_ref()?.background)
     }
 
+    fn corrects_labels(&self) -> bool {
+        self.correction.is_some() || self.dual.is_some()
+    }
+
     fn check(&self) -> Result<()> {
+        if self.correction.is_some() && self.dual.is_some() {
+            return Err(Failure::usage(
+                "`correction` and `dual` exclude each other: both decide what is learned from",
+            )
+            .help("Leave [correction] out, or [dual]."));
+        }
         let Some(experts) = &self.experts else {
-            return Ok(self.settings().check()?);
+            match &self.dual {
+                Some(dual) => self.of_two(dual).check()?,
+                None => self.settings().check()?,
+            }
+            return Ok(());
         };
         let excluded = [
             ("source", self.source.is_some()),
             ("also", self.also.is_some()),
             ("correction", self.correction.is_some()),
+            ("dual", self.dual.is_some()),
         ];
         if let Some((key, _)) = excluded.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(format!(
@@ -289,6 +309,14 @@ impl PixelRecipe {
             predict: self.predict.clone(),
             objects: self.objects.clone(),
             correction: self.correction.clone(),
+        }
+    }
+
+    /// What a training of two networks is told.
+    pub fn of_two(&self, dual: &DualSettings) -> DualTraining {
+        DualTraining {
+            segment: self.settings(),
+            dual: dual.clone(),
         }
     }
 

@@ -7,6 +7,12 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Undefined {
+    /// Cells are counted per tissue.
+    #[error("there is no tissue")]
+    NoTissue,
+    /// A share of cells needs cells.
+    #[error("there are no cells")]
+    NoCells,
     /// There is no item, or every weight is zero.
     #[error("there are no items, or all their weights are zero")]
     NoItems,

@@ -43,6 +43,7 @@ mod error;
 mod f1;
 mod fleiss;
 mod groups;
+pub mod infiltration;
 mod kappa;
 mod krippendorff;
 mod labels;

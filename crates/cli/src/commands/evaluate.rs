@@ -1,6 +1,7 @@
 //! `cleanslide evaluate`: predictions or labels against a reference.
 
 mod found;
+pub mod selection;
 pub mod shape_measures;
 pub mod shapes;
 
@@ -36,13 +37,14 @@ cleanslide evaluate mitoses mitoses/audits/v1-expert1/issues.csv --reference maj
 cleanslide evaluate truth.csv predictions.csv\n  \
 cleanslide evaluate smears v2 --source hough --reference corrected --class-agnostic\n  \
 cleanslide evaluate nuclei runs/unet --reference corrected\n  \
+cleanslide evaluate nuclei runs/dual/whole/selection.csv --reference corrected\n  \
 cleanslide evaluate cfos runs/reweight --given all"
 )]
 pub struct Evaluate {
     /// What is true: a dataset with a reference, or a csv table with the columns image and class
     truth: PathBuf,
-    /// What is judged: a run, a table of predictions, a label version of the dataset, or the
-    /// issues.csv of an audit
+    /// What is judged: a run, a table of predictions, a label version of the dataset, the issues.csv of an audit, or the
+    /// selection.csv of a training by `dual`
     prediction: String,
     /// A second run or table, compared with the first image by image
     #[arg(long, value_name = "PREDICTION")]
@@ -164,6 +166,12 @@ impl Evaluate {
         let table = Path::new(&self.prediction);
         if table.is_file() {
             let reference = crate::truth::reference_name(dataset, self.reference.as_deref())?;
+            if table
+                .file_name()
+                .is_some_and(|name| name == selection::TABLE)
+            {
+                return selection::run(context, dataset, table, &reference);
+            }
             return found::run(context, dataset, table, &reference, self.same_from);
         }
         if self.against.is_some() {

@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fuse;
 pub mod import;
+pub mod infiltration;
 pub mod inject;
 pub mod log;
 pub mod predict;
@@ -98,6 +99,8 @@ pub enum Command {
     Predict(predict::Predict),
     /// Measure predictions or labels against a reference, with 95 % intervals
     Evaluate(evaluate::Evaluate),
+    /// Measure how densely cells of a class lie in tissue, and where they form foci
+    Infiltration(infiltration::Infiltration),
     /// Compare methods over kinds and rates of noise, or over networks; every cell with seeds and intervals
     ///
     /// Each cell predicts every image by models that did not see its case, and is judged against the reference; where
@@ -133,6 +136,7 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Correct(command) => command.run(&context),
         Command::Predict(command) => command.run(&context),
         Command::Evaluate(command) => command.run(&context),
+        Command::Infiltration(command) => command.run(&context),
         Command::Bench(command) => command.run(&context),
         Command::Report(command) => command.run(&context),
         Command::Export(command) => command.run(&context),

@@ -2,6 +2,7 @@
 
 pub mod boxes;
 mod corrections;
+mod dual;
 pub mod experts;
 pub mod networks;
 mod page;
@@ -41,10 +42,11 @@ pub const CORRECTING: &str = "sissi";
 cleanslide train mitoses --recipe recipe.toml --out runs/robust\n  \
 cleanslide train nuclei --folds 5 --out runs/unet\n  \
 cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --out runs/reweight\n  \
-cleanslide train smears --method sissi --also other-cells --out runs/sissi\n\n\
+cleanslide train smears --method sissi --also other-cells --out runs/sissi\n  \
+cleanslide train nuclei --method dual --out runs/dual\n\n\
 A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
 [method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
-[augment], [predict], of instances and boxes [correction], and of instances [objects]. config.toml of any run is one, with all defaults."
+[augment], [predict], of instances and boxes [correction], and of instances [objects] and [dual]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
     #[command(flatten)]
@@ -54,7 +56,8 @@ pub struct Train {
     recipe: Option<PathBuf>,
     /// How to learn, with default settings: classes of images by any method of `bench --help`; class masks of several
     /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`; boxes and
-    /// masks of objects by `sissi`, which corrects them meanwhile
+    /// masks of objects by `sissi`, which corrects them meanwhile; masks of objects by `dual`, two networks that filter
+    /// each other's labels
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// Label version, such as v2; the latest by default

@@ -9,49 +9,60 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-const FOLDER: &str = "corrections";
+/// Files of single epochs in a folder of this name.
+pub(crate) struct EpochFiles(pub(crate) &'static str);
 
-/// The folder of the masks of an epoch, counted from 1.
-pub(crate) fn masks(training: &Path, epoch: usize) -> PathBuf {
-    training.join(FOLDER).join(format!("epoch-{epoch:04}"))
-}
+/// Those of corrected labels.
+pub(crate) const CORRECTIONS: EpochFiles = EpochFiles("corrections");
 
-fn table(training: &Path, epoch: usize) -> PathBuf {
-    masks(training, epoch).with_extension("json")
-}
+impl EpochFiles {
+    /// The folder of an epoch, counted from 1.
+    pub(crate) fn folder(&self, training: &Path, epoch: usize) -> PathBuf {
+        training.join(self.0).join(format!("epoch-{epoch:04}"))
+    }
 
-/// Writes the table of the labels of an epoch, after all their masks: without it there are no labels.
-pub(crate) fn write(training: &Path, epoch: usize, labels: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_vec(labels).map_err(|error| Error::Device(error.to_string()))?;
-    Ok(write_file(&table(training, epoch), &text)?)
-}
+    fn table(&self, training: &Path, epoch: usize) -> PathBuf {
+        self.folder(training, epoch).with_extension("json")
+    }
 
-/// Reads it.
-pub(crate) fn read<T: DeserializeOwned>(training: &Path, epoch: usize) -> Result<T> {
-    let path = table(training, epoch);
-    let text =
-        std::fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-    serde_json::from_slice(&text).map_err(|error| Error::Damaged {
-        path,
-        problem: error.to_string(),
-    })
-}
+    /// Writes the table of an epoch, after all that lies in its folder: without it there is nothing of that epoch.
+    pub(crate) fn write(
+        &self,
+        training: &Path,
+        epoch: usize,
+        content: &impl Serialize,
+    ) -> Result<()> {
+        let text = serde_json::to_vec(content).map_err(|error| Error::Device(error.to_string()))?;
+        Ok(write_file(&self.table(training, epoch), &text)?)
+    }
 
-/// The epochs that there are labels of, ascending; none if labels were never corrected.
-pub(crate) fn epochs(training: &Path) -> Result<Vec<usize>> {
-    let folder = training.join(FOLDER);
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(cleanslide_data::Error::io("read", &folder, error).into()),
-    };
-    let mut epochs: Vec<usize> = entries
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name().into_string().ok()?;
-            let number = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
-            number.parse().ok()
+    /// Reads it.
+    pub(crate) fn read<T: DeserializeOwned>(&self, training: &Path, epoch: usize) -> Result<T> {
+        let path = self.table(training, epoch);
+        let text = std::fs::read(&path)
+            .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
+        serde_json::from_slice(&text).map_err(|error| Error::Damaged {
+            path,
+            problem: error.to_string(),
         })
-        .collect();
-    epochs.sort_unstable();
-    Ok(epochs)
+    }
+
+    /// The epochs that there is something of, ascending.
+    pub(crate) fn epochs(&self, training: &Path) -> Result<Vec<usize>> {
+        let folder = training.join(self.0);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(cleanslide_data::Error::io("read", &folder, error).into()),
+        };
+        let mut epochs: Vec<usize> = entries
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name().into_string().ok()?;
+                let number = name.strip_prefix("epoch-")?.strip_suffix(".json")?;
+                number.parse().ok()
+            })
+            .collect();
+        epochs.sort_unstable();
+        Ok(epochs)
+    }
 }

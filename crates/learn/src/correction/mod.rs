@@ -17,7 +17,7 @@ pub use background::Background;
 pub(crate) use changes::changes;
 pub use changes::{Change, ChangeCounts};
 use course::Course;
-pub(crate) use files::{epochs, masks, read, write};
+pub(crate) use files::{CORRECTIONS, EpochFiles};
 pub(crate) use record::Record;
 pub use start::Start;
 pub(crate) use synthetic::{inside, synthetic};

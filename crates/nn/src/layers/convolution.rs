@@ -72,6 +72,11 @@ impl Convolution {
         self
     }
 
+    /// How many channels it takes, of those that are no depthwise filters.
+    pub fn inputs(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
     /// Images `[n, height, width, inputs]` to `[n, height', width', outputs]`.
     ///
     /// # Panics

@@ -148,6 +148,13 @@ impl DeepLabV3Plus {
     /// When height or width is no multiple of 16.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
+        let scores = self.head().forward(self.features(images));
+        resize(scores, [height, width], true)
+    }
+
+    /// What the last layer gives scores by, at a quarter of the size: `[n, height / 4, width / 4, features]`.
+    pub(super) fn features(&self, images: Tensor<4>) -> Tensor<4> {
+        let [_, height, width, _] = images.dims();
         let [_, fine, _, _, coarse] = self.encoder.features(images);
         let Decoder {
             aspp: (pyramid, filters, norm),
@@ -157,9 +164,12 @@ impl DeepLabV3Plus {
         let hidden = run_separable((filters, norm), pyramid.forward(coarse));
         let hidden = resize(hidden, [height / 4, width / 4], true);
         let hidden = join(hidden, run(block1, fine));
-        let hidden = run_separable((last_filters, last_norm), hidden);
-        let scores = self.segmentation_head[0].forward(hidden);
-        resize(scores, [height, width], true)
+        run_separable((last_filters, last_norm), hidden)
+    }
+
+    /// The last layer.
+    pub(super) fn head(&self) -> &Convolution {
+        &self.segmentation_head[0]
     }
 }
 

@@ -102,6 +102,11 @@ impl EncoderUNet {
     /// # Panics
     /// When height or width is no multiple of 32.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.head().forward(self.features(images))
+    }
+
+    /// What the last layer gives scores by, `[n, height, width, features]`.
+    pub(super) fn features(&self, images: Tensor<4>) -> Tensor<4> {
         let [halves, quarters, eighths, sixteenths, mut hidden] = self.encoder.features(images);
         let levels = [
             Some(sixteenths),
@@ -117,7 +122,12 @@ impl EncoderUNet {
             }
             hidden = block.forward(hidden);
         }
-        self.segmentation_head[0].forward(hidden)
+        hidden
+    }
+
+    /// The last layer.
+    pub(super) fn head(&self) -> &Convolution {
+        &self.segmentation_head[0]
     }
 }
 

@@ -130,19 +130,26 @@ impl HrNet {
     /// When height or width is no multiple of 32.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
-        let Head {
-            convs: [layer],
-            conv_seg,
-        } = &self.decode_head;
+        let scores = self.head().forward(self.features(images));
+        resize(scores, [height, width], false)
+    }
+
+    /// What the last layer gives scores by, at a quarter of the size: `[n, height / 4, width / 4, features]`.
+    pub(super) fn features(&self, images: Tensor<4>) -> Tensor<4> {
+        let [layer] = &self.decode_head.convs;
         let branches = self.backbone.features(images);
         let [_, rows, columns, _] = branches[0].dims();
         let resized = branches
             .into_iter()
             .map(|branch| resize(branch, [rows, columns], false));
         let joined = join_all(resized.collect());
-        let hidden = layer
+        layer
             .bn
-            .forward(layer.conv.forward(joined), Activation::Relu);
-        resize(conv_seg.forward(hidden), [height, width], false)
+            .forward(layer.conv.forward(joined), Activation::Relu)
+    }
+
+    /// The last layer.
+    pub(super) fn head(&self) -> &Convolution {
+        &self.decode_head.conv_seg
     }
 }

@@ -150,15 +150,24 @@ impl PspNet {
     /// When height or width is no multiple of 8.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
+        let scores = self.head().forward(self.features(images));
+        resize(scores, [height, width], true)
+    }
+
+    /// What the last layer gives scores by, at an eighth of the size: `[n, height / 8, width / 8, features]`.
+    pub(super) fn features(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, eighths, ..] = self.encoder.features(images);
         let Decoder {
             psp,
             conv: (convolution, norm),
         } = &self.decoder;
         let hidden = psp.forward(eighths);
-        let hidden = convolution.forward_normalized(hidden, norm, Activation::Relu);
-        let scores = self.segmentation_head[0].forward(hidden);
-        resize(scores, [height, width], true)
+        convolution.forward_normalized(hidden, norm, Activation::Relu)
+    }
+
+    /// The last layer.
+    pub(super) fn head(&self) -> &Convolution {
+        &self.segmentation_head[0]
     }
 }
 

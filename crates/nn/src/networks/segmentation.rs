@@ -9,7 +9,8 @@ use super::{
     PspNetConfig, UNet, UNetConfig,
 };
 use crate::error::WeightsError;
-use crate::layers::Start;
+use crate::layers::{Convolution, Start};
+use crate::operators::resize;
 use crate::weights::Weights;
 
 /// A network that gives every pixel a score per class; a recipe names it and its sizes.
@@ -147,6 +148,46 @@ impl SegmentationNetwork {
             Self::Hrnet(network) => network.forward(images),
             Self::DeepLabV3Plus(network) => network.forward(images),
             Self::Pspnet(network) => network.forward(images),
+        }
+    }
+
+    /// What the last layer gives scores by: images `[n, height, width, 3]` to `[n, rows, columns, features]`, where
+    /// rows and columns are those of the image, or a quarter or an eighth of them, as the network has it.
+    ///
+    /// # Panics
+    /// When height or width is no multiple of [`SegmentationConfig::multiple`].
+    pub fn features(&self, images: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Unet(network) => network.features(images),
+            Self::EncoderUnet(network) => network.features(images),
+            Self::Hrnet(network) => network.features(images),
+            Self::DeepLabV3Plus(network) => network.features(images),
+            Self::Pspnet(network) => network.features(images),
+        }
+    }
+
+    /// Scores `[n, height, width, classes]` by [`SegmentationNetwork::features`] of images of this height and width.
+    pub fn scores(&self, features: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
+        let scores = self.head().forward(features);
+        match self {
+            Self::Unet(_) | Self::EncoderUnet(_) => scores,
+            Self::Hrnet(_) => resize(scores, [height, width], false),
+            Self::DeepLabV3Plus(_) | Self::Pspnet(_) => resize(scores, [height, width], true),
+        }
+    }
+
+    /// How many features the last layer gives scores by.
+    pub fn feature_count(&self) -> usize {
+        self.head().inputs()
+    }
+
+    fn head(&self) -> &Convolution {
+        match self {
+            Self::Unet(network) => network.head(),
+            Self::EncoderUnet(network) => network.head(),
+            Self::Hrnet(network) => network.head(),
+            Self::DeepLabV3Plus(network) => network.head(),
+            Self::Pspnet(network) => network.head(),
         }
     }
 }

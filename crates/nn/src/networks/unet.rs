@@ -73,6 +73,11 @@ impl UNet {
     /// # Panics
     /// When height or width is no multiple of [`UNetConfig::multiple`].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.head.forward(self.features(images))
+    }
+
+    /// What the last layer gives scores by, `[n, height, width, features]`.
+    pub(super) fn features(&self, images: Tensor<4>) -> Tensor<4> {
         let mut levels = Vec::new();
         let mut hidden = images;
         for block in &self.encoder {
@@ -91,7 +96,12 @@ impl UNet {
         {
             hidden = block.forward(join(level, up.forward(hidden)));
         }
-        self.head.forward(hidden)
+        hidden
+    }
+
+    /// The last layer.
+    pub(super) fn head(&self) -> &Convolution {
+        &self.head
     }
 }
 

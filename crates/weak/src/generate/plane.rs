@@ -5,11 +5,13 @@ use std::str::FromStr;
 use cleanslide_image::colour::{Grey, grey, rgb_to_hsv_u8};
 use cleanslide_image::stain::{StainMatrix, separate_stains};
 use ndarray::{Array2, ArrayView3, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::GenerateError;
 
 /// What a generator looks at, as 8 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Plane {
     /// Brightness (Rec. 601).
     #[default]

@@ -9,12 +9,12 @@ use cleanslide_learn::segment::correction::{
 
 use super::run::{Corrected, CorrectingRun};
 use crate::failure::{Failure, Result};
-use crate::network_run::{PixelRecipe, read_config};
+use crate::network_run::{NetworkRecipe, PixelRecipe, read_config};
 
 /// What became of the masks of a run.
 pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
     let recipe: PixelRecipe = read_config(run.run)?;
-    let (epoch, epochs) = run.epoch(recipe.correction.is_some(), MaskCycle::epochs)?;
+    let (epoch, epochs) = run.epoch(recipe.corrects_labels(), MaskCycle::epochs)?;
     let folder = run.folder();
     let cycle = MaskCycle::read(&folder, epoch)?;
     let given = run

@@ -18,6 +18,7 @@ use cleanslide_report::training::{BeliefRow, Beliefs, Corrections, TrainingRepor
 use ndarray::ArrayView2;
 
 use super::corrections::{agreement_curves, corrections};
+use super::dual::selection_curves;
 use super::experts::{believed_tiles, majority_of, publish_beliefs};
 use super::networks::{self, Job, Part, SOURCE};
 use crate::failure::{Failure, Result};
@@ -286,7 +287,9 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
             });
         }
         curves.extend(agreement_curves(self.job.labels.family, self.parts, &parts));
-        if !self.job.labels.experts.is_empty() {
+        if self.job.labels.experts.is_empty() {
+            curves.extend(selection_curves(&parts));
+        } else {
             curves.extend(belief_curves(&parts));
         }
         Ok(curves)
@@ -311,7 +314,7 @@ fn belief_curves(parts: &[Vec<Epoch>]) -> Option<LearningCurves> {
 }
 
 /// The mean of the notes of a name over the parts, epoch by epoch.
-fn mean_notes(parts: &[Vec<Epoch>], name: &str) -> Vec<(f64, Estimate)> {
+pub fn mean_notes(parts: &[Vec<Epoch>], name: &str) -> Vec<(f64, Estimate)> {
     let most = parts.iter().map(Vec::len).max().unwrap_or(0);
     let at = |epoch: usize| {
         let noted = parts

@@ -15,6 +15,7 @@ use image::RgbImage;
 use ndarray::Array2;
 
 use super::CORRECTING;
+use super::dual::{DUAL, refuse_unknown_priors, train_dual, write_selection};
 use super::experts::{method_by_name, train_of_experts, write_beliefs};
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
@@ -54,6 +55,13 @@ impl Learner for Pixels {
                 ..recipe
             });
         }
+        if name == DUAL {
+            let dual = recipe.dual.unwrap_or_default().whole();
+            return Ok(PixelRecipe {
+                dual: Some(dual),
+                ..recipe
+            });
+        }
         let mut experts = recipe.experts.clone().unwrap_or_default();
         let method = method_by_name(name)?;
         if method.name() != experts.method.name() {
@@ -71,12 +79,15 @@ impl Learner for Pixels {
                 labels.family.name()
             )));
         }
-        if job.recipe.correction.is_some() && labels.family != Family::Instances {
+        if job.recipe.corrects_labels() && labels.family != Family::Instances {
             return Err(Failure::input(format!(
                 "`{}` gives class masks, and only boxes and masks of objects are corrected while they are learned from",
                 labels.source
             ))
-            .help("Leave [correction] out; a robust loss of pixels is [loss] pixels = { name = \"gce\" }."));
+            .help("Leave [correction] and [dual] out; a robust loss of pixels is [loss] pixels = { name = \"gce\" }."));
+        }
+        if let Some(dual) = &job.recipe.dual {
+            refuse_unknown_priors(job, dual)?;
         }
         if classes(job).len() < 2 {
             return Err(Failure::input(
@@ -96,6 +107,10 @@ impl Learner for Pixels {
         if let Some(experts) = &job.recipe.experts {
             let trained = train_of_experts(job, experts, part, seed, folder, watch)?;
             return Ok(Model::OfExperts(trained));
+        }
+        if let Some(dual) = &job.recipe.dual {
+            let trained = train_dual(job, dual, part, seed, folder, watch)?;
+            return Ok(Model::Plain(trained));
         }
         let trained = Trainer {
             images: &LabelledImages(job),
@@ -118,7 +133,7 @@ impl Learner for Pixels {
     fn show(job: &Job<PixelRecipe>, model: &Model, part: &Part, folder: &Path) -> Result<()> {
         match model {
             Model::OfExperts(model) => write_beliefs(job, model, part, folder),
-            Model::Plain(_) => Ok(()),
+            Model::Plain(_) => write_selection(job, folder),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::CorrectedImage;
-use crate::correction;
+use crate::correction::CORRECTIONS;
 use crate::error::Result;
 
 /// The labels that a network gave after an epoch: `corrections/epoch-0012.json` in the folder of its training.
@@ -30,7 +30,7 @@ pub struct CycleImage {
 impl Cycle {
     /// Writes the file into the folder of a training.
     pub(in crate::detect) fn write(&self, folder: &Path) -> Result<()> {
-        correction::write(folder, self.epoch, self)
+        CORRECTIONS.write(folder, self.epoch, self)
     }
 
     /// The epochs after which labels were corrected in the folder of a training, ascending; none if there is no such
@@ -39,7 +39,7 @@ impl Cycle {
     /// # Errors
     /// A folder that cannot be read.
     pub fn epochs(folder: &Path) -> Result<Vec<usize>> {
-        correction::epochs(folder)
+        CORRECTIONS.epochs(folder)
     }
 
     /// Reads the labels that were given after an epoch.
@@ -47,6 +47,6 @@ impl Cycle {
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn read(folder: &Path, epoch: usize) -> Result<Self> {
-        correction::read(folder, epoch)
+        CORRECTIONS.read(folder, epoch)
     }
 }

@@ -6,7 +6,7 @@ use cleanslide_data::MaskFile;
 use serde::{Deserialize, Serialize};
 
 use super::{CorrectedMask, CorrectedObject};
-use crate::correction;
+use crate::correction::CORRECTIONS;
 use crate::error::{Error, Result};
 use crate::several::several;
 
@@ -33,7 +33,7 @@ pub struct MaskCycleImage {
 
 impl MaskCycle {
     /// Writes what `find` gives for each item, several at once, none of them kept in memory.
-    pub(in crate::segment) fn write<F: From<Error> + Send>(
+    pub(crate) fn write<F: From<Error> + Send>(
         training: &Path,
         epoch: usize,
         items: &[usize],
@@ -51,7 +51,7 @@ impl MaskCycle {
             })
         })?;
         let cycle = Self { epoch, images };
-        correction::write(training, epoch, &cycle)?;
+        CORRECTIONS.write(training, epoch, &cycle)?;
         Ok(cycle)
     }
 
@@ -61,7 +61,7 @@ impl MaskCycle {
     /// # Errors
     /// A folder that cannot be read.
     pub fn epochs(training: &Path) -> Result<Vec<usize>> {
-        correction::epochs(training)
+        CORRECTIONS.epochs(training)
     }
 
     /// Reads what was found after an epoch, but the masks.
@@ -69,11 +69,12 @@ impl MaskCycle {
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn read(training: &Path, epoch: usize) -> Result<Self> {
-        correction::read(training, epoch)
+        CORRECTIONS.read(training, epoch)
     }
 }
 
 /// The file of the mask of an item that was corrected after an epoch: 16-bit PNG, as in a label version.
 pub fn mask_path(training: &Path, epoch: usize, item: usize) -> PathBuf {
-    correction::masks(training, epoch).join(format!("{item:06}.png"))
+    let folder = CORRECTIONS.folder(training, epoch);
+    folder.join(format!("{item:06}.png"))
 }

@@ -1,0 +1,157 @@
+//! Two networks that filter each other's labels of objects.
+
+use std::path::Path;
+
+use cleanslide_data::store::write_file;
+use cleanslide_data::{Target, mask, to_csv};
+use cleanslide_learn::dual::{
+    DualSettings, DualTrainer, JudgedObject, ObjectImages, SelectionCycle, State,
+};
+use cleanslide_learn::segment::Segmenter;
+use cleanslide_learn::training::{Epoch, Watch};
+use cleanslide_report::learning_curves::LearningCurves;
+use cleanslide_report::plots::Line;
+use image::RgbImage;
+use ndarray::Array2;
+
+use super::networks::{Job, Part};
+use super::page::mean_notes;
+use crate::failure::{Failure, Result};
+use crate::network_run::PixelRecipe;
+use crate::shape_labels::about;
+
+use crate::commands::evaluate::selection::TABLE as SELECTION;
+
+/// The method by its name.
+pub const DUAL: &str = "dual";
+
+/// Trains networks in a folder.
+pub fn train_dual(
+    job: &Job<PixelRecipe>,
+    dual: &DualSettings,
+    part: &Part,
+    seed: u64,
+    folder: &Path,
+    watch: &Watch,
+) -> Result<Segmenter> {
+    DualTrainer {
+        images: &GivenObjects(job),
+        items: &part.items,
+        also: &part.also,
+        validation: &part.validation,
+        classes: job.dataset.classes().names(),
+        settings: &job.recipe.of_two(dual),
+        seed,
+        device: &job.device.device,
+        folder,
+    }
+    .run(watch)
+}
+
+/// Refuses ranges of classes that there are none of.
+pub fn refuse_unknown_priors(job: &Job<PixelRecipe>, dual: &DualSettings) -> Result<()> {
+    let names = job.dataset.classes().names();
+    let priors = dual
+        .selection
+        .iter()
+        .flat_map(|selection| &selection.priors);
+    match priors
+        .into_iter()
+        .find(|prior| !names.contains(&prior.class))
+    {
+        None => Ok(()),
+        Some(prior) => Err(Failure::usage(format!(
+            "the recipe knows the {} of the class `{}`, and the dataset has no such class",
+            prior.feature, prior.class
+        ))
+        .help(format!("Its classes are {}.", names.join(", ")))),
+    }
+}
+
+/// The labels of a source as objects.
+struct GivenObjects<'a, 'b>(&'a Job<'b, PixelRecipe>);
+
+impl ObjectImages for GivenObjects<'_, '_> {
+    type Failure = Failure;
+
+    fn name(&self, image: usize) -> String {
+        self.0.record(image).id.clone()
+    }
+
+    fn trust(&self, image: usize) -> f32 {
+        self.0.image(image).piece.trust.value()
+    }
+
+    fn read(&self, image: usize) -> Result<(RgbImage, Array2<u32>, Vec<usize>)> {
+        let labelled = self.0.image(image);
+        let Target::Instances {
+            mask: file,
+            classes,
+        } = &labelled.piece.target
+        else {
+            return Err(about(labelled.record, "its labels are no mask of objects"));
+        };
+        let classes = classes.iter().map(|&class| labelled.class(class));
+        Ok((
+            self.0.pixels(image)?,
+            mask::read_instance_mask(&file.path)?,
+            classes.collect(),
+        ))
+    }
+}
+
+/// Writes `selection.csv` into the folder of a training: what was decided about each given object in the end, and why.
+pub fn write_selection(job: &Job<PixelRecipe>, folder: &Path) -> Result<()> {
+    let Some(&last) = SelectionCycle::epochs(folder)?.last() else {
+        return Ok(());
+    };
+    let cycle = SelectionCycle::read(folder, last)?;
+    let row = |image: &str, object: &JudgedObject| -> Vec<String> {
+        let number = |value: f64| format!("{value:.4}");
+        let maybe = |value: Option<f64>| value.map_or_else(String::new, number);
+        vec![
+            image.to_owned(),
+            object.number.to_string(),
+            job.dataset.classes().name(object.class),
+            object.area.to_string(),
+            object.state.name().to_owned(),
+            if object.removed { "yes" } else { "no" }.to_owned(),
+            number(object.probability),
+            number(object.score),
+            number(object.agreement),
+            maybe(object.likeness),
+            maybe(object.border),
+        ]
+    };
+    let images = cycle.images.iter();
+    let rows = images.flat_map(|image| image.objects.iter().map(|of| row(&image.image, of)));
+    let header = [
+        "image",
+        "object",
+        "class",
+        "pixels",
+        "state",
+        "removed",
+        "probability",
+        "score",
+        "agreement",
+        "likeness",
+        "border",
+    ];
+    Ok(write_file(&folder.join(SELECTION), &to_csv(&header, rows))?)
+}
+
+/// How many labels were kept, doubted, dropped and redrawn when, the mean of all networks; `None` where nothing was noted.
+pub fn selection_curves(parts: &[Vec<Epoch>]) -> Option<LearningCurves> {
+    let names = State::ALL.map(State::name).into_iter().chain(["found"]);
+    let lines = names.map(|name| Line {
+        name: name.to_owned(),
+        points: mean_notes(parts, name),
+    });
+    let lines: Vec<Line> = lines.filter(|line| !line.points.is_empty()).collect();
+    (!lines.is_empty()).then(|| LearningCurves {
+        title: "What was decided about the labels".into(),
+        quantity: "objects".into(),
+        lines,
+    })
+}
