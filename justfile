@@ -290,7 +290,7 @@ dual data="../shared/data/he-nuclei" python="python3":
     recipe plain
     recipe gce '[loss]' 'pixels = { name = "gce" }'
     recipe small-loss "${dual[@]}" 'exchange = "alone"'
-    recipe co-teaching "${dual[@]}" 'agreement = 0.0'
+    recipe co-teaching "${dual[@]}"
     recipe jocor "${dual[@]}" 'exchange = "joint"'
     recipe selection "${dual[@]}" "${selection[@]}"
     recipe dual "${dual[@]}" "${selection[@]}" '[dual.contrast]' 'gradual = 20'

@@ -19,7 +19,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::{publish_folder, write_file};
-use cleanslide_data::{Family, VersionId};
+use cleanslide_data::{Dataset, Family, Labels, VersionId};
 use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::correction::Background;
 use cleanslide_learn::detect::correction::CorrectionSettings;
@@ -523,6 +523,36 @@ pub fn read_manifest(folder: &Path) -> Result<NetworkManifest> {
         .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
     serde_json::from_str(&text)
         .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
+}
+
+/// All labels of the version that a run learned from; `what` is of the run, for messages.
+pub fn labels_of_run(dataset: &Dataset, manifest: &NetworkManifest, what: &Path) -> Result<Labels> {
+    let labels = dataset.labels(manifest.labels)?;
+    if dataset.version(manifest.labels)?.hash == manifest.labels_hash {
+        return Ok(labels);
+    }
+    Err(Failure::input(format!(
+        "{} is of other labels than {} of {} has",
+        what.display(),
+        manifest.labels,
+        dataset.folder().display()
+    ))
+    .help("Name the dataset that the run was trained on."))
+}
+
+/// What a run predicted out of sample.
+pub fn predictions_of_run(dataset: &Dataset, run: &Path) -> Result<Labels> {
+    let folder = run.join("predictions");
+    if folder.is_dir() {
+        return Ok(Labels::read(&folder, dataset.classes())?);
+    }
+    Err(Failure::input(format!(
+        "{} has predicted no image out of sample",
+        run.display()
+    ))
+    .help(
+        "Train with folds, such as `--folds 5`, or set images apart for test; an unfinished run goes on.",
+    ))
 }
 
 /// The folder of a run in which no other process trains: its lock goes with the process.

@@ -6,6 +6,7 @@ pub mod classify;
 pub mod correct;
 pub mod correction;
 pub mod cross_validation;
+mod current;
 pub mod deceleration;
 pub mod detect;
 pub mod dual;

@@ -2,6 +2,8 @@
 //! changes nothing.
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -17,48 +19,17 @@ use cleanslide_learn::segment::{SegmentSettings, Segmenter};
 use cleanslide_learn::training::{Epoch, TrainSettings, Watch};
 use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
 use cleanslide_weak::generate::Plane;
-use image::{Rgb, RgbImage};
+use common::{DISCS, SIDE, discs};
+use image::RgbImage;
 use ndarray::Array2;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-/// Width and height of an image, and how many discs it has.
-const SIDE: usize = 64;
-const DISCS: usize = 5;
 /// False objects have this number, and there is one in each image.
 const FALSE: u32 = 5;
 const IMAGES: usize = 12;
 
 /// Dark discs on grey, by numbers from 1.
 fn truth(image: usize) -> (RgbImage, Array2<u32>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(image as u64);
-    let mut mask = Array2::zeros((SIDE, SIDE));
-    let mut discs: Vec<[f64; 3]> = Vec::new();
-    while discs.len() < DISCS {
-        let radius = rng.random_range(5.0..8.0f64);
-        let [x, y] = [(); 2].map(|()| rng.random_range(radius + 1.0..SIDE as f64 - radius - 1.0));
-        let apart = |[other_x, other_y, other]: &[f64; 3]| {
-            (other_x - x).hypot(other_y - y) > radius + other + 2.0
-        };
-        if discs.iter().all(apart) {
-            discs.push([x, y, radius]);
-        }
-    }
-    for ((row, column), object) in mask.indexed_iter_mut() {
-        let inside = |[x, y, radius]: &[f64; 3]| {
-            (column as f64 + 0.5 - x).hypot(row as f64 + 0.5 - y) < *radius
-        };
-        *object = (discs.iter().position(inside)).map_or(0, |disc| disc as u32 + 1);
-    }
-    let picture = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
-        let level = if mask[[y as usize, x as usize]] > 0 {
-            40
-        } else {
-            150
-        };
-        Rgb([level + rng.random_range(0..40); 3])
-    });
-    (picture, mask)
+    discs(image, 8.0, 1.0)
 }
 
 /// Four of five discs are marked, and a place where there is nothing.
@@ -86,14 +57,15 @@ struct Imperfect {
 impl ObjectImages for Imperfect {
     type Failure = Error;
 
-    fn read(&self, image: usize) -> Result<(RgbImage, Array2<u32>, Vec<usize>), Error> {
-        let (picture, _) = truth(image);
-        let picture = if self.blank {
-            RgbImage::new(SIDE as u32, SIDE as u32)
-        } else {
-            picture
-        };
-        Ok((picture, given(image), vec![0; DISCS]))
+    fn pixels(&self, image: usize) -> Result<RgbImage, Error> {
+        Ok(match self.blank {
+            true => RgbImage::new(SIDE as u32, SIDE as u32),
+            false => truth(image).0,
+        })
+    }
+
+    fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>), Error> {
+        Ok((given(image), vec![0; DISCS]))
     }
 }
 

@@ -2,6 +2,8 @@
 //! interruption changes nothing.
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -19,47 +21,16 @@ use cleanslide_learn::segment::{
 use cleanslide_learn::training::{Epoch, TrainSettings, Watch};
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
-use image::{Rgb, RgbImage};
+use common::{DISCS, SIDE, discs};
+use image::RgbImage;
 use ndarray::Array2;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// Images below this have imperfect labels.
 const OTHER_DATA: usize = 100;
-/// Width and height of an image, and how many discs it has.
-const SIDE: usize = 64;
-const DISCS: usize = 5;
 
 /// Dark discs on grey, by numbers from 1.
 fn truth(image: usize) -> (RgbImage, Array2<u32>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(image as u64);
-    let mut mask = Array2::zeros((SIDE, SIDE));
-    let mut discs: Vec<[f64; 3]> = Vec::new();
-    while discs.len() < DISCS {
-        let radius = rng.random_range(5.0..9.0f64);
-        let [x, y] = [(); 2].map(|()| rng.random_range(radius..SIDE as f64 - radius));
-        let apart = |[other_x, other_y, other]: &[f64; 3]| {
-            (other_x - x).hypot(other_y - y) > radius + other + 2.0
-        };
-        if discs.iter().all(apart) {
-            discs.push([x, y, radius]);
-        }
-    }
-    for ((row, column), object) in mask.indexed_iter_mut() {
-        let inside = |[x, y, radius]: &[f64; 3]| {
-            (column as f64 + 0.5 - x).hypot(row as f64 + 0.5 - y) < *radius
-        };
-        *object = (discs.iter().position(inside)).map_or(0, |disc| disc as u32 + 1);
-    }
-    let picture = RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
-        let level = if mask[[y as usize, x as usize]] > 0 {
-            40
-        } else {
-            150
-        };
-        Rgb([level + rng.random_range(0..40); 3])
-    });
-    (picture, mask)
+    discs(image, 9.0, 0.0)
 }
 
 /// Two of five discs are not marked, and in the place of the last one's background there is a false object.

@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, label_measures, table};
+use crate::network_run::predictions_of_run;
 use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
 use crate::truth::Truth;
@@ -210,17 +211,7 @@ impl Evaluate {
     fn labels_of_shapes(&self, dataset: &Dataset) -> Result<Labels> {
         let run = Path::new(&self.prediction);
         if run.is_dir() {
-            let folder = run.join("predictions");
-            if !folder.is_dir() {
-                return Err(Failure::input(format!(
-                    "{} has predicted no image out of sample",
-                    run.display()
-                ))
-                .help(
-                    "Train with folds, such as `--folds 5`, or set images apart for test; an unfinished run goes on.",
-                ));
-            }
-            return Ok(Labels::read(&folder, dataset.classes())?);
+            return predictions_of_run(dataset, run);
         }
         let version = self.prediction.parse::<VersionId>().map_err(|_| {
             Failure::usage(format!(

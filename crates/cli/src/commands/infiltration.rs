@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::formats::{Annotation, Attribute, Shape, geojson};
-use cleanslide_data::store::{publish_folder, write_file};
+use cleanslide_data::store::{publish_folder, write_file, write_file_with};
 use cleanslide_data::{
-    Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Point, Target, independent_units, mask,
-    read_image, to_csv,
+    Dataset, Evidence, ImageRecord, MAX_PIXELS, Point, Target, independent_units, mask, read_image,
+    to_csv,
 };
 use cleanslide_eval::infiltration::{Foci, FocusSettings, Infiltration as Figures};
 use cleanslide_eval::{Bootstrap, Groups, Weights};
 use cleanslide_image::contour::outlines;
 use cleanslide_image::region::{Neighbours, components, statistics};
+use cleanslide_learn::pixels::maps::file_of;
 use image::RgbImage;
 use ndarray::Array2;
 use serde::Serialize;
@@ -23,6 +24,7 @@ use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
+use crate::network_run::predictions_of_run;
 use crate::new_folder::refuse_existing;
 use crate::output::{Show, count};
 use crate::progress;
@@ -169,15 +171,7 @@ impl Infiltration {
             let name = format!("{} of {}", labels.source, labels.version);
             return Ok((name, labels.images.into_iter().zip(labels.pieces).collect()));
         };
-        let folder = run.join("predictions");
-        if !folder.is_dir() {
-            return Err(Failure::input(format!(
-                "{} has predicted no image out of sample",
-                run.display()
-            ))
-            .help("Train with folds, such as `--folds 5`, or set images apart for test."));
-        }
-        let labels = Labels::read(&folder, dataset.classes())?;
+        let labels = predictions_of_run(dataset, run)?;
         let mut of_images: BTreeMap<String, Evidence> = BTreeMap::new();
         for piece in labels
             .evidence()
@@ -347,15 +341,8 @@ fn write(folder: &Path, measured: &[Measured]) -> std::result::Result<(), cleans
     let header = self::header(["case", "images"]);
     write_file(&folder.join("cases.csv"), &to_csv(&header, rows))?;
     for of in measured {
-        let path = folder.join(format!("{}.geojson", of.image.id));
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|error| cleanslide_data::Error::io("make", parent, error))?;
-        }
-        let mut bytes = Vec::new();
-        geojson::write(&mut bytes, &of.annotations)
-            .map_err(|error| cleanslide_data::Error::io("write", &path, error))?;
-        write_file(&path, &bytes)?;
+        let path = file_of(folder, &of.image.id).with_extension("geojson");
+        write_file_with(&path, |file| geojson::write(file, &of.annotations))?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{AGREEMENT, CORRECTED, Course, Start};
-use crate::error::{Error, Result};
+use crate::current::{Current, memory, remembered};
+use crate::error::Result;
 use crate::training::{Interlude, Progress};
 
 /// All that a training has corrected so far.
@@ -19,16 +20,12 @@ pub(crate) struct Corrections<L> {
 
 /// Corrections that change between epochs only.
 #[derive(Debug, Default)]
-pub(crate) struct Record<L>(RwLock<Arc<Corrections<L>>>);
+pub(crate) struct Record<L>(Current<Corrections<L>>);
 
 impl<L: Clone + Serialize + DeserializeOwned> Record<L> {
     /// As they are now.
     pub(crate) fn now(&self) -> Arc<Corrections<L>> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn change(&self, corrections: Corrections<L>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(corrections);
+        self.0.now()
     }
 
     /// What is done after an epoch: `measure` says how well the given labels are fitted, as long as that decides the
@@ -52,22 +49,18 @@ impl<L: Clone + Serialize + DeserializeOwned> Record<L> {
             now.labels = labels;
             interlude.note(CORRECTED, objects as f64);
         }
-        self.change(now);
+        self.0.change(now);
         Ok(interlude)
     }
 
     /// For a checkpoint.
     pub(crate) fn memory(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&*self.now()).map_err(|error| Error::Device(error.to_string()))
+        memory(&*self.now())
     }
 
     /// Goes on with what [`Record::memory`] gave, in the folder of a training.
     pub(crate) fn remember(&self, memory: &[u8], folder: &Path) -> Result<()> {
-        let corrections = serde_json::from_slice(memory).map_err(|error| Error::Checkpoint {
-            folder: folder.to_owned(),
-            problem: format!("has labels that are damaged ({error}); remove it to begin anew"),
-        })?;
-        self.change(corrections);
+        self.0.change(remembered(memory, folder)?);
         Ok(())
     }
 }

@@ -119,12 +119,11 @@ pub(super) fn looks(
     plane: Plane,
 ) -> Result<Vec<(u32, Looks)>> {
     let plane = amounts(image, plane)?;
-    let slope = sobel(plane.view(), Border::Mirror).magnitude();
-    let spread = f64::from(slope.std(0.0)).max(f64::MIN_POSITIVE);
+    let slope = Slope::of(plane.view());
     let measured = |plane: ArrayView2<'_, f32>| {
         intensities(mask, plane).map_err(|error| Error::Device(error.to_string()))
     };
-    let (inside, slopes) = (measured(plane.view())?, measured(slope.view())?);
+    let (inside, slopes) = (measured(plane.view())?, measured(slope.steepness.view())?);
     let objects = statistics(mask);
     let each = objects.iter().zip(shapes(mask)).zip(inside).zip(slopes);
     Ok(each
@@ -132,8 +131,6 @@ pub(super) fn looks(
         .map(|(((object, shape), inside), slopes)| {
             let around = Around::of(mask, object);
             let beside = around.mean(plane.view(), |inside, distance| !inside && distance <= 3.0);
-            let on = around.mean(slope.view(), |_, distance| distance <= 1.0);
-            let off = around.mean(slope.view(), |_, distance| distance > 2.0);
             let looks = Looks {
                 features: [
                     object.area as f64,
@@ -144,11 +141,41 @@ pub(super) fn looks(
                     slopes.mean,
                     inside.mean - beside,
                 ],
-                edge: (on - off) / spread,
+                edge: slope.edge(&around),
             };
             (object.label, looks)
         })
         .collect())
+}
+
+/// How much steeper the image is along the border of each object of a mask than beside it, by their numbers: what
+/// [`looks`] says of that.
+pub(super) fn edges(image: &RgbImage, mask: ArrayView2<'_, u32>, plane: Plane) -> Result<Vec<f64>> {
+    let slope = Slope::of(amounts(image, plane)?.view());
+    let objects = statistics(mask);
+    let edge = |object: &Statistics| slope.edge(&Around::of(mask, object));
+    Ok(objects.iter().map(edge).collect())
+}
+
+/// How steep a plane is.
+struct Slope {
+    steepness: Array2<f32>,
+    /// Its standard deviation.
+    spread: f64,
+}
+
+impl Slope {
+    fn of(plane: ArrayView2<'_, f32>) -> Self {
+        let steepness = sobel(plane, Border::Mirror).magnitude();
+        let spread = f64::from(steepness.std(0.0)).max(f64::MIN_POSITIVE);
+        Self { steepness, spread }
+    }
+
+    fn edge(&self, around: &Around) -> f64 {
+        let on = around.mean(self.steepness.view(), |_, distance| distance <= 1.0);
+        let off = around.mean(self.steepness.view(), |_, distance| distance > 2.0);
+        (on - off) / self.spread
+    }
 }
 
 /// A plane in its own unit; of haematoxylin that of the image, not of its greatest amount.
@@ -324,6 +351,11 @@ mod tests {
         assert!(eccentricity < 0.1 && solidity > 0.9);
         assert_eq!([stain, texture, contrast], [60.0, 0.0, -140.0]);
         assert!(support(looks.edge).unwrap() > 0.9);
+        let (image, mask) = disc(6.0, 0.0);
+        assert_eq!(
+            edges(&image, mask.view(), Plane::Grey).unwrap(),
+            [looks.edge]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What networks say of an image and its labels.
 
-use cleanslide_data::UNLABELLED_CLASS;
 use cleanslide_data::mask::UNLABELLED_OBJECT;
+use cleanslide_data::{Rectangle, UNLABELLED_CLASS};
 use cleanslide_eval::matching::Overlaps;
 use cleanslide_image::region::{Bounds, statistics};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
@@ -63,23 +63,27 @@ pub(super) struct Proposal {
     pub(super) class: usize,
     /// How probably its pixels belong to objects, by the less sure network.
     pub(super) probability: f64,
-    /// First row and column, and one past the last.
-    pub(super) bounds: [usize; 4],
+    /// The smallest rectangle around it.
+    pub(super) bounds: Rectangle,
     /// Whether nobody marked anything there.
     pub(super) free: bool,
 }
 
 impl Opinion {
     /// By the probabilities `[classes, height, width]` of one or two networks, the background first and the border last.
+    /// Without settings of relabelling nothing is proposed.
     pub(super) fn of(
         probabilities: &[Array3<f32>],
         given: Given<'_>,
         objects: &ObjectSettings,
-        relabel: &RelabelSettings,
+        relabel: Option<&RelabelSettings>,
     ) -> Result<Self> {
         let views: Vec<_> = probabilities.iter().map(|of| of.view()).collect();
         let (first, second) = (views[0], views[views.len() - 1]);
-        let (proposals, proposed) = proposals([first, second], given.mask, objects, relabel)?;
+        let (proposals, proposed) = match relabel {
+            Some(relabel) => proposals([first, second], given.mask, objects, relabel)?,
+            None => (Vec::new(), Array2::zeros(given.mask.dim())),
+        };
         let mut of_objects = opinions([first, second], given, objects);
         match_proposals(&mut of_objects, given.mask, proposed.view())?;
         Ok(Self {
@@ -198,10 +202,11 @@ fn proposals(
             right,
             bottom,
         } = object.bounds;
+        let [left, top, right, bottom] = [left, top, right, bottom].map(|side| side as f64);
         found.push(Proposal {
             class: of_one[place],
             probability,
-            bounds: [top, left, bottom, right],
+            bounds: Rectangle::new(left, top, right, bottom)?,
             free: marked[place] <= FREE,
         });
         numbers[place + 1] = found.len() as u32;
@@ -341,7 +346,7 @@ mod tests {
         };
         let objects = ObjectSettings::default();
         let relabel = RelabelSettings::default();
-        let said = Opinion::of(&[one, two], given, &objects, &relabel).unwrap();
+        let said = Opinion::of(&[one, two], given, &objects, Some(&relabel)).unwrap();
         assert_eq!(said.proposals.len(), 2);
         assert!((said.proposals[0].probability - 0.98).abs() < 1e-6);
         assert_eq!(said.proposals[1].class, 1);
@@ -371,11 +376,14 @@ mod tests {
             classes: &[],
         };
         let objects = ObjectSettings::default();
-        let said = Opinion::of(&[one], given, &objects, &RelabelSettings::default()).unwrap();
+        let said = Opinion::of(&[one], given, &objects, Some(&RelabelSettings::default())).unwrap();
         assert!(said.objects.is_empty());
         assert_eq!(said.proposals.len(), 1);
         assert!(said.proposals[0].free);
-        assert_eq!(said.proposals[0].bounds, [2, 2, 10, 10]);
+        assert_eq!(
+            said.proposals[0].bounds,
+            Rectangle::new(2.0, 2.0, 10.0, 10.0).unwrap()
+        );
         assert!(said.belongs[[5, 5]] > 230);
         assert_eq!(said.belongs[[15, 15]], 0);
     }

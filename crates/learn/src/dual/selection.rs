@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cleanslide_data::Rectangle;
 use serde::{Deserialize, Serialize};
 
 use super::histology::{Likeness, Looks, support};
@@ -74,7 +75,7 @@ pub struct JudgedObject {
 pub(super) struct Candidate {
     /// Its place among the proposals of the judgement.
     pub(super) place: usize,
-    pub(super) bounds: [usize; 4],
+    pub(super) bounds: Rectangle,
     /// Judgements in a row in which it was seen.
     pub(super) times: usize,
     /// Whether it is learned from.
@@ -88,6 +89,14 @@ pub(super) struct SelectedImage {
     pub(super) candidates: Vec<Candidate>,
     /// The class of each object of the mask that was written.
     pub(super) written: Vec<usize>,
+}
+
+impl SelectedImage {
+    /// A given object by its number.
+    fn object(&self, number: u32) -> Option<&JudgedObject> {
+        let place = (self.objects).binary_search_by_key(&number, |object| object.number);
+        self.objects.get(place.ok()?)
+    }
 }
 
 /// What has been decided about all labels.
@@ -140,27 +149,22 @@ impl Judge<'_> {
     pub(super) fn judge(&self, heard: &[Heard]) -> Judgement {
         let ramp = (self.epoch as f64 / self.settings.gradual as f64).min(1.0);
         let mut images: Vec<SelectedImage> = heard.iter().map(|heard| self.begin(heard)).collect();
-        let mut false_share = 0.0;
-        let objects: usize = images.iter().map(|image| image.objects.len()).sum();
-        for class in 0..self.classes.len() {
-            let share = self.filter(class, heard, &mut images, ramp);
-            let of_class = places(&images, class).len();
-            false_share += share * of_class as f64 / objects.max(1) as f64;
-        }
-        let selection = self.settings.selection.as_ref();
-        let selection = selection.filter(|selection| self.epoch >= selection.after);
-        let open_from = open_from(heard, self.settings.background * ramp);
-        if let Some(selection) = selection {
-            false_share = 0.0;
-            for class in 0..self.classes.len() {
-                let share = self.select(selection, class, heard, &mut images);
-                let of_class = places(&images, class).len();
-                false_share += share * of_class as f64 / objects.max(1) as f64;
-            }
+        let classes = 0..self.classes.len();
+        let mut wrong: Vec<f64> = (classes.clone())
+            .map(|class| self.filter(class, heard, &mut images, ramp))
+            .collect();
+        if let Some(selection) = self.settings.selects(self.epoch) {
+            wrong = (classes.clone())
+                .map(|class| self.select(selection, class, heard, &mut images))
+                .collect();
             for (heard, image) in heard.iter().zip(&mut images) {
                 self.relabel(selection, heard, image);
             }
         }
+        let objects: usize = images.iter().map(|image| image.objects.len()).sum();
+        let of_class = |class: usize| places(&images, class).len() as f64 / objects.max(1) as f64;
+        let false_share = classes.map(|class| wrong[class] * of_class(class)).sum();
+        let open_from = open_from(heard, self.settings.background * ramp);
         let images = heard.iter().map(|heard| heard.item).zip(images);
         Judgement {
             selection: Selection {
@@ -298,12 +302,7 @@ impl Judge<'_> {
     /// Whether an object was accepted so far: before the first selection, whether no network left it out.
     fn was_accepted(&self, item: usize, object: &JudgedObject) -> bool {
         let before = self.before.images.get(&item);
-        let before = before.and_then(|image| {
-            let place =
-                (image.objects).binary_search_by_key(&object.number, |object| object.number);
-            image.objects.get(place.ok()?)
-        });
-        match before {
+        match before.and_then(|image| image.object(object.number)) {
             Some(before) if before.likeness.is_some() => {
                 matches!(before.state, State::Kept | State::Redrawn)
             }
@@ -317,10 +316,7 @@ impl Judge<'_> {
         let due = |times: usize| relabel.times > 0 && times >= relabel.times;
         let before = self.before.images.get(&heard.item);
         for (object, said) in image.objects.iter_mut().zip(&heard.objects) {
-            let old = before.and_then(|image| {
-                let place = (image.objects).binary_search_by_key(&object.number, |old| old.number);
-                image.objects.get(place.ok()?)
-            });
+            let old = before.and_then(|image| image.object(object.number));
             let times = |now: bool, old: Option<usize>| {
                 if now { old.unwrap_or(0) + 1 } else { 0 }
             };
@@ -351,7 +347,7 @@ impl Judge<'_> {
             .map(|(place, proposal)| {
                 let old = earlier
                     .iter()
-                    .filter(|old| overlap(old.bounds, proposal.bounds) >= 0.5);
+                    .filter(|old| old.bounds.iou(&proposal.bounds) >= 0.5);
                 let times = 1 + old.map(|old| old.times).max().unwrap_or(0);
                 Candidate {
                     place,
@@ -414,20 +410,6 @@ fn mean(values: &[(Option<f64>, f64)]) -> Option<f64> {
         (sum + value * share, shares + share)
     });
     (shares > 0.0).then(|| sum / shares)
-}
-
-/// Intersection over union of two rectangles.
-fn overlap(one: [usize; 4], other: [usize; 4]) -> f64 {
-    let area = |[top, left, bottom, right]: [usize; 4]| {
-        (bottom.saturating_sub(top) * right.saturating_sub(left)) as f64
-    };
-    let both = area([
-        one[0].max(other[0]),
-        one[1].max(other[1]),
-        one[2].min(other[2]),
-        one[3].min(other[3]),
-    ]);
-    both / (area(one) + area(other) - both)
 }
 
 #[cfg(test)]
@@ -549,7 +531,7 @@ mod tests {
         let proposal = Proposal {
             class: 0,
             probability: 0.9,
-            bounds: [2, 2, 9, 9],
+            bounds: Rectangle::new(2.0, 2.0, 9.0, 9.0).unwrap(),
             free: true,
         };
         let heard = |free: bool| {

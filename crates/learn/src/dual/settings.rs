@@ -188,6 +188,12 @@ impl DualSettings {
         }
     }
 
+    /// How labels are selected after an epoch, if they are.
+    pub(super) fn selects(&self, epoch: usize) -> Option<&SelectionSettings> {
+        let selection = self.selection.as_ref();
+        selection.filter(|selection| epoch >= selection.after)
+    }
+
     /// How many networks there are.
     pub(super) fn networks(&self) -> usize {
         match self.exchange {

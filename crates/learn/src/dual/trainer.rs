@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::mask::{UNLABELLED_OBJECT, read_class_mask, read_instance_mask};
@@ -10,29 +10,29 @@ use cleanslide_data::{MaskFile, UNLABELLED_CLASS};
 use cleanslide_nn::losses::{
     Detached, GeneralizedCrossEntropy, KullbackLeibler, Loss, weighted_mean,
 };
-use cleanslide_nn::networks::SegmentationConfig;
+use cleanslide_nn::networks::{SegmentationConfig, SegmentationNetwork};
 use cleanslide_nn::weights::Weights;
+use cleanslide_weak::generate::Plane;
 use image::RgbImage;
 use ndarray::{Array2, Zip};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::cycle::FILES;
-use super::histology::{Looks, looks};
+use super::histology::{Looks, edges, looks};
 use super::network::DualNetwork;
 use super::opinion::{Given, Opinion};
 use super::prototypes::{self, AllPrototypes, Stored};
 use super::selection::{Heard, Judge, Judgement, SelectedImage, Selection};
-use super::{
-    DualTraining, Exchange, SelectionCycle, SelectionCycleImage, SelectionSettings, State,
-};
+use super::{DualTraining, Exchange, SelectionCycle, SelectionCycleImage, State};
 use crate::augment::{CropPlan, Mixture, mix};
 use crate::correction::CORRECTIONS;
+use crate::current::{Current, memory, remembered};
 use crate::error::{Error, Result};
 use crate::pixels::check;
 use crate::segment::correction::{CorrectedMask, CorrectedObject, MaskCycle, mask_path};
 use crate::segment::{
-    SegmentationLoss, Segmenter, classes_of_objects, mean_dice, pixel_classes, signed_distances,
+    SegmentationLoss, Segmenter, classes_of_objects, mean_dice, one_hot, pixel_classes,
 };
 use crate::several::several;
 use crate::training::{
@@ -44,12 +44,18 @@ pub trait ObjectImages: Sync {
     /// What reading can fail with.
     type Failure: From<Error> + Send;
 
-    /// An image, the numbers of its objects `[height, width]` (0 background, [`UNLABELLED_OBJECT`] unlabelled), and the
-    /// class of each: object `i` has the number `i + 1`.
+    /// An image.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    fn pixels(&self, image: usize) -> Result<RgbImage, Self::Failure>;
+
+    /// The numbers of its objects `[height, width]` (0 background, [`UNLABELLED_OBJECT`] unlabelled), and the class of each:
+    /// object `i` has the number `i + 1`.
     ///
     /// # Errors
     /// Whatever keeps them from being read.
-    fn read(&self, image: usize) -> Result<(RgbImage, Array2<u32>, Vec<usize>), Self::Failure>;
+    fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>), Self::Failure>;
 
     /// What an image is called in messages.
     fn name(&self, image: usize) -> String {
@@ -105,7 +111,7 @@ impl<I: ObjectImages> DualTrainer<'_, I> {
             device: self.device,
             items: self.items,
             folder: self.folder,
-            selection: RwLock::default(),
+            selection: Current::default(),
             prototypes: AllPrototypes::default(),
             looks: Mutex::default(),
         };
@@ -139,7 +145,7 @@ struct Dual<'a, I> {
     items: &'a [usize],
     folder: &'a Path,
     /// Changes between epochs only.
-    selection: RwLock<Arc<Selection>>,
+    selection: Current<Selection>,
     prototypes: AllPrototypes,
     /// What the given objects look like, by item, once it is asked for.
     looks: Mutex<BTreeMap<usize, Vec<(u32, Looks)>>>,
@@ -179,20 +185,11 @@ struct Memory {
 impl<I: ObjectImages> Dual<'_, I> {
     fn segmenters(&self, network: &DualNetwork) -> Vec<Segmenter> {
         let configs = [&self.settings.segment.network, &self.settings.dual.partner];
-        let of = |(config, network): (&SegmentationConfig, _)| {
-            Segmenter::new(
-                config.clone(),
-                self.classes.to_vec(),
-                Clone::clone(network),
-                self.device.clone(),
-            )
+        let of = |(config, network): (&SegmentationConfig, &SegmentationNetwork)| {
+            let (classes, device) = (self.classes.to_vec(), self.device.clone());
+            Segmenter::new(config.clone(), classes, network.clone(), device)
         };
         configs.into_iter().zip(network.all()).map(of).collect()
-    }
-
-    fn selection(&self) -> Arc<Selection> {
-        let selection = self.selection.read();
-        Arc::clone(&selection.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A file that is there while labels are judged.
@@ -203,14 +200,15 @@ impl<I: ObjectImages> Dual<'_, I> {
 
     /// An image with the classes of its pixels by the labels as they are now.
     fn labelled(&self, item: usize) -> Result<Labelled, I::Failure> {
-        let (image, given, mut classes) = self.images.read(item)?;
-        let selection = self.selection();
+        let (given, mut classes) = self.images.objects(item)?;
+        let selection = self.selection.now();
         let (mut mask, mut fates) = (given, vec![BY_BOTH; classes.len()]);
         if let (Some(epoch), Some(selected)) = (selection.epoch, selection.images.get(&item)) {
             let written = read_instance_mask(&mask_path(self.folder, epoch, item));
             let written = written.map_err(Error::from)?;
             (mask, classes, fates) = with_fates(selected, written, mask);
         }
+        let image = self.images.pixels(item)?;
         let border = (self.classes.len() - 1) as u8;
         let settings = &self.settings.segment.objects;
         let of_pixels = classes_of_objects(mask.view(), &classes, border, settings);
@@ -239,12 +237,6 @@ impl<I: ObjectImages> Dual<'_, I> {
         let fates = plan.placement.mask(example.fates.view());
         let attention = self.loss.attention(&image, size)?;
         let trust = self.images.trust(item);
-        let mut targets = vec![0.0; given.len() * classes];
-        for (pixel, &class) in given.iter().enumerate() {
-            if class != UNLABELLED_CLASS {
-                targets[pixel * classes + usize::from(class)] = 1.0;
-            }
-        }
         let weights = [0b001, 0b010, DROPPED].map(|bit| {
             let pixels = given.iter().zip(&fates).zip(&attention);
             let weight = |((&class, fate), attention): ((&u8, &Fate), &f32)| {
@@ -256,33 +248,22 @@ impl<I: ObjectImages> Dual<'_, I> {
             };
             pixels.map(weight).collect()
         });
-        let mut distances = Vec::new();
-        if self.loss.measures_distances() {
-            let given =
-                Array2::from_shape_fn((size, size), |(row, column)| given[row * size + column]);
-            distances.extend(signed_distances(given.view(), classes));
-        }
         Ok(Crop {
             image,
-            targets,
+            targets: one_hot(&given, classes),
             weights,
-            distances,
+            distances: self.loss.distances(&given, size, classes),
         })
-    }
-
-    /// How labels are selected after an epoch, if they are.
-    fn selects(&self, epoch: usize) -> Option<&SelectionSettings> {
-        let selection = self.settings.dual.selection.as_ref();
-        selection.filter(|selection| epoch >= selection.after)
     }
 
     /// What networks say of the labels of all images; what they say of pixels waits in files.
     fn heard(&self, network: &DualNetwork, epoch: usize) -> Result<Vec<Heard>, I::Failure> {
         let segmenters = self.segmenters(network);
         let settings = &self.settings.segment;
-        let selection = self.settings.dual.selection.clone().unwrap_or_default();
+        let selection = self.settings.dual.selects(epoch);
         several(self.items, |item| {
-            let (image, mask, classes) = self.images.read(item)?;
+            let image = self.images.pixels(item)?;
+            let (mask, classes) = self.images.objects(item)?;
             let said = segmenters
                 .iter()
                 .map(|segmenter| segmenter.predict(&image, &settings.predict));
@@ -291,9 +272,10 @@ impl<I: ObjectImages> Dual<'_, I> {
                 mask: mask.view(),
                 classes: &classes,
             };
-            let opinion = Opinion::of(&said, given, &settings.objects, &selection.relabel)?;
-            let edges = match self.selects(epoch) {
-                Some(selection) => looks(&image, opinion.proposed.view(), selection.plane)?,
+            let relabel = selection.map(|selection| &selection.relabel);
+            let opinion = Opinion::of(&said, given, &settings.objects, relabel)?;
+            let edges = match selection {
+                Some(selection) => edges(&image, opinion.proposed.view(), selection.plane)?,
                 None => Vec::new(),
             };
             let mut belongs = vec![0; 256];
@@ -310,24 +292,21 @@ impl<I: ObjectImages> Dual<'_, I> {
                 item,
                 objects: opinion.objects,
                 proposals: opinion.proposals,
-                edges: edges.into_iter().map(|(_, looks)| looks.edge).collect(),
+                edges,
                 belongs,
             })
         })
     }
 
     /// Measures all given objects, once.
-    fn measure_looks(&self) -> Result<(), I::Failure> {
+    fn measure_looks(&self, plane: Plane) -> Result<(), I::Failure> {
         let mut looks_of = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(selection) = &self.settings.dual.selection else {
-            return Ok(());
-        };
         if !looks_of.is_empty() {
             return Ok(());
         }
         let measured = several(self.items, |item| {
-            let (image, mask, _) = self.images.read(item)?;
-            Ok::<_, I::Failure>((item, looks(&image, mask.view(), selection.plane)?))
+            let (image, (mask, _)) = (self.images.pixels(item)?, self.images.objects(item)?);
+            Ok::<_, I::Failure>((item, looks(&image, mask.view(), plane)?))
         })?;
         looks_of.extend(measured);
         Ok(())
@@ -337,10 +316,10 @@ impl<I: ObjectImages> Dual<'_, I> {
     fn judge(&self, network: &DualNetwork, epoch: usize) -> Result<Interlude, I::Failure> {
         let heard = self.heard(network, epoch)?;
         let dual = &self.settings.dual;
-        if self.selects(epoch).is_some() {
-            self.measure_looks()?;
+        if let Some(selection) = dual.selects(epoch) {
+            self.measure_looks(selection.plane)?;
         }
-        let before = self.selection();
+        let before = self.selection.now();
         let Judgement {
             mut selection,
             open_from,
@@ -356,7 +335,7 @@ impl<I: ObjectImages> Dual<'_, I> {
         let proposals: BTreeMap<usize, &Heard> =
             heard.iter().map(|heard| (heard.item, heard)).collect();
         let mask = |item: usize| -> Result<CorrectedMask, I::Failure> {
-            let (_, given, _) = self.images.read(item)?;
+            let (given, _) = self.images.objects(item)?;
             let proposed = self.scratch(epoch, item, "proposed");
             let belongs = self.scratch(epoch, item, "belongs");
             let composed = compose(
@@ -380,11 +359,7 @@ impl<I: ObjectImages> Dual<'_, I> {
             }
         }
         let interlude = self.noted(&selection, false_share)?;
-        let mut now = self
-            .selection
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *now = Arc::new(selection);
+        self.selection.change(selection);
         Ok(interlude)
     }
 
@@ -502,7 +477,11 @@ fn compose(
             .and(&proposed)
             .and(&belongs)
             .map_collect(|given, proposed, &belongs| {
-                let now = of_given.get(given).copied().unwrap_or(*given);
+                let now = match given {
+                    0 => 0,
+                    // Nothing is known of an object without a class.
+                    given => of_given.get(given).copied().unwrap_or(UNLABELLED_OBJECT),
+                };
                 match of_proposed.get(proposed) {
                     Some(&number) if now == 0 => number,
                     None if *given == 0 && usize::from(belongs) >= open_from => UNLABELLED_OBJECT,
@@ -705,26 +684,16 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
     }
 
     fn memory(&self) -> Result<Option<Vec<u8>>> {
-        let memory = Memory {
-            selection: (*self.selection()).clone(),
+        let all = Memory {
+            selection: (*self.selection.now()).clone(),
             prototypes: self.prototypes.stored()?,
         };
-        let bytes = serde_json::to_vec(&memory);
-        bytes
-            .map(Some)
-            .map_err(|error| Error::Device(error.to_string()))
+        memory(&all).map(Some)
     }
 
     fn remember(&self, memory: &[u8]) -> Result<()> {
-        let memory: Memory = serde_json::from_slice(memory).map_err(|error| Error::Checkpoint {
-            folder: self.folder.to_owned(),
-            problem: format!("has labels that are damaged ({error}); remove it to begin anew"),
-        })?;
-        let mut now = self
-            .selection
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *now = Arc::new(memory.selection);
+        let memory: Memory = remembered(memory, self.folder)?;
+        self.selection.change(memory.selection);
         self.prototypes.restore(memory.prototypes);
         Ok(())
     }

@@ -2,12 +2,14 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+use cleanslide_data::UNLABELLED_CLASS;
 use cleanslide_nn::losses::{
     Bootstrapping, Loss, Prediction, Tversky, boundary_loss, weighted_mean,
 };
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::GaussianAttention;
+use super::{GaussianAttention, signed_distances};
 use crate::error::{Error, Result};
 use crate::methods::{
     CrossEntropySettings, FocalSettings, GeneralizedCrossEntropySettings,
@@ -172,6 +174,17 @@ impl LossSettings {
     }
 }
 
+/// A row for each pixel, `[pixels, classes]`: 1 at its class; zeros where it is unlabelled.
+pub(crate) fn one_hot(given: &[u8], classes: usize) -> Vec<f32> {
+    let mut targets = vec![0.0; given.len() * classes];
+    for (row, &class) in targets.chunks_exact_mut(classes).zip(given) {
+        if class != UNLABELLED_CLASS {
+            row[usize::from(class)] = 1.0;
+        }
+    }
+    targets
+}
+
 pub(crate) struct SegmentationLoss {
     pixels: Box<dyn Loss>,
     pixel_share: f64,
@@ -193,6 +206,18 @@ impl SegmentationLoss {
     pub(crate) fn of_pixels(&self, scores: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
         let loss = self.pixels.per_item(scores, targets);
         loss.mul_scalar(self.pixel_share)
+    }
+
+    /// The signed distances of the pixels of a crop to the regions of its classes, `[size · size, classes]`; nothing if it
+    /// does not measure them.
+    pub(crate) fn distances(&self, given: &[u8], size: usize, classes: usize) -> Vec<f32> {
+        if !self.measures_distances() {
+            return Vec::new();
+        }
+        let given = Array2::from_shape_fn((size, size), |(row, column)| given[row * size + column]);
+        signed_distances(given.view(), classes)
+            .into_iter()
+            .collect()
     }
 
     /// Whether it compares with signed distances.

@@ -11,8 +11,8 @@ mod signed_distances;
 mod trainer;
 
 pub use gaussian_attention::GaussianAttention;
-pub(crate) use loss::SegmentationLoss;
 pub use loss::{LossSettings, PixelBootstrapSettings, PixelLoss};
+pub(crate) use loss::{SegmentationLoss, one_hot};
 pub use model::Segmenter;
 pub use objects::{ObjectSettings, classes_of_objects, objects_of_classes, pixel_classes};
 pub(crate) use predict::Views;

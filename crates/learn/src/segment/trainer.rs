@@ -17,12 +17,9 @@ use rand_chacha::ChaCha8Rng;
 use super::correction::{
     CorrectedMask, MaskCorrectionSettings, MaskCycle, MaskCycleImage, Masks, mask_path,
 };
-use super::loss::SegmentationLoss;
+use super::loss::{SegmentationLoss, one_hot};
 use super::model::init;
-use super::{
-    PredictSettings, SegmentSettings, Segmenter, classes_of_objects, most_probable,
-    signed_distances,
-};
+use super::{PredictSettings, SegmentSettings, Segmenter, classes_of_objects, most_probable};
 use crate::augment::{CropPlan, Mixture, mix};
 use crate::correction::{Background, Record, synthetic};
 use crate::error::{Error, Result};
@@ -207,27 +204,18 @@ impl<I: PixelImages> Pixels<'_, I> {
         let placement = plan.placement;
         let trust = self.images.trust(item);
         let given = placement.mask(mask.view());
-        let mut targets = vec![0.0; given.len() * classes];
         let mut weights = self.loss.attention(&image, size)?;
-        for (pixel, &class) in given.iter().enumerate() {
-            if class == UNLABELLED_CLASS {
-                weights[pixel] = 0.0;
-            } else {
-                targets[pixel * classes + usize::from(class)] = 1.0;
-                weights[pixel] *= trust;
-            }
-        }
-        let mut distances = Vec::new();
-        if self.loss.measures_distances() {
-            let given =
-                Array2::from_shape_fn((size, size), |(row, column)| given[row * size + column]);
-            distances.extend(signed_distances(given.view(), classes));
+        for (weight, &class) in weights.iter_mut().zip(&given) {
+            *weight = match class {
+                UNLABELLED_CLASS => 0.0,
+                _ => *weight * trust,
+            };
         }
         Ok(Crop {
             image,
-            targets,
+            targets: one_hot(&given, classes),
             weights,
-            distances,
+            distances: self.loss.distances(&given, size, classes),
         })
     }
 }

@@ -148,8 +148,7 @@ impl DeepLabV3Plus {
     /// When height or width is no multiple of 16.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
-        let scores = self.head().forward(self.features(images));
-        resize(scores, [height, width], true)
+        self.scores(self.features(images), [height, width])
     }
 
     /// What the last layer gives scores by, at a quarter of the size: `[n, height / 4, width / 4, features]`.
@@ -165,6 +164,11 @@ impl DeepLabV3Plus {
         let hidden = resize(hidden, [height / 4, width / 4], true);
         let hidden = join(hidden, run(block1, fine));
         run_separable((last_filters, last_norm), hidden)
+    }
+
+    /// Scores `[n, height, width, classes]` by [features](Self::features) of images of this height and width.
+    pub(super) fn scores(&self, features: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        resize(self.head().forward(features), size, true)
     }
 
     /// The last layer.

@@ -130,8 +130,7 @@ impl HrNet {
     /// When height or width is no multiple of 32.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
-        let scores = self.head().forward(self.features(images));
-        resize(scores, [height, width], false)
+        self.scores(self.features(images), [height, width])
     }
 
     /// What the last layer gives scores by, at a quarter of the size: `[n, height / 4, width / 4, features]`.
@@ -146,6 +145,11 @@ impl HrNet {
         layer
             .bn
             .forward(layer.conv.forward(joined), Activation::Relu)
+    }
+
+    /// Scores `[n, height, width, classes]` by [features](Self::features) of images of this height and width.
+    pub(super) fn scores(&self, features: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        resize(self.head().forward(features), size, false)
     }
 
     /// The last layer.

@@ -150,8 +150,7 @@ impl PspNet {
     /// When height or width is no multiple of 8.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, height, width, _] = images.dims();
-        let scores = self.head().forward(self.features(images));
-        resize(scores, [height, width], true)
+        self.scores(self.features(images), [height, width])
     }
 
     /// What the last layer gives scores by, at an eighth of the size: `[n, height / 8, width / 8, features]`.
@@ -163,6 +162,11 @@ impl PspNet {
         } = &self.decoder;
         let hidden = psp.forward(eighths);
         convolution.forward_normalized(hidden, norm, Activation::Relu)
+    }
+
+    /// Scores `[n, height, width, classes]` by [features](Self::features) of images of this height and width.
+    pub(super) fn scores(&self, features: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        resize(self.head().forward(features), size, true)
     }
 
     /// The last layer.

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::error::WeightsError;
 use crate::layers::{Convolution, Start};
-use crate::operators::resize;
 use crate::weights::Weights;
 
 /// A network that gives every pixel a score per class; a recipe names it and its sizes.
@@ -167,12 +166,13 @@ impl SegmentationNetwork {
     }
 
     /// Scores `[n, height, width, classes]` by [`SegmentationNetwork::features`] of images of this height and width.
-    pub fn scores(&self, features: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
-        let scores = self.head().forward(features);
+    pub fn scores(&self, features: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
         match self {
-            Self::Unet(_) | Self::EncoderUnet(_) => scores,
-            Self::Hrnet(_) => resize(scores, [height, width], false),
-            Self::DeepLabV3Plus(_) | Self::Pspnet(_) => resize(scores, [height, width], true),
+            Self::Unet(network) => network.head().forward(features),
+            Self::EncoderUnet(network) => network.head().forward(features),
+            Self::Hrnet(network) => network.scores(features, size),
+            Self::DeepLabV3Plus(network) => network.scores(features, size),
+            Self::Pspnet(network) => network.scores(features, size),
         }
     }
 

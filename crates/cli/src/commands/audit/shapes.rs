@@ -11,7 +11,7 @@ use cleanslide_audit::spatial_issues::{
 };
 use cleanslide_audit::{AuditError, PixelBlocks};
 use cleanslide_data::formats::{Annotation, Attribute, Shape, geojson};
-use cleanslide_data::store::write_file;
+use cleanslide_data::store::{write_file, write_file_with};
 use cleanslide_data::{
     Dataset, Detection, Evidence, Family, MAX_PIXELS, Objects, Polygon, Rectangle, Target, TryMap,
     UNLABELLED_CLASS, assign_folds, mask, read_image, to_csv,
@@ -741,9 +741,9 @@ fn outlines_file(folder: &Path, image: &str) -> PathBuf {
 }
 
 fn write_annotations(path: &Path, annotations: &[Annotation]) -> Result<()> {
-    let mut bytes = Vec::new();
-    geojson::write(&mut bytes, annotations).map_err(|error| Failure::other(error.to_string()))?;
-    Ok(write_file(path, &bytes)?)
+    Ok(write_file_with(path, |file| {
+        geojson::write(file, annotations)
+    })?)
 }
 
 /// One GeoJSON file for each image with flagged issues, for QuPath.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{boxes, masks};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{Labelled, NetworkManifest, is_finished, read_manifest};
+use crate::network_run::{Labelled, NetworkManifest, is_finished, labels_of_run, read_manifest};
 use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
 
@@ -90,16 +90,7 @@ pub fn run(context: &Context, dataset: &mut Dataset, request: &Request) -> Resul
         ))
         .help("Choose another name with `--name`."));
     }
-    let labels = dataset.labels(manifest.labels)?;
-    if dataset.version(manifest.labels)?.hash != manifest.labels_hash {
-        return Err(Failure::input(format!(
-            "{} is of other labels than {} of {} has",
-            request.run.display(),
-            manifest.labels,
-            dataset.folder().display()
-        ))
-        .help("Name the dataset that the run was trained on."));
-    }
+    let labels = labels_of_run(dataset, &manifest, request.run)?;
     let of = CorrectingRun {
         run: request.run,
         manifest,

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{Labelled, read_manifest};
+use crate::network_run::{Labelled, labels_of_run, read_manifest};
 use crate::output::{Show, count};
 use crate::text_table::TextTable;
 
@@ -57,10 +57,11 @@ struct AtEpoch {
 
 /// Measures what was decided in a training, whose folder has the table, against a reference.
 pub fn run(context: &Context, dataset: &Dataset, table: &Path, reference: &str) -> Result<()> {
-    let folder = table.parent().unwrap_or(Path::new("."));
+    let whole = std::path::absolute(table).unwrap_or_else(|_| table.to_owned());
+    let folder = whole.parent().unwrap_or(Path::new("."));
     let epochs = SelectionCycle::epochs(folder)?;
     let manifest = read_manifest(folder.parent().unwrap_or(Path::new(".")));
-    let (Ok(manifest), Some(_)) = (manifest, epochs.last()) else {
+    let (Ok(manifest), Some(&last)) = (manifest, epochs.last()) else {
         return Err(Failure::input(format!(
             "{} does not lie in the folder of a training that selected labels",
             table.display()
@@ -73,16 +74,7 @@ pub fn run(context: &Context, dataset: &Dataset, table: &Path, reference: &str) 
             table.display()
         )));
     }
-    let labels = dataset.labels(manifest.labels)?;
-    if dataset.version(manifest.labels)?.hash != manifest.labels_hash {
-        return Err(Failure::input(format!(
-            "{} is of other labels than {} of {} has",
-            table.display(),
-            manifest.labels,
-            dataset.folder().display()
-        ))
-        .help("Name the dataset that the run was trained on."));
-    }
+    let labels = labels_of_run(dataset, &manifest, table)?;
     let given = labels.of_images(&manifest.source, Family::Instances);
     let true_ones = dataset.reference(reference)?;
     let pieces = true_ones.for_evaluation().evidence().iter();
@@ -95,27 +87,17 @@ pub fn run(context: &Context, dataset: &Dataset, table: &Path, reference: &str) 
         .zip(units)
         .map(|(image, unit)| (image.id.as_str(), unit))
         .collect();
-    let first = SelectionCycle::read(folder, epochs[0])?;
-    let mut right: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
-    for image in &first.images {
+    let all = SelectionCycle::read(folder, last)?;
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    for image in &all.images {
         let id = image.image.as_str();
-        if let (Some(given), Some(truth)) = (given.get(id), truth.get(id)) {
-            right.insert(image.image.clone(), right_ones(given, truth)?);
+        if let (Some(given), Some(truth), Some(&case)) =
+            (given.get(id), truth.get(id), units.get(id))
+        {
+            let right = right_ones(given, truth)?;
+            known.insert(id.to_owned(), Known { case, right });
         }
     }
-    let judged = |cycle: &SelectionCycle| -> Vec<(usize, Vec<JudgedObject>, BTreeSet<u32>)> {
-        let known = cycle.images.iter();
-        known
-            .filter_map(|image| {
-                let right = right.get(&image.image)?.clone();
-                Some((
-                    *units.get(image.image.as_str())?,
-                    image.objects.clone(),
-                    right,
-                ))
-            })
-            .collect()
-    };
     let bootstrap = Bootstrap {
         seed: context.seed,
         ..Bootstrap::default()
@@ -123,29 +105,50 @@ pub fn run(context: &Context, dataset: &Dataset, table: &Path, reference: &str) 
     let mut rows = Vec::new();
     for &epoch in &epochs {
         let cycle = SelectionCycle::read(folder, epoch)?;
-        rows.push(at_epoch(&cycle, &judged(&cycle), &bootstrap)?);
+        rows.push(at_epoch(&cycle, &known, &bootstrap)?);
     }
-    let all = judged(&first);
-    let of_given = |wrong: bool| {
-        let objects = all.iter().flat_map(|(_, objects, right)| {
-            objects
-                .iter()
-                .filter(move |of| !wrong || !right.contains(&of.number))
-        });
-        objects.count()
+    let judged = judged(&all, &known);
+    let given = judged.iter().map(|(objects, _)| objects.len()).sum();
+    let is_wrong = |objects: &[JudgedObject], of: &Known| {
+        let wrong = objects
+            .iter()
+            .filter(|object| !of.right.contains(&object.number));
+        wrong.count()
     };
-    let cases: BTreeSet<usize> = all.iter().map(|(case, ..)| *case).collect();
+    let wrong = judged
+        .iter()
+        .map(|(objects, of)| is_wrong(objects, of))
+        .sum();
+    let cases: BTreeSet<usize> = known.values().map(|of| of.case).collect();
     context.output.show(&Summary {
         truth: format!("reference `{reference}`"),
         selection: table.display().to_string(),
         labels: manifest.labels.to_string(),
         source: manifest.source,
-        images: all.len(),
+        images: judged.len(),
         cases: cases.len(),
-        given: of_given(false),
-        wrong: of_given(true),
+        given,
+        wrong,
         epochs: rows,
     })
+}
+
+/// What is true of the labels of an image.
+struct Known {
+    case: usize,
+    /// The numbers of the given objects that are true.
+    right: BTreeSet<u32>,
+}
+
+/// The given objects of each image of which the truth is known.
+fn judged<'a>(
+    cycle: &'a SelectionCycle,
+    known: &'a BTreeMap<String, Known>,
+) -> Vec<(&'a [JudgedObject], &'a Known)> {
+    let images = cycle.images.iter();
+    images
+        .filter_map(|image| Some((image.objects.as_slice(), known.get(&image.image)?)))
+        .collect()
 }
 
 /// The numbers of the given objects that are true.
@@ -181,17 +184,18 @@ fn right_ones(given: &Evidence, truth: &Evidence) -> Result<BTreeSet<u32>> {
 
 fn at_epoch(
     cycle: &SelectionCycle,
-    images: &[(usize, Vec<JudgedObject>, BTreeSet<u32>)],
+    known: &BTreeMap<String, Known>,
     bootstrap: &Bootstrap,
 ) -> Result<AtEpoch> {
-    let cases: Vec<usize> = images.iter().map(|(case, ..)| *case).collect();
+    let images = judged(cycle, known);
+    let cases: Vec<usize> = images.iter().map(|(_, of)| of.case).collect();
     let groups = Groups::new(&cases)?;
     let left_out = |object: &JudgedObject| matches!(object.state, State::Dropped | State::Doubted);
     let counts = |wanted: &dyn Fn(&JudgedObject, bool) -> [bool; 2]| -> Vec<MatchCounts> {
-        let of_image = |(_, objects, right): &(usize, Vec<JudgedObject>, BTreeSet<u32>)| {
+        let of_image = |(objects, of): &(&[JudgedObject], &Known)| {
             let mut counts = MatchCounts::default();
-            for object in objects {
-                match wanted(object, right.contains(&object.number)) {
+            for object in *objects {
+                match wanted(object, of.right.contains(&object.number)) {
                     [true, true] => counts.true_positives += 1.0,
                     [true, false] => counts.false_positives += 1.0,
                     [false, true] => counts.false_negatives += 1.0,
@@ -215,7 +219,7 @@ fn at_epoch(
         estimated: cycle.false_share,
         left_out: images
             .iter()
-            .map(|(_, objects, _)| objects.iter().filter(|object| left_out(object)).count())
+            .map(|(objects, _)| objects.iter().filter(|object| left_out(object)).count())
             .sum(),
         precision: share(&dropping, MatchCounts::precision),
         recall: share(&dropping, MatchCounts::recall),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::formats::{Annotation, geojson};
-use cleanslide_data::store::write_file;
+use cleanslide_data::store::write_file_with;
 use cleanslide_data::{Classes, MAX_PIXELS, read_image};
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::devices::DeviceName;
@@ -68,10 +68,10 @@ impl Target {
 
     /// Writes objects as QuPath reads them.
     pub fn write_annotations(&self, annotations: &[Annotation]) -> Result<()> {
-        let mut bytes = Vec::new();
-        geojson::write(&mut bytes, annotations)
-            .map_err(|error| Failure::other(error.to_string()))?;
-        Ok(write_file(&self.with("geojson"), &bytes)?)
+        let path = self.with("geojson");
+        Ok(write_file_with(&path, |file| {
+            geojson::write(file, annotations)
+        })?)
     }
 }
 

@@ -82,7 +82,11 @@ impl ObjectImages for GivenObjects<'_, '_> {
         self.0.image(image).piece.trust.value()
     }
 
-    fn read(&self, image: usize) -> Result<(RgbImage, Array2<u32>, Vec<usize>)> {
+    fn pixels(&self, image: usize) -> Result<RgbImage> {
+        self.0.pixels(image)
+    }
+
+    fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>)> {
         let labelled = self.0.image(image);
         let Target::Instances {
             mask: file,
@@ -92,11 +96,7 @@ impl ObjectImages for GivenObjects<'_, '_> {
             return Err(about(labelled.record, "its labels are no mask of objects"));
         };
         let classes = classes.iter().map(|&class| labelled.class(class));
-        Ok((
-            self.0.pixels(image)?,
-            mask::read_instance_mask(&file.path)?,
-            classes.collect(),
-        ))
+        Ok((mask::read_instance_mask(&file.path)?, classes.collect()))
     }
 }
 
