@@ -3,7 +3,11 @@
 //! A step of training makes and drops the same large tensors each time. Memory that goes back to the system in
 //! between comes back empty, page by page, which costs as much as the arithmetic: so what operators have done
 //! with is kept here, and results are written over it.
+//!
+//! Operators are given tensors that others made, too. Of those no more are kept than had to be made here, or a network
+//! that only predicts would keep one more for each image.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::backend::flex::FlexTensor;
@@ -17,12 +21,22 @@ const MOST_TAKEN: u64 = 4096;
 static FREE: Mutex<Free> = Mutex::new(Free {
     buffers: Vec::new(),
     taken: 0,
+    lengths: BTreeMap::new(),
 });
 
 struct Free {
     /// Each with the count of buffers that had been taken when it was given back.
     buffers: Vec<(Vec<f32>, u64)>,
     taken: u64,
+    /// Of each length, in values, that had to be made.
+    lengths: BTreeMap<usize, Count>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    made: usize,
+    /// How many are among the buffers.
+    kept: usize,
 }
 
 /// Values to write over: they may hold anything.
@@ -41,10 +55,14 @@ pub(super) fn take(length: usize) -> Vec<f32> {
         .min_by_key(|(place, (buffer, _))| (buffer.capacity(), usize::MAX - place))
         .map(|(place, _)| place);
     let Some(place) = fitting else {
+        free.lengths.entry(length).or_default().made += 1;
         drop(free);
         return vec![0.0; length];
     };
     let (mut buffer, _) = free.buffers.remove(place);
+    if let Some(count) = free.lengths.get_mut(&buffer.capacity()) {
+        count.kept -= 1;
+    }
     drop(free);
     buffer.resize(length, 0.0);
     buffer
@@ -61,10 +79,27 @@ pub(super) fn give(tensor: FlexTensor) {
     let (bytes, ..) = tensor.into_data().into_parts();
     // What was not made as a vector of f32 goes back to the system.
     if let Ok(buffer) = bytes.try_into_vec::<f32>() {
-        let mut free = lock();
-        let taken = free.taken;
-        free.buffers.retain(|(_, given)| taken - given < MOST_TAKEN);
-        free.buffers.push((buffer, taken));
+        lock().keep(buffer);
+    }
+}
+
+impl Free {
+    fn keep(&mut self, buffer: Vec<f32>) {
+        let (taken, lengths) = (self.taken, &mut self.lengths);
+        self.buffers.retain(|(buffer, given)| {
+            let stays = taken - given < MOST_TAKEN;
+            if !stays && let Some(count) = lengths.get_mut(&buffer.capacity()) {
+                count.made -= 1;
+                count.kept -= 1;
+            }
+            stays
+        });
+        if let Some(count) = self.lengths.get_mut(&buffer.capacity())
+            && count.kept < count.made
+        {
+            count.kept += 1;
+            self.buffers.push((buffer, taken));
+        }
     }
 }
 
@@ -78,22 +113,43 @@ mod tests {
     use super::*;
     use burn::tensor::TensorData;
 
+    fn tensor(buffer: Vec<f32>) -> FlexTensor {
+        let length = buffer.len();
+        FlexTensor::from_data(TensorData::new(buffer, [length]))
+    }
+
+    // Each test has lengths that no other has: the memory is one for all.
+    const LENGTH: usize = LEAST_LENGTH + 4711;
+    const OTHER_LENGTH: usize = 2 * LEAST_LENGTH + 4711;
+
     #[test]
     fn what_is_given_is_taken_again_unless_it_is_shared() {
-        // A length that no other test has.
-        let length = LEAST_LENGTH + 4711;
-        let tensor = |buffer: Vec<f32>| FlexTensor::from_data(TensorData::new(buffer, [length]));
-        let buffer = vec![7.0; length];
+        let buffer = take(LENGTH);
         let address = buffer.as_ptr();
         let first = tensor(buffer);
         let second = first.clone();
         give(first);
-        let other = take(length);
+        let other = take(LENGTH);
         assert_ne!(other.as_ptr(), address, "somebody else has it");
-        assert_eq!(second.as_slice::<f32>().map(|values| values[9]), Some(7.0));
         give(second);
-        let again = take(length - 100);
+        let again = take(LENGTH - 100);
         assert_eq!(again.as_ptr(), address);
-        assert_eq!(again.len(), length - 100);
+        assert_eq!(again.len(), LENGTH - 100);
+    }
+
+    #[test]
+    fn what_others_made_takes_the_place_of_what_was_lost_and_no_more() {
+        let kept = || {
+            let free = lock();
+            let of_length = |(buffer, _): &&(Vec<f32>, u64)| buffer.capacity() == OTHER_LENGTH;
+            free.buffers.iter().filter(of_length).count()
+        };
+        give(tensor(vec![7.0; OTHER_LENGTH]));
+        assert_eq!(kept(), 0, "nobody ever asked for one");
+        drop((take(OTHER_LENGTH), take(OTHER_LENGTH)));
+        for _ in 0..5 {
+            give(tensor(vec![7.0; OTHER_LENGTH]));
+        }
+        assert_eq!(kept(), 2);
     }
 }
