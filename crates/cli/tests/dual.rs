@@ -178,3 +178,93 @@ fn all_parts_are_there_by_name_and_what_is_wrong_is_said() {
         fails("[train]\ncrop = 36\n[dual]\npartner = { unet = { widths = [4, 4, 4, 4] } }\n");
     assert!(crop.contains("multiple of 8"), "{crop}");
 }
+
+#[test]
+fn methods_are_compared_side_by_side() {
+    let lab = squares();
+    let short = RECIPE.replace("epochs = 14", "epochs = 4");
+    lab.write("recipe.toml", short);
+    let bench = |methods: &str| {
+        lab.ok(&[
+            "bench",
+            "data",
+            "--recipe",
+            "recipe.toml",
+            "--folds",
+            "2",
+            "--seeds",
+            "1",
+            "--methods",
+            methods,
+            "--out",
+            "bench",
+        ])
+    };
+    let told = bench("plain,gce,dual+priors,sissi+ignored+completed");
+    assert!(
+        told.contains("8 images of 8 cases, 2 folds by case, 1 seed"),
+        "{told}"
+    );
+    let summary: serde_json::Value = serde_json::from_str(&lab.read("bench/bench.json")).unwrap();
+    let lines = summary["lines"].as_array().unwrap();
+    let methods: Vec<_> = lines.iter().map(|line| &line["method"]).collect();
+    assert_eq!(
+        methods,
+        ["plain", "gce", "dual+priors", "sissi+ignored+completed"]
+    );
+    for (place, line) in lines.iter().enumerate() {
+        for measure in ["F1", "recall", "precision", "AJI", "Dice"] {
+            let measured = &line["measures"][measure];
+            assert!(measured["value"]["value"].is_number(), "{line:#}");
+            assert_eq!(measured["gain"].is_null(), place == 0, "{line:#}");
+        }
+    }
+    let config = |method: &str| lab.read(&format!("bench/{method}/seed-0/config.toml"));
+    assert!(!config("plain").contains("[dual"), "{}", config("plain"));
+    assert!(config("gce").contains("name = \"gce\""));
+    assert!(config("dual+priors").contains("[[dual.selection.priors]]"));
+    assert!(config("sissi+ignored+completed").contains("given = \"completed\""));
+    // What is done stays, and its figures are those of `evaluate`.
+    let model = std::fs::read(lab.path("bench/plain/seed-0/fold-1/model.safetensors")).unwrap();
+    bench("plain,small-loss+selection");
+    assert_eq!(
+        std::fs::read(lab.path("bench/plain/seed-0/fold-1/model.safetensors")).unwrap(),
+        model
+    );
+    let config = config("small-loss+selection");
+    assert!(config.contains("exchange = \"alone\"") && !config.contains("priors]]"));
+    let judged = lab.ok(&["evaluate", "data", "bench/plain/seed-0", "--json"]);
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    let measures = judged["sources"][0]["measures"].as_array().unwrap();
+    let f1 = measures
+        .iter()
+        .find(|measure| measure["name"] == "F1 at IoU 0.5")
+        .unwrap();
+    let of_bench = &lines[0]["measures"]["F1"]["value"]["value"];
+    assert_eq!(f1["estimate"]["value"], *of_bench);
+}
+
+#[test]
+fn methods_that_mean_nothing_are_refused() {
+    let lab = squares();
+    let refused = |methods: &str, recipe: &str| {
+        lab.write("recipe.toml", recipe);
+        let flags = [
+            "bench",
+            "data",
+            "--recipe",
+            "recipe.toml",
+            "--methods",
+            methods,
+        ];
+        let told = lab.fails(&[flags.as_slice(), &["--out", "bench"]].concat());
+        assert!(told.starts_with("exit 2"), "{told}");
+        told
+    };
+    assert!(refused("teaching", "").contains("co-teaching"));
+    assert!(refused("plain+selection", "").contains("`+selection` says nothing"));
+    assert!(refused("sissi+weak+strong", "").contains("several backgrounds"));
+    assert!(refused("dual+priors", "").contains("nothing is known before"));
+    assert!(refused("co-teaching+priors", RECIPE).contains("without a selection"));
+    assert!(refused("plain,plain", "").contains("twice"));
+}

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use cleanslide_data::mask::{UNLABELLED_OBJECT, read_instance_mask};
-use cleanslide_learn::correction::{AGREEMENT, Background, CORRECTED, ChangeCounts, Start};
+use cleanslide_learn::correction::{
+    AGREEMENT, Background, CORRECTED, ChangeCounts, GivenLabels, Start,
+};
 use cleanslide_learn::error::Error;
 use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::correction::{
@@ -32,6 +34,9 @@ const OTHER_DATA: usize = 100;
 fn truth(image: usize) -> (RgbImage, Array2<u32>) {
     discs(image, 9.0, 0.0)
 }
+
+/// Objects that are marked in an image.
+const GIVEN: usize = 4;
 
 /// Two of five discs are not marked, and in the place of the last one's background there is a false object.
 fn given(image: usize) -> Array2<u32> {
@@ -59,6 +64,10 @@ impl PixelImages for Imperfect {
 
     fn count(&self) -> usize {
         2 * OTHER_DATA
+    }
+
+    fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>), Error> {
+        Ok((given(image), vec![0; GIVEN]))
     }
 
     fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>), Error> {
@@ -162,7 +171,10 @@ fn corrected_masks_have_what_was_missing_and_lose_what_was_false() {
             // The given masks, seen as if they had been found.
             let object = image.objects[0];
             let wrong = given(image.item);
-            let changed = changes((right.view(), &[0; DISCS]), (wrong.view(), &[object; 4]));
+            let changed = changes(
+                (right.view(), &[0; DISCS]),
+                (wrong.view(), &[object; GIVEN]),
+            );
             add(&mut before, changed.unwrap().iter().collect());
         }
         // Of 60 discs 36 were marked, and 12 false objects.
@@ -174,6 +186,41 @@ fn corrected_masks_have_what_was_missing_and_lose_what_was_false() {
             found.added
         );
     }
+}
+
+#[test]
+fn given_masks_are_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let correction = MaskCorrectionSettings {
+        start: Start::Epoch { epoch: 8 },
+        every: 2,
+        given: GivenLabels::Completed,
+        background: Background::Ignored { doubt: 0.2 },
+        ..MaskCorrectionSettings::default()
+    };
+    let settings = settings(correction, 12);
+    train(&RIGHT, &settings, 12, folder.path(), &|_| ());
+    let cycle = MaskCycle::read(folder.path(), 12).unwrap();
+    let (mut found, mut added) = (0, 0);
+    for image in &cycle.images {
+        let mask = read_instance_mask(&mask_path(folder.path(), 12, image.item)).unwrap();
+        let before = given(image.item);
+        assert!(
+            before
+                .iter()
+                .zip(&mask)
+                .all(|(&object, &now)| object == 0 || now == object)
+        );
+        let (_, right) = truth(image.item);
+        let corrected = (mask.view(), image.objects.as_slice());
+        let changed = changes((right.view(), &[0; DISCS]), corrected).unwrap();
+        let counts: ChangeCounts = changed.iter().collect();
+        found += counts.kept + counts.redrawn;
+        added += image.objects.len() - GIVEN;
+    }
+    // Of 60 discs 24 were not marked.
+    assert!(found >= 54, "{found} found");
+    assert!((18..=28).contains(&added), "{added} added");
 }
 
 #[test]

@@ -1,16 +1,18 @@
-//! `cleanslide bench`: methods over kinds of labels and rates of noise, over networks for several experts, or over
-//! corrections of boxes.
+//! `cleanslide bench`: methods over kinds of labels and rates of noise, over networks for several experts, or over ways to
+//! learn from wrong boxes and masks of objects.
 
 mod boxes;
 mod cells;
+mod comparison;
 mod networks;
+mod objects;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, Task, TryMap};
+use cleanslide_data::{Dataset, Family, Task, TryMap, VersionId};
 use cleanslide_eval::{Bootstrap, Estimate};
 use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
@@ -30,6 +32,7 @@ use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::Known;
+use crate::network_run::PixelRecipe;
 use crate::output::{Show, count};
 use crate::page;
 use crate::pipeline::{DEFAULT_FOLDS, method_by_name, reference_labels};
@@ -47,7 +50,8 @@ cleanslide bench mitoses --labels-of expert1,expert3,all --out bench\n  \
 cleanslide bench cores --networks hrnet,unet --methods majority,majority+gaf,reweight,reweight+gaf \\\n    \
 --recipe recipe.toml --out bench\n  \
 cleanslide bench celllab --recipe recipe.toml --methods self-training,adele,adele+strong \\\n    \
---reference expert1 --class-agnostic --out bench")]
+--reference expert1 --class-agnostic --out bench\n  \
+cleanslide bench nuclei --recipe recipe.toml --methods plain,co-teaching,dual --reference truth --out bench")]
 pub struct Bench {
     #[command(flatten)]
     dataset: DatasetArgument,
@@ -55,7 +59,7 @@ pub struct Bench {
     /// `reference:NAME` a reference, to which noise is to be added
     #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
     labels_of: Vec<String>,
-    /// Class masks and boxes: networks by name, or recipes whose networks they are; the recipe's by default
+    /// Masks and boxes: networks by name, or recipes whose networks they are; the recipe's by default
     #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
     networks: Vec<String>,
     /// Noise to add: none, uniform:RATE, pair:RATE
@@ -66,17 +70,19 @@ pub struct Bench {
         value_name = "NOISES"
     )]
     noise: Vec<String>,
-    /// Methods to compare; all by default. Differences are to the first. For class masks, a method may be followed
-    /// by +focal, +gaf (focal loss with Gaussian attention), +entropy, +undivided or +per-pixel. For boxes they are
+    /// Methods to compare; all by default. Differences are to the first. For class masks of several experts, a method may
+    /// be followed by +focal, +gaf (focal loss with Gaussian attention), +entropy, +undivided or +per-pixel. For boxes they are
     /// plain, self-training and adele; the last two may be followed by +weak, +strong or +ignored (what becomes of all
     /// that was not found), +trust (scores weigh corrected boxes) and +completed (given boxes stay), all by +average (a
-    /// running average)
+    /// running average). For masks of objects they are these, sissi (as [correction] says), losses such as gce, and
+    /// small-loss, co-teaching and jocor, which may be followed by +selection, +contrast and +priors; dual is
+    /// co-teaching+selection+contrast
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Number of folds, by case; of boxes, unless there are images for test
+    /// Number of folds, by case; of boxes and of masks of objects, unless there are images for test
     #[arg(long, default_value_t = DEFAULT_FOLDS)]
     folds: usize,
     /// What predictions are judged against; the only reference by default
@@ -100,6 +106,15 @@ const CLASSICAL: &str = "classical";
 
 /// Resamples behind each interval.
 const REPLICATES: usize = 1000;
+
+/// Whether a label version, by default the latest, has masks of objects.
+fn has_objects(dataset: &Dataset, version: Option<VersionId>) -> Result<bool> {
+    let labels = dataset.labels(match version {
+        Some(version) => version,
+        None => dataset.latest()?,
+    })?;
+    Ok(!labels.sources(Family::Instances).is_empty())
+}
 
 /// One line of the result.
 #[derive(Debug, Clone, Serialize)]
@@ -135,11 +150,16 @@ impl Bench {
     }
 
     fn masks(self, context: &Context, dataset: &Dataset) -> Result<()> {
-        let whose =
-            "The experts are all sources of kind expert, or those of [experts] in the recipe.";
+        let whose = "Whose masks are learned from is `source` in the recipe; of several experts, [experts].";
         self.refuse_of_classes("masks", whose)?;
         self.refuse_of_boxes("masks")?;
-        networks::run(context, dataset, &self.request())
+        let request = self.request();
+        let recipe: PixelRecipe = request.recipe()?;
+        if recipe.experts.is_none() && has_objects(dataset, recipe.labels)? {
+            objects::run(context, dataset, &request)
+        } else {
+            networks::run(context, dataset, &request)
+        }
     }
 
     fn boxes(self, context: &Context, dataset: &Dataset) -> Result<()> {

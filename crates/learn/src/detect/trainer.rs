@@ -13,12 +13,12 @@ use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::correction::{CorrectedImage, CorrectionSettings, Cycle, CycleImage, GivenBoxes};
+use super::correction::{CorrectedImage, CorrectionSettings, Cycle, CycleImage};
 use super::labels::CropLabels;
 use super::model::init;
 use super::{Detector, DetectorPredictSettings, DetectorSettings, faster_rcnn, fcos};
 use crate::augment::CropPlan;
-use crate::correction::{Background, Record, inside, synthetic};
+use crate::correction::{Background, GivenLabels, Record, inside, synthetic};
 use crate::error::{Error, Result};
 use crate::several::several;
 use crate::training::{
@@ -192,8 +192,8 @@ impl<I: BoxImages> Boxes<'_, I> {
             let predict = &self.settings.predict;
             let found = CorrectedImage::find(&detector, &image, correction, predict)?;
             let labels = match correction.given {
-                GivenBoxes::Replaced => found,
-                GivenBoxes::Completed => found.completing(&given.objects, correction.suppression),
+                GivenLabels::Replaced => found,
+                GivenLabels::Completed => found.completing(&given.objects, correction.suppression),
             };
             Ok::<_, I::Failure>((item, labels))
         })?;

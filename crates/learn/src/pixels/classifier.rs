@@ -31,6 +31,19 @@ pub trait PixelImages: Sync {
     /// Whatever keeps them from being read.
     fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>), Self::Failure>;
 
+    /// The numbers of the objects that an image was given as, `[height, width]` (0 background,
+    /// [`UNLABELLED_OBJECT`](cleanslide_data::mask::UNLABELLED_OBJECT) unlabelled), and the class of each: object `i` has
+    /// the number `i + 1`. Default: it has none.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being read, or that there are none.
+    fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>), Self::Failure> {
+        Err(Self::Failure::from(Error::PixelLabels {
+            image: self.name(image),
+            problem: "its pixels have classes, and there are no objects".to_owned(),
+        }))
+    }
+
     /// What an image is called in messages.
     fn name(&self, image: usize) -> String {
         image.to_string()

@@ -21,7 +21,7 @@ use super::loss::{SegmentationLoss, one_hot};
 use super::model::init;
 use super::{PredictSettings, SegmentSettings, Segmenter, classes_of_objects, most_probable};
 use crate::augment::{CropPlan, Mixture, mix};
-use crate::correction::{Background, Record, synthetic};
+use crate::correction::{Background, GivenLabels, Record, synthetic};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
 use crate::several::several;
@@ -177,9 +177,14 @@ impl<I: PixelImages> Pixels<'_, I> {
         } = self.settings;
         let find = |item: usize| {
             let (image, _) = self.images.read(item)?;
-            Ok(CorrectedMask::find(
-                &segmenter, &image, correction, predict, objects,
-            )?)
+            let found = CorrectedMask::find(&segmenter, &image, correction, predict, objects)?;
+            Ok(match correction.given {
+                GivenLabels::Replaced => found,
+                GivenLabels::Completed => {
+                    let (given, classes) = self.images.objects(item)?;
+                    found.completing(given.view(), &classes, correction, objects)
+                }
+            })
         };
         MaskCycle::write(self.folder, epoch, self.items, |item| self.name(item), find)
     }

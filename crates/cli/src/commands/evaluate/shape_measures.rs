@@ -151,10 +151,10 @@ impl Judge<'_> {
             let truth = class_mask(&pair.truth.target)?;
             let judged = class_mask(&pair.judged.target)?;
             let confusion = pixel_confusion(truth.view(), judged.view(), classes.len())
-                .map_err(|error| about(pair, &error))?;
+                .map_err(|error| about(pair.judged, &error))?;
             let bordered = shown.clone().filter(|_| self.all);
             let borders = bordered.map(|class| {
-                borders(&truth, &judged, class as u8).map_err(|error| about(pair, &error))
+                borders(&truth, &judged, class as u8).map_err(|error| about(pair.judged, &error))
             });
             let objects = if self.all {
                 connected_objects(truth.view(), judged.view())?
@@ -226,38 +226,15 @@ impl Judge<'_> {
 
     /// F1 of objects, panoptic quality, AJI.
     pub fn instances(&self) -> Result<Vec<Measure>> {
-        let of_image = |pair: &Pair| -> Result<(
-            Vec<MatchCounts>,
-            MatchCounts,
-            [AggregatedJaccard; 2],
-            ClassOverlap,
-        )> {
-            let truth = instance_mask(&pair.truth.target)?;
-            // What a source left unlabelled it did not mark: it counts as nothing found.
-            let judged = instance_mask(&pair.judged.target)?.mapv(|object| match object {
-                mask::UNLABELLED_OBJECT => 0,
-                object => object,
-            });
-            let overlaps =
-                Overlaps::new(truth.view(), judged.view()).map_err(|error| about(pair, &error))?;
-            Ok((
-                instance_counts(&overlaps, &INSTANCE_IOUS)?,
-                panoptic_counts(&overlaps),
-                [Reuse::Allowed, Reuse::Never]
-                    .map(|reuse| AggregatedJaccard::new(&overlaps, reuse)),
-                foreground(&truth, &judged),
-            ))
-        };
+        let of_image = |pair: &Pair| compared_objects(pair.truth, pair.judged);
         let images: Vec<_> = self.pairs.par_iter().try_map(of_image)?;
         let at: Vec<Vec<MatchCounts>> = (0..INSTANCE_IOUS.len())
-            .map(|iou| images.iter().map(|(counts, ..)| counts[iou]).collect())
+            .map(|iou| images.iter().map(|image| image.at[iou]).collect())
             .collect();
         let (half, strict) = (&at[0], &at[STRICT]);
-        let panoptic: Vec<MatchCounts> = images.iter().map(|image| image.1).collect();
-        let jaccard = |which: usize| -> Vec<AggregatedJaccard> {
-            images.iter().map(|image| image.2[which]).collect()
-        };
-        let (reused, once) = (jaccard(0), jaccard(1));
+        let panoptic: Vec<MatchCounts> = images.iter().map(|image| image.panoptic).collect();
+        let reused: Vec<_> = images.iter().map(|image| image.jaccard).collect();
+        let once: Vec<_> = images.iter().map(|image| image.jaccard_once).collect();
         let mut measures = vec![
             self.measure("F1 at IoU 0.5", |w| MatchCounts::pool(half, w)?.f1()),
             self.measure("recall at IoU 0.5", |w| {
@@ -273,7 +250,7 @@ impl Judge<'_> {
             self.measure("AJI", |w| AggregatedJaccard::pool(&reused, w)?.index()),
         ];
         if self.all {
-            let overlaps: Vec<ClassOverlap> = images.iter().map(|image| image.3).collect();
+            let overlaps: Vec<ClassOverlap> = images.iter().map(|image| image.foreground).collect();
             measures.extend([
                 self.measure("Dice of all objects together", |w| {
                     ClassOverlap::pool(&overlaps, w)?.dice(EmptyCase::Undefined)
@@ -301,6 +278,46 @@ impl Judge<'_> {
         }
         Ok(measures)
     }
+}
+
+/// Objects that were found in an image, against the true ones.
+pub struct ComparedObjects {
+    /// Matches by intersection over union, from 0.5 on.
+    at: Vec<MatchCounts>,
+    panoptic: MatchCounts,
+    /// An object that was found may be of several true ones.
+    pub jaccard: AggregatedJaccard,
+    jaccard_once: AggregatedJaccard,
+    /// Pixels in any object.
+    pub foreground: ClassOverlap,
+}
+
+impl ComparedObjects {
+    /// Matches at an intersection over union of 0.5.
+    pub fn at_half(&self) -> MatchCounts {
+        self.at[0]
+    }
+}
+
+/// Objects of an image against the true ones. What was left unlabelled was not marked: it counts as nothing found.
+///
+/// # Errors
+/// Labels that are no masks of objects, masks of different sizes.
+pub fn compared_objects(truth: &Evidence, judged: &Evidence) -> Result<ComparedObjects> {
+    let truth = instance_mask(&truth.target)?;
+    let mask = instance_mask(&judged.target)?.mapv(|object| match object {
+        mask::UNLABELLED_OBJECT => 0,
+        object => object,
+    });
+    let overlaps =
+        Overlaps::new(truth.view(), mask.view()).map_err(|error| about(judged, &error))?;
+    Ok(ComparedObjects {
+        at: instance_counts(&overlaps, &INSTANCE_IOUS)?,
+        panoptic: panoptic_counts(&overlaps),
+        jaccard: AggregatedJaccard::new(&overlaps, Reuse::Allowed),
+        jaccard_once: AggregatedJaccard::new(&overlaps, Reuse::Never),
+        foreground: foreground(&truth, &mask),
+    })
 }
 
 /// Matches of objects at an IoU of 0.5, where these are connected pixels of one class but the first.
@@ -424,8 +441,8 @@ pub fn cannot(family: Family) -> Failure {
         .help("Boxes, class masks and instance masks can.")
 }
 
-fn about(pair: &Pair, error: &Error) -> Failure {
-    Failure::input(format!("{}: {error}", pair.judged.key()))
+fn about(judged: &Evidence, error: &Error) -> Failure {
+    Failure::input(format!("{}: {error}", judged.key()))
 }
 
 /// The class of each pixel.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Target, mask, to_csv};
+use cleanslide_data::to_csv;
 use cleanslide_learn::dual::{
     DualSettings, DualTrainer, JudgedObject, ObjectImages, SelectionCycle, State,
 };
@@ -16,9 +16,9 @@ use ndarray::Array2;
 
 use super::networks::{Job, Part};
 use super::page::mean_notes;
+use super::pixels::given_objects;
 use crate::failure::{Failure, Result};
 use crate::network_run::PixelRecipe;
-use crate::shape_labels::about;
 
 use crate::commands::evaluate::selection::TABLE as SELECTION;
 
@@ -87,16 +87,7 @@ impl ObjectImages for GivenObjects<'_, '_> {
     }
 
     fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>)> {
-        let labelled = self.0.image(image);
-        let Target::Instances {
-            mask: file,
-            classes,
-        } = &labelled.piece.target
-        else {
-            return Err(about(labelled.record, "its labels are no mask of objects"));
-        };
-        let classes = classes.iter().map(|&class| labelled.class(class));
-        Ok((mask::read_instance_mask(&file.path)?, classes.collect()))
+        given_objects(self.0, image)
     }
 }
 

@@ -200,15 +200,8 @@ impl PixelImages for LabelledImages<'_, '_> {
         let Self(job) = self;
         let labelled = job.image(image);
         let classes = match &labelled.piece.target {
-            Target::Instances {
-                mask: file,
-                classes: of_objects,
-            } => {
-                let objects = mask::read_instance_mask(&file.path)?;
-                let of_objects: Vec<usize> = of_objects
-                    .iter()
-                    .map(|&class| labelled.class(class))
-                    .collect();
+            Target::Instances { .. } => {
+                let (objects, of_objects) = given_objects(job, image)?;
                 let border = (classes(job).len() - 1) as u8;
                 classes_of_objects(objects.view(), &of_objects, border, &job.recipe.objects)
             }
@@ -222,4 +215,22 @@ impl PixelImages for LabelledImages<'_, '_> {
         };
         Ok((job.pixels(image)?, classes))
     }
+
+    fn objects(&self, image: usize) -> Result<(Array2<u32>, Vec<usize>)> {
+        given_objects(self.0, image)
+    }
+}
+
+/// The numbers of the objects of an image, as they were given, and the class of each.
+pub fn given_objects(job: &Job<PixelRecipe>, image: usize) -> Result<(Array2<u32>, Vec<usize>)> {
+    let labelled = job.image(image);
+    let Target::Instances {
+        mask: file,
+        classes,
+    } = &labelled.piece.target
+    else {
+        return Err(about(labelled.record, "its labels are no mask of objects"));
+    };
+    let classes = classes.iter().map(|&class| labelled.class(class));
+    Ok((mask::read_instance_mask(&file.path)?, classes.collect()))
 }

@@ -21,4 +21,4 @@ mod tests;
 pub use changes::{BoxChange, changes};
 pub use cycle::{Cycle, CycleImage};
 pub use labels::{CorrectedBox, CorrectedImage};
-pub use settings::{BoxTrust, CorrectionSettings, GivenBoxes};
+pub use settings::{BoxTrust, CorrectionSettings};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{Background, Start, check_count, check_score};
+use crate::correction::{Background, GivenLabels, Start, check_count, check_score};
 use crate::detect::DetectorPredictSettings;
 use crate::error::Result;
 use crate::views::TestAugmentation;
@@ -30,8 +30,9 @@ pub struct CorrectionSettings {
     pub suppression: f64,
     /// The most boxes of a tile of a view, those with the highest scores. Default 200.
     pub most: usize,
-    /// What becomes of the given boxes. Default: they are replaced.
-    pub given: GivenBoxes,
+    /// What becomes of the given boxes. Default: they are replaced. Of a found box that overlaps one that stays by more
+    /// than `suppression` nothing becomes.
+    pub given: GivenLabels,
     /// What becomes of all that was not found. Default: it is blurred away.
     pub background: Background,
     /// How far a corrected box is trusted. Default wholly.
@@ -50,22 +51,11 @@ impl Default for CorrectionSettings {
             score: 0.25,
             suppression: 0.2,
             most: 200,
-            given: GivenBoxes::Replaced,
+            given: GivenLabels::Replaced,
             background: Background::STRONG,
             trust: BoxTrust::Full,
         }
     }
-}
-
-/// What becomes of the given boxes when correction has started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GivenBoxes {
-    /// They are given up: all labels are what was found. For labels of which many are wrong.
-    Replaced,
-    /// They stay, and boxes that are found beside them are added; found ones that overlap them by more than
-    /// `suppression` are not. For labels that are right and incomplete.
-    Completed,
 }
 
 /// How far a corrected box is trusted.

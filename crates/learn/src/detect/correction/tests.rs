@@ -7,7 +7,7 @@ use cleanslide_data::{Object, Objects, Rectangle, Trust};
 use image::RgbImage;
 
 use super::*;
-use crate::correction::{AGREEMENT, Background, CORRECTED, Start};
+use crate::correction::{AGREEMENT, Background, CORRECTED, GivenLabels, Start};
 use crate::detect::tests::{Discs, small, small_faster_rcnn};
 use crate::detect::{BoxImages, Detector, DetectorSettings, Trainer};
 use crate::error::{Error, Result};
@@ -349,7 +349,7 @@ fn completed_labels_keep_every_given_box_and_gain_others() {
     let correction = CorrectionSettings {
         start: Start::Epoch { epoch: 10 },
         every: 3,
-        given: GivenBoxes::Completed,
+        given: GivenLabels::Completed,
         background: Background::Ignored { doubt: 0.05 },
         ..CorrectionSettings::default()
     };

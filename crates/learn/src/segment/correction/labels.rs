@@ -2,7 +2,7 @@
 
 use cleanslide_data::mask::UNLABELLED_OBJECT;
 use image::RgbImage;
-use ndarray::{Array2, ArrayView3, Axis, Zip};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use super::MaskCorrectionSettings;
@@ -86,6 +86,65 @@ impl CorrectedMask {
         }
         Ok(Self { mask, objects })
     }
+
+    /// The given objects, object `i` of which has the number `i + 1` and the class `classes[i]`, and beside them what was
+    /// found: an object is theirs if they have half of its pixels, and too small if less than the least area is left of it.
+    /// What nobody labelled stays open but for what was found there.
+    pub(in crate::segment) fn completing(
+        self,
+        given: ArrayView2<'_, u32>,
+        classes: &[usize],
+        correction: &MaskCorrectionSettings,
+        settings: &ObjectSettings,
+    ) -> Self {
+        let is_given = |number: u32| (1..=classes.len()).contains(&(number as usize));
+        let mut objects: Vec<_> = classes
+            .iter()
+            .map(|&class| CorrectedObject {
+                class,
+                score: 1.0,
+                area: 0,
+            })
+            .collect();
+        let mut beside = vec![0; self.objects.len()];
+        Zip::from(&given)
+            .and(&self.mask)
+            .for_each(|&given, &found| {
+                if is_given(given) {
+                    objects[given as usize - 1].area += 1;
+                } else if let Some(beside) = beside.get_mut((found as usize).wrapping_sub(1)) {
+                    *beside += 1;
+                }
+            });
+        // What was found and is no object of its own is more of a given one, as the network has it.
+        let otherwise = match correction.background {
+            Background::Ignored { .. } => UNLABELLED_OBJECT,
+            Background::Kept | Background::Blurred { .. } => 0,
+        };
+        let mut numbers = Vec::with_capacity(beside.len());
+        for (found, area) in self.objects.into_iter().zip(beside) {
+            let is_added = 2 * area > found.area && area >= settings.least_area as u64;
+            if is_added {
+                objects.push(CorrectedObject { area, ..found });
+            }
+            numbers.push(if is_added {
+                objects.len() as u32
+            } else {
+                otherwise
+            });
+        }
+        let mask = Zip::from(&given)
+            .and(&self.mask)
+            .map_collect(
+                |&given, &found| match numbers.get((found as usize).wrapping_sub(1)) {
+                    _ if is_given(given) => given,
+                    Some(&number) => number,
+                    None if given != 0 => UNLABELLED_OBJECT,
+                    None => found,
+                },
+            );
+        Self { mask, objects }
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +199,37 @@ mod tests {
                 .iter()
                 .all(|&object| object == UNLABELLED_OBJECT)
         );
+    }
+
+    #[test]
+    fn what_is_found_beside_the_given_objects_is_added() {
+        let mut given = Array2::zeros((12, 30));
+        // Five of the eight columns of the first object that is found, and one of those of the second.
+        given.slice_mut(s![2..10, 0..7]).fill(1);
+        given.slice_mut(s![2..10, 19..20]).fill(2);
+        given.slice_mut(s![10..12, ..]).fill(UNLABELLED_OBJECT);
+        let completed = |background, least_area| {
+            let correction = MaskCorrectionSettings {
+                score: 0.5,
+                background,
+                ..MaskCorrectionSettings::default()
+            };
+            let settings = ObjectSettings {
+                least_area,
+                ..ObjectSettings::default()
+            };
+            found(0.5, background).completing(given.view(), &[4, 5], &correction, &settings)
+        };
+        let kept = completed(Background::Kept, 20);
+        let areas: Vec<_> = kept.objects.iter().map(|of| (of.class, of.area)).collect();
+        assert_eq!(areas, [(4, 56), (5, 8), (0, 56)]);
+        let row = |mask: &Array2<u32>| [1, 8, 15, 19, 25].map(|column| mask[[5, column]]);
+        assert_eq!(row(&kept.mask), [1, 0, 3, 2, 0]);
+        assert_eq!(kept.mask[[11, 15]], UNLABELLED_OBJECT);
+        let open = completed(Background::Ignored { doubt: 0.2 }, 20);
+        let unlabelled = UNLABELLED_OBJECT;
+        assert_eq!(row(&open.mask), [1, unlabelled, 3, 2, unlabelled]);
+        let large = completed(Background::Kept, 60);
+        assert_eq!(row(&large.mask), [1, 0, 0, 2, 0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::correction::{Background, Start, check_count, check_score};
+use crate::correction::{Background, GivenLabels, Start, check_count, check_score};
 use crate::error::Result;
 use crate::segment::{ObjectSettings, PredictSettings};
 use crate::views::TestAugmentation;
@@ -23,6 +23,9 @@ pub struct MaskCorrectionSettings {
     /// The least score of an object: how probably its pixels belong to objects, on average over pixels and views. Where
     /// one begins is a setting of objects, `threshold`. Default 0.7.
     pub score: f64,
+    /// What becomes of the given objects. Default: they are replaced. Beside those that stay, what is found is an object
+    /// if they have less than half of its pixels.
+    pub given: GivenLabels,
     /// What becomes of all that was not found. Default: what is an object with a probability of 0.3 at least is left
     /// open. Blurring it away needs other data in the same batches: without images as they are, a network learns that
     /// all that is sharp is an object, and finds more and more of them.
@@ -37,6 +40,7 @@ impl Default for MaskCorrectionSettings {
             scales: vec![0.8, 0.9, 1.0, 1.1, 1.2],
             turns: TestAugmentation::Flips,
             score: 0.7,
+            given: GivenLabels::Replaced,
             background: Background::Ignored { doubt: 0.3 },
         }
     }
