@@ -2,9 +2,9 @@
 that its detectors corrected.
 
 Needs nothing but Python:
-    python benches/sissi.py NAME RUN --data TITLE --command COMMAND --minutes N < MEANING.md
+    python benches/sissi.py NAME RUN --data TITLE --source SOURCE --command COMMAND --minutes N < MEANING.md
 RUN has bench/bench.json; data/ with the reference `corrected`; and for each corrected version a line of
-corrected.csv: method, seed, epoch, version, evaluation (a file of `cleanslide evaluate --json`).
+corrected.csv: method, seed, epoch, version, given version, evaluation (a file of `cleanslide evaluate --json`).
 """
 
 import argparse
@@ -21,6 +21,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("name")
 parser.add_argument("run", type=Path)
 parser.add_argument("--data", required=True, help="what the boxes are of, for the claims")
+parser.add_argument("--source", required=True, help="whose boxes were given")
 parser.add_argument("--command", required=True)
 parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
 parser.add_argument("--results", type=Path, default=Path("results"))
@@ -110,7 +111,7 @@ text = [
     f"`{arguments.command}`, {bench['seeds']} seeds, {datetime.date.today()}, {os.cpu_count()} cores "
     f"({platform.machine()}), {arguments.minutes:.0f} minutes in all.",
     "",
-    f"{images} test images, against the reference `corrected`, classes left out of account; means over seeds, 95 % "
+    f"{images} test images, against the reference `corrected`, by boxes alone; means over seeds, 95 % "
     f"intervals over images; gains are over `{first}`, paired by image.",
     "",
     "| method | " + " | ".join(f"{name} | gain" for name in measures) + " |",
@@ -130,7 +131,7 @@ for line in lines:
 with open(arguments.run / "corrected.csv", newline="") as file:
     versions = list(csv.DictReader(file))
 truth = boxes(arguments.run / "data/reference/corrected")
-given = boxes(arguments.run / "data/labels" / versions[0]["given"])
+given = boxes(arguments.run / "data/labels" / versions[0]["given"], arguments.source)
 text += [
     "",
     "The labels of the images that were learned from, as they were given and after each correction (of seed "
