@@ -37,6 +37,12 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Result};
 use crate::run_folder::read_recipe;
 
+/// The method that corrects labels while they are learned from.
+pub const SISSI: &str = "sissi";
+
+/// The method of two networks.
+pub const DUAL: &str = "dual";
+
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
 const SPLIT: &str = "split.csv";
@@ -116,6 +122,11 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + Partia
 
     /// The name of its network.
     fn network(&self) -> &'static str;
+
+    /// The name of the method, if it is not to learn from the labels as they are.
+    fn method(&self) -> Option<&'static str> {
+        self.background().map(|_| SISSI)
+    }
 
     /// The same with the network of another.
     fn with_network_of(self, other: Self) -> Self;
@@ -266,6 +277,15 @@ impl NetworkRecipe for PixelRecipe {
 
     fn corrects_labels(&self) -> bool {
         self.correction.is_some() || self.dual.is_some()
+    }
+
+    fn method(&self) -> Option<&'static str> {
+        match (&self.experts, &self.dual, &self.correction) {
+            (Some(experts), ..) => Some(experts.method.name()),
+            (_, Some(_), _) => Some(DUAL),
+            (.., Some(_)) => Some(SISSI),
+            (None, None, None) => None,
+        }
     }
 
     fn check(&self) -> Result<()> {

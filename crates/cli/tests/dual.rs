@@ -111,12 +111,16 @@ fn false_objects_are_dropped_and_the_selection_is_measured_and_published() {
     assert!(told.contains("8 of 32 given objects false"), "{told}");
     let page = lab.read("run/report.html");
     assert!(page.contains("What was decided about the labels"));
+    assert!(page.contains("unet by dual on 8 images"));
     // The masks that were learned from in the end become a version.
     lab.ok(&["correct", "data", "--run", "run"]);
     let status = lab.ok(&["status", "data"]);
     assert!(status.contains("corrected"), "{status}");
     let again = lab.fails(&["evaluate", "data", "run/selection.csv"]);
-    assert!(again.starts_with("exit"), "{again}");
+    assert!(
+        again.starts_with("exit 2") && again.contains("when a training by `dual` is done"),
+        "{again}"
+    );
 }
 
 #[test]

@@ -214,11 +214,16 @@ impl Evaluate {
             return predictions_of_run(dataset, run);
         }
         let version = self.prediction.parse::<VersionId>().map_err(|_| {
+            let is_selection = run.file_name().is_some_and(|name| name == selection::TABLE);
             Failure::usage(format!(
-                "`{}` is neither a run nor a label version",
+                "`{}` is neither a run nor a label version, and no table either",
                 self.prediction
             ))
-            .help("Give a run folder, or a version such as v2; `cleanslide log` lists them.")
+            .help(if is_selection {
+                "It is written when a training by `dual` is done; `train` goes on with one that was interrupted."
+            } else {
+                "Give a run folder, or a version such as v2; `cleanslide log` lists them."
+            })
         })?;
         Ok(dataset.labels(version)?)
     }

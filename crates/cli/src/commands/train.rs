@@ -32,9 +32,6 @@ use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, ref
 use crate::progress;
 use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
 
-/// The method that corrects boxes and masks of objects while it learns from them.
-pub const CORRECTING: &str = "sissi";
-
 /// What `train` takes.
 #[derive(Debug, Args)]
 #[command(

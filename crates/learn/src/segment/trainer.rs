@@ -182,7 +182,7 @@ impl<I: PixelImages> Pixels<'_, I> {
                 GivenLabels::Replaced => found,
                 GivenLabels::Completed => {
                     let (given, classes) = self.images.objects(item)?;
-                    found.completing(given.view(), &classes, correction, objects)
+                    found.completing(given.view(), &classes, objects)?
                 }
             })
         };

@@ -23,7 +23,7 @@ use crate::commands::train::networks::check;
 use crate::commands::train::pixels::Pixels;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{PixelRecipe, is_finished};
+use crate::network_run::{DUAL, PixelRecipe, SISSI, is_finished};
 use crate::truth::reference_name;
 
 /// The methods by default.
@@ -171,8 +171,8 @@ fn of_name(base: &PixelRecipe, name: &str) -> Result<PixelRecipe> {
         "small-loss" => Ok(filtered(Exchange::Alone)),
         "co-teaching" => Ok(filtered(Exchange::Cross)),
         "jocor" => Ok(filtered(Exchange::Joint)),
-        "dual" => with_method(base, "co-teaching+selection+contrast"),
-        "sissi" => Ok(corrected(asked.start)),
+        DUAL => with_method(base, "co-teaching+selection+contrast"),
+        SISSI => Ok(corrected(asked.start)),
         _ if LOSSES.contains(&name) => {
             let mut recipe = plain;
             recipe.loss.pixels = named(name)?;

@@ -9,10 +9,9 @@ use cleanslide_learn::training::Watch;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use super::CORRECTING;
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
-use crate::network_run::BoxRecipe;
+use crate::network_run::{BoxRecipe, SISSI};
 use crate::shape_labels::about;
 
 /// Networks for boxes.
@@ -31,10 +30,10 @@ impl Learner for Boxes {
     type Model = Detector;
 
     fn with_method(recipe: BoxRecipe, name: &str) -> Result<BoxRecipe> {
-        if name != CORRECTING {
+        if name != SISSI {
             return Err(
                 Failure::usage(format!("there is no method `{name}` for boxes")).help(format!(
-                    "`{CORRECTING}` corrects boxes while it learns from them; without a method they are learned from as they are."
+                    "`{SISSI}` corrects boxes while it learns from them; without a method they are learned from as they are."
                 )),
             );
         }

@@ -22,9 +22,6 @@ use crate::network_run::PixelRecipe;
 
 use crate::commands::evaluate::selection::TABLE as SELECTION;
 
-/// The method by its name.
-pub const DUAL: &str = "dual";
-
 /// Trains networks in a folder.
 pub fn train_dual(
     job: &Job<PixelRecipe>,

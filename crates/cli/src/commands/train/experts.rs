@@ -15,12 +15,11 @@ use cleanslide_report::thumbnail::{Ink, Outlines};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::CORRECTING;
 use super::networks::{Job, Part};
 use super::page::outlines;
 use super::pixels::classes;
 use crate::failure::{Failure, Result};
-use crate::network_run::{Experts, PixelRecipe};
+use crate::network_run::{Experts, PixelRecipe, SISSI};
 use crate::pipeline::method_by_name as of_classes;
 use crate::shape_labels::{ExpertLabels, ShapeLabels, about};
 use crate::sheet::{self, evenly};
@@ -35,7 +34,7 @@ pub fn method_by_name(name: &str) -> Result<ExpertMethod> {
     found.cloned().ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(ExpertMethod::name).collect();
         let listed = format!(
-            "Of several experts, networks learn by {}; masks of objects are corrected by {CORRECTING}.",
+            "Of several experts, networks learn by {}; masks of objects are corrected by {SISSI}.",
             names.join(", ")
         );
         if of_classes(name).is_ok() {

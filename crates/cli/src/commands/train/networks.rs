@@ -434,8 +434,8 @@ pub fn only_blurred<R: NetworkRecipe>(job: &Job<R>) -> Option<&'static str> {
 
 /// What is trained, in words.
 pub fn name<R: NetworkRecipe>(recipe: &R) -> String {
-    match recipe.experts() {
-        Some(experts) => format!("{} by {}", recipe.network(), experts.method.name()),
+    match recipe.method() {
+        Some(method) => format!("{} by {method}", recipe.network()),
         None => recipe.network().to_owned(),
     }
 }

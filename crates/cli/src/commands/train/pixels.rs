@@ -14,12 +14,11 @@ use cleanslide_learn::training::Watch;
 use image::RgbImage;
 use ndarray::Array2;
 
-use super::CORRECTING;
-use super::dual::{DUAL, refuse_unknown_priors, train_dual, write_selection};
+use super::dual::{refuse_unknown_priors, train_dual, write_selection};
 use super::experts::{method_by_name, train_of_experts, write_beliefs};
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
-use crate::network_run::{NetworkRecipe, PixelRecipe};
+use crate::network_run::{DUAL, NetworkRecipe, PixelRecipe, SISSI};
 use crate::shape_labels::about;
 
 /// Networks for class masks and instance masks.
@@ -48,7 +47,7 @@ impl Learner for Pixels {
     type Model = Model;
 
     fn with_method(recipe: PixelRecipe, name: &str) -> Result<PixelRecipe> {
-        if name == CORRECTING {
+        if name == SISSI {
             let correction = recipe.correction.unwrap_or_default();
             return Ok(PixelRecipe {
                 correction: Some(correction),

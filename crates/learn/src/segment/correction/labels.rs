@@ -1,6 +1,8 @@
 //! Masks that a network gives in the place of those that it was given.
 
 use cleanslide_data::mask::UNLABELLED_OBJECT;
+use cleanslide_image::morphology::{Element, dilate};
+use cleanslide_image::region::{Neighbours, components};
 use image::RgbImage;
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis, Zip};
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,8 @@ impl CorrectedMask {
                         *object = UNLABELLED_OBJECT;
                     }
                 });
+            let open = mask.mapv(|object| object == UNLABELLED_OBJECT);
+            close_beside_objects(&mut mask, open.view())?;
         }
         Ok(Self { mask, objects })
     }
@@ -94,9 +98,8 @@ impl CorrectedMask {
         self,
         given: ArrayView2<'_, u32>,
         classes: &[usize],
-        correction: &MaskCorrectionSettings,
         settings: &ObjectSettings,
-    ) -> Self {
+    ) -> Result<Self> {
         let is_given = |number: u32| (1..=classes.len()).contains(&(number as usize));
         let mut objects: Vec<_> = classes
             .iter()
@@ -116,35 +119,52 @@ impl CorrectedMask {
                     *beside += 1;
                 }
             });
-        // What was found and is no object of its own is more of a given one, as the network has it.
-        let otherwise = match correction.background {
-            Background::Ignored { .. } => UNLABELLED_OBJECT,
-            Background::Kept | Background::Blurred { .. } => 0,
-        };
         let mut numbers = Vec::with_capacity(beside.len());
         for (found, area) in self.objects.into_iter().zip(beside) {
             let is_added = 2 * area > found.area && area >= settings.least_area as u64;
             if is_added {
                 objects.push(CorrectedObject { area, ..found });
             }
-            numbers.push(if is_added {
-                objects.len() as u32
-            } else {
-                otherwise
-            });
+            numbers.push(if is_added { objects.len() as u32 } else { 0 });
         }
-        let mask = Zip::from(&given)
-            .and(&self.mask)
-            .map_collect(
-                |&given, &found| match numbers.get((found as usize).wrapping_sub(1)) {
-                    _ if is_given(given) => given,
-                    Some(&number) => number,
-                    None if given != 0 => UNLABELLED_OBJECT,
-                    None => found,
-                },
-            );
-        Self { mask, objects }
+        let mut mask =
+            Zip::from(&given)
+                .and(&self.mask)
+                .map_collect(|&given, &found| {
+                    match numbers.get((found as usize).wrapping_sub(1)) {
+                        _ if is_given(given) => given,
+                        Some(&number) if given == 0 || number > 0 => number,
+                        None if given == 0 => found,
+                        _ => UNLABELLED_OBJECT,
+                    }
+                });
+        let open = Zip::from(&given)
+            .and(&mask)
+            .map_collect(|&given, &object| given == 0 && object == UNLABELLED_OBJECT);
+        close_beside_objects(&mut mask, open.view())?;
+        Ok(Self { mask, objects })
     }
+}
+
+/// Makes background of the open regions that touch an object: what is doubtful there is how far it reaches, not whether it
+/// is one. Left open, the gaps between objects would be forgotten, and they would grow together.
+fn close_beside_objects(mask: &mut Array2<u32>, open: ArrayView2<'_, bool>) -> Result<()> {
+    let regions = components(open, Neighbours::Eight)?;
+    let objects = mask.mapv(|object| object != 0 && object != UNLABELLED_OBJECT);
+    let near = dilate(objects.view(), &Element::disk(1)?);
+    let mut touches = vec![false; regions.count + 1];
+    Zip::from(&regions.labels)
+        .and(&near)
+        .for_each(|&region, &near| touches[region as usize] |= near);
+    touches[0] = false;
+    Zip::from(mask)
+        .and(&regions.labels)
+        .for_each(|object, &region| {
+            if touches[region as usize] {
+                *object = 0;
+            }
+        });
+    Ok(())
 }
 
 #[cfg(test)]
@@ -202,6 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_doubtful_beside_an_object_is_background() {
+        let mut given = Array2::zeros((12, 30));
+        let mut open = Array2::from_elem((12, 30), false);
+        given.slice_mut(s![2..10, 2..10]).fill(1);
+        for columns in [10..12, 20..24] {
+            given
+                .slice_mut(s![4..6, columns.clone()])
+                .fill(UNLABELLED_OBJECT);
+            open.slice_mut(s![4..6, columns]).fill(true);
+        }
+        let mut mask = given.clone();
+        close_beside_objects(&mut mask, open.view()).unwrap();
+        let at = |column: usize| mask[[5, column]];
+        assert_eq!(
+            [at(5), at(10), at(11), at(22)],
+            [1, 0, 0, UNLABELLED_OBJECT]
+        );
+    }
+
+    #[test]
     fn what_is_found_beside_the_given_objects_is_added() {
         let mut given = Array2::zeros((12, 30));
         // Five of the eight columns of the first object that is found, and one of those of the second.
@@ -209,16 +249,12 @@ mod tests {
         given.slice_mut(s![2..10, 19..20]).fill(2);
         given.slice_mut(s![10..12, ..]).fill(UNLABELLED_OBJECT);
         let completed = |background, least_area| {
-            let correction = MaskCorrectionSettings {
-                score: 0.5,
-                background,
-                ..MaskCorrectionSettings::default()
-            };
             let settings = ObjectSettings {
                 least_area,
                 ..ObjectSettings::default()
             };
-            found(0.5, background).completing(given.view(), &[4, 5], &correction, &settings)
+            let found = found(0.5, background);
+            found.completing(given.view(), &[4, 5], &settings).unwrap()
         };
         let kept = completed(Background::Kept, 20);
         let areas: Vec<_> = kept.objects.iter().map(|of| (of.class, of.area)).collect();
@@ -227,9 +263,18 @@ mod tests {
         assert_eq!(row(&kept.mask), [1, 0, 3, 2, 0]);
         assert_eq!(kept.mask[[11, 15]], UNLABELLED_OBJECT);
         let open = completed(Background::Ignored { doubt: 0.2 }, 20);
-        let unlabelled = UNLABELLED_OBJECT;
-        assert_eq!(row(&open.mask), [1, unlabelled, 3, 2, unlabelled]);
+        assert_eq!(row(&open.mask), [1, 0, 3, 2, UNLABELLED_OBJECT]);
         let large = completed(Background::Kept, 60);
         assert_eq!(row(&large.mask), [1, 0, 0, 2, 0]);
+        // Nothing is found: all is as it was given.
+        let nothing = CorrectedMask {
+            mask: Array2::from_elem((12, 30), UNLABELLED_OBJECT),
+            objects: Vec::new(),
+        };
+        let settings = ObjectSettings::default();
+        let as_given = nothing
+            .completing(given.view(), &[4, 5], &settings)
+            .unwrap();
+        assert_eq!(as_given.mask, given);
     }
 }

@@ -27,7 +27,7 @@ pub struct MaskCorrectionSettings {
     /// if they have less than half of its pixels.
     pub given: GivenLabels,
     /// What becomes of all that was not found. Default: what is an object with a probability of 0.3 at least is left
-    /// open. Blurring it away needs other data in the same batches: without images as they are, a network learns that
+    /// open, but for what touches an object. Blurring it away needs other data in the same batches: without images as they are, a network learns that
     /// all that is sharp is an object, and finds more and more of them.
     pub background: Background,
 }
