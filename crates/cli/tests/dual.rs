@@ -227,7 +227,8 @@ fn methods_are_compared_side_by_side() {
     assert!(!config("plain").contains("[dual"), "{}", config("plain"));
     assert!(config("gce").contains("name = \"gce\""));
     assert!(config("dual+priors").contains("[[dual.selection.priors]]"));
-    assert!(config("sissi+ignored+completed").contains("given = \"completed\""));
+    let completed = config("sissi+ignored+completed");
+    assert!(completed.contains("given = \"completed\"") && completed.contains("doubt = 0.3"));
     // What is done stays, and its figures are those of `evaluate`.
     let model = std::fs::read(lab.path("bench/plain/seed-0/fold-1/model.safetensors")).unwrap();
     bench("plain,small-loss+selection");

@@ -12,8 +12,8 @@ use cleanslide_nn::devices::DeviceName;
 
 use super::cells::{Request, publish, rows, train_missing};
 use super::comparison::{
-    AVERAGE, Comparison, Statistics, Summary, Truth, background_by_name, base, networks_or_own,
-    protocol, several_backgrounds, start_by_name,
+    AVERAGE, Comparison, Statistics, Summary, Truth, background_by_name, base, named,
+    networks_or_own, protocol, several_backgrounds, start_by_name,
 };
 use crate::commands::evaluate::shape_measures::{at_iou, found_boxes, match_boxes, true_boxes};
 use crate::commands::train::boxes::Boxes;
@@ -101,15 +101,18 @@ fn with_method(base: &BoxRecipe, method: &str) -> Result<BoxRecipe> {
         // doubted, this one would learn from fewer images and be chosen by them.
         (recipe.train.validation, recipe.train.patience) = (0.0, 0);
     }
-    let mut background = None;
+    let asked = base.correction.clone().unwrap_or_default().background;
+    let ignored = named("ignored")?;
+    let background = |part| background_by_name(part, asked, ignored);
+    let mut chosen = None;
     for part in parts {
-        match (part, &mut recipe.correction, background_by_name(part)?) {
-            (_, Some(_), Some(_)) if background.is_some() => {
+        match (part, &mut recipe.correction, background(part)) {
+            (_, Some(_), Some(_)) if chosen.is_some() => {
                 return Err(several_backgrounds(method));
             }
             (_, Some(correction), Some(asked)) => {
                 correction.background = asked;
-                background = Some(asked);
+                chosen = Some(asked);
             }
             ("trust", Some(correction), _) => correction.trust = BoxTrust::Score,
             ("completed", Some(correction), _) => correction.given = GivenLabels::Completed,

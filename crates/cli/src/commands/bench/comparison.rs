@@ -92,14 +92,20 @@ pub fn start_by_name(method: &str, asked: Start) -> Result<Option<Start>> {
     })
 }
 
-/// What becomes of all that is not found, by what follows the name of a method.
-pub fn background_by_name(part: &str) -> Result<Option<Background>> {
-    Ok(match part {
-        "weak" => Some(Background::WEAK),
-        "strong" => Some(Background::STRONG),
-        "ignored" => Some(named("ignored")?),
+/// What becomes of all that is not found, by what follows the name of a method; what is doubtful is left open as it is asked
+/// for, or as by default.
+pub fn background_by_name(
+    part: &str,
+    asked: Background,
+    by_default: Background,
+) -> Option<Background> {
+    match (part, asked) {
+        ("weak", _) => Some(Background::WEAK),
+        ("strong", _) => Some(Background::STRONG),
+        ("ignored", Background::Ignored { .. }) => Some(asked),
+        ("ignored", _) => Some(by_default),
         _ => None,
-    })
+    }
 }
 
 /// The refusal of a method with more than one.

@@ -95,7 +95,10 @@ fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
         // and be chosen by them.
         (recipe.train.validation, recipe.train.patience) = (0.0, 0);
     }
-    let mut background = None;
+    let by_default = MaskCorrectionSettings::default();
+    let correction = base.correction.as_ref().unwrap_or(&by_default);
+    let background = |part| background_by_name(part, correction.background, by_default.background);
+    let mut chosen = None;
     for part in parts {
         let PixelRecipe {
             correction,
@@ -103,13 +106,13 @@ fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
             train,
             ..
         } = &mut recipe;
-        match (part, correction, dual, background_by_name(part)?) {
-            (_, Some(_), _, Some(_)) if background.is_some() => {
+        match (part, correction, dual, background(part)) {
+            (_, Some(_), _, Some(_)) if chosen.is_some() => {
                 return Err(several_backgrounds(method));
             }
             (_, Some(correction), _, Some(asked)) => {
                 correction.background = asked;
-                background = Some(asked);
+                chosen = Some(asked);
             }
             ("completed", Some(correction), ..) => correction.given = GivenLabels::Completed,
             ("selection", _, Some(dual), _) => dual.selection = selection(&asked),
