@@ -268,21 +268,7 @@ sissi-nuclei data="../shared/data/he-nuclei" python="python3":
         $bin inject drop $run/data --rate 0.4 --name dropped --reference all
         $bin inject add $run/data --source dropped --rate 0.2 --plane haematoxylin --name noisy --reference marked
     fi
-    recipe() { # NAME BACKGROUND
-        (echo 'source = "noisy"'; cat benches/sissi-nuclei.toml benches/sissi-nuclei-correction.toml) > $run/$1.toml
-        echo "background = $2" >> $run/$1.toml
-    }
-    (echo 'source = "noisy"'; cat benches/sissi-nuclei.toml) > $run/plain.toml
-    recipe kept '{ name = "kept" }'
-    recipe blurred '{ name = "blurred", kernel = 71, sigma = 30.0 }'
-    recipe ignored '{ name = "ignored", doubt = 0.3 }'
-    recipe completed '{ name = "ignored", doubt = 0.3 }'
-    echo 'given = "completed"' >> $run/completed.toml
-    start=$(date +%s)
-    for seed in 0 1 2; do for method in plain kept blurred ignored completed; do echo $seed $method; done; done \
-        | xargs -P 2 -L 1 bash -c "if [ ! -e $run/runs/\$1-\$0/report.html ]; then \
-            $bin train $run/data --recipe $run/\$1.toml --seed \$0 --threads 1 --out $run/runs/\$1-\$0 > $run/\$1-\$0.log; fi"
-    {{python}} benches/sissi_nuclei.py $run --minutes $((($(date +%s) - start) / 60)) < benches/sissi-nuclei-meaning.md
+    just _nuclei-study sissi-nuclei plain,sissi,sissi+strong,sissi+ignored,sissi+ignored+completed {{python}}
 
 # Masks of nuclei of which a third is false, some are missing and half are drawn badly: two U-Nets that filter each other's
 # labels, in parts and as a whole, against one that does not (an hour and a half on 2 cores; resumes). Needs the data, and
@@ -304,26 +290,25 @@ dual data="../shared/data/he-nuclei" python="python3":
         $bin inject add $run/data --source dropped --rate 0.4 --plane haematoxylin --name added --reference marked
         $bin inject border $run/data --source added --rate 0.5 --name noisy --reference drawn --sheet $run/noise.html
     fi
-    mkdir -p $run/recipes
-    recipe() { # NAME LINE...
-        cp benches/dual.toml $run/recipes/$1.toml
-        printf '%s\n' "${@:2}" >> $run/recipes/$1.toml
-    }
-    dual=('[dual]' 'partner = { unet = { widths = [8, 16, 32] } }' 'every = 4' 'gradual = 20')
-    selection=('[dual.selection]' 'after = 20' 'gradual = 20')
-    recipe plain
-    recipe gce '[loss]' 'pixels = { name = "gce" }'
-    recipe small-loss "${dual[@]}" 'exchange = "alone"'
-    recipe co-teaching "${dual[@]}"
-    recipe jocor "${dual[@]}" 'exchange = "joint"'
-    recipe selection "${dual[@]}" "${selection[@]}"
-    recipe dual "${dual[@]}" "${selection[@]}" '[dual.contrast]' 'gradual = 20'
+    just _nuclei-study dual plain,gce,small-loss,co-teaching,jocor,co-teaching+selection,dual {{python}}
+
+_nuclei-study name methods python:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/{{name}}
     start=$(date +%s)
-    for seed in 0 1 2; do
-        for method in plain dual selection co-teaching gce jocor small-loss; do echo $seed $method; done
-    done | xargs -P 2 -L 1 bash -c "if [ ! -e $run/runs/\$1-\$0/report.html ]; then $bin train $run/data \
-        --recipe $run/recipes/\$1.toml --seed \$0 --threads 1 --out $run/runs/\$1-\$0 > $run/\$1-\$0.log; fi"
-    {{python}} benches/dual.py $run $bin --minutes $((($(date +%s) - start) / 60)) < benches/dual-meaning.md
+    bench="$bin bench $run/data --recipe benches/{{name}}.toml --threads 1 --reference corrected --out $run/bench"
+    methods={{methods}}
+    # The networks are too small for two threads: two cells are trained at once, and then all are compared.
+    for seed in 0 1 2; do for method in ${methods//,/ }; do echo $seed $method; done; done \
+        | xargs -P 2 -L 1 bash -c "$bench --methods \$1 --seeds 1 --seed \$0 > $run/\$1-\$0.log"
+    $bench --methods $methods
+    # Of all calls, where an earlier one was interrupted.
+    echo $((($(date +%s) - start) / 60)) >> $run/minutes
+    minutes=$(awk '{ sum += $1 } END { print sum }' $run/minutes)
+    name={{name}}
+    {{python}} benches/${name//-/_}.py $run --minutes $minutes < benches/{{name}}-meaning.md
 
 _sissi-cells data:
     #!/usr/bin/env bash

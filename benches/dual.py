@@ -1,9 +1,9 @@
 """Writes results/dual.md and results/dual.json: networks for masks of nuclei of which many are false and drawn badly, with
 and without a second network that filters labels (numpy 2.3.4, pillow 13.0.0).
 
-    python benches/dual.py RUN CLEANSLIDE --minutes N < MEANING.md
+    python benches/dual.py RUN --minutes N < MEANING.md
 
-RUN is a study of nuclei_masks.py; its methods and seeds are those of its finished runs.
+RUN is a study of nuclei_masks.py.
 """
 
 import argparse
@@ -16,43 +16,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from nuclei_masks import Study, mask, quality
+from nuclei_masks import Study, mask, quality, shown
 
-METHODS = ["plain", "gce", "small-loss", "co-teaching", "jocor", "selection", "dual"]
+CLEANSLIDE = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release/cleanslide"
 
 parser = argparse.ArgumentParser()
 parser.add_argument("run", type=Path)
-parser.add_argument("cleanslide", type=Path)
 parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
 parser.add_argument("--results", type=Path, default=Path("results"))
 arguments = parser.parse_args()
-
-
-def seeds(method):
-    finished = (arguments.run / "runs").glob(f"{method}-*/report.html")
-    return sorted(int(path.parent.name.rpartition("-")[2]) for path in finished)
-
-
-methods = {method: seeds(method) for method in METHODS}
-methods = {method: of for method, of in methods.items() if of}
-study = Study(arguments.run, methods, "just dual")
-rows = study.rows(["F1", "Dice", "recall", "precision"], gains=["F1", "Dice"])
-for place, (method, of) in enumerate(methods.items()):
-    rows[place] = rows[place].replace(f"| {method} |", f"| {method} | {', '.join(map(str, of))} |", 1)
+study = Study(arguments.run, "just dual")
+bench, methods, seeds = study.bench, study.methods, study.seeds
+selecting = [method for method in methods if "selection" in method or method == "dual"]
+rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
 
 
 def selection(method, seed):
     """What was decided after each epoch, measured."""
-    table = arguments.run / f"runs/{method}-{seed}/whole/selection.csv"
-    command = [arguments.cleanslide, "evaluate", arguments.run / "data", table, "--reference", "corrected", "--json"]
+    table = study.whole(method, seed) / "selection.csv"
+    command = [CLEANSLIDE, "evaluate", arguments.run / "data", table, "--reference", "corrected", "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
-def written(method, seed):
-    """The masks that were learned from in the end."""
-    table = max((arguments.run / f"runs/{method}-{seed}/whole/corrections").glob("*.json"))
-    cycle = json.loads(table.read_text())
-    return study.labels({of["image"]: table.with_suffix("") / f"{of['item']:06}.png" for of in cycle["images"]})
 
 
 def best_overlap(truth, inside):
@@ -65,10 +48,10 @@ def best_overlap(truth, inside):
 def scores(method, seed):
     """How well each score ranks false objects below true ones in the end (area under the ROC curve); how far redrawn
     outlines overlap true ones, as they were given and as they are in the end; and how many there are."""
-    whole = arguments.run / f"runs/{method}-{seed}/whole"
-    table = max((whole / "selections").glob("*.json"))
-    written = whole / "corrections" / table.stem
-    items = {of["image"]: of["item"] for of in json.loads((whole / "corrections" / table.name).read_text())["images"]}
+    table = max((study.whole(method, seed) / "selections").glob("*.json"))
+    corrections = study.whole(method, seed) / "corrections"
+    written = corrections / table.stem
+    items = {of["image"]: of["item"] for of in json.loads((corrections / table.name).read_text())["images"]}
     rows, outlines = [], []
     for image in json.loads(table.read_text())["images"]:
         truth, given = study.reference[image["image"]], mask(study.given[image["image"]])
@@ -93,14 +76,10 @@ def scores(method, seed):
     return areas, np.mean(outlines, axis=0), len(outlines)
 
 
-def shown(estimate):
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]" if estimate else ""
-
-
-selected = {method: selection(method, methods[method][0]) for method in METHODS[2:] if method in methods}
+selected = {method: [selection(method, seed) for seed in seeds] for method in methods if method not in ("plain", "gce")}
 labels = []
-for method, judged in selected.items():
-    epochs = judged["epochs"]
+for method, of_seeds in selected.items():
+    epochs = of_seeds[0]["epochs"]
     # Of the fullest method every judgement, of the others the last.
     for row in epochs if method == "dual" else epochs[-1:]:
         labels.append(
@@ -108,30 +87,21 @@ for method, judged in selected.items():
             f"| {shown(row['recall'])} | {shown(row['kept_precision'])} | {shown(row['kept_recall'])} |"
         )
     for name, key in [("false of what is left out", "precision"), ("left out of all false", "recall")]:
-        estimate = epochs[-1][key]
-        study.claims.append(
-            {
-                "claim": f"{name} in the end, {method}, seed {methods[method][0]}, he-nuclei, labels to learn from",
-                "value": estimate["value"],
-                "low": estimate["low"],
-                "high": estimate["high"],
-                "unit": "share",
-                "n": judged["given"],
-                "command": "just dual",
-            }
-        )
-given = next(iter(selected.values()))
+        what = f"{name} in the end, {method}, seed 0, he-nuclei, labels to learn from"
+        study.claim(what, epochs[-1][key], of_seeds[0]["given"])
+given = next(iter(selected.values()))[0]
 before = quality(study.labels(study.given))
 after = [("given", before)]
-for method in selected:
-    if method in ("selection", "dual"):
-        after.append((method, np.mean([quality(written(method, seed)) for seed in methods[method]], axis=0)))
-(agreement, likeness, border, together), (overlap_before, overlap_after), redrawn = scores("dual", methods["dual"][0])
+for method in selecting:
+    final = [max(study.corrected(method, seed).items())[1] for seed in seeds]
+    after.append((method, np.mean([quality(counts) for counts in final], axis=0)))
+(agreement, likeness, border, together), (overlap_before, overlap_after), redrawn = scores("dual", 0)
+estimates = ", ".join(f"{of['epochs'][-1]['estimated']:.3f}" for of in selected["dual"])
 quality_rows = [f"| {name} | " + " | ".join(f"{value:.3f}" for value in values) + " |" for name, values in after]
 
 report = f"""# Two networks that filter each other's labels of nuclei
 
-`just dual`, {datetime.date.today()}; {len(study.train)} images of he-nuclei to learn from and {len(study.test)} of {len(study.fields)} other fields for test.
+`just dual`, {datetime.date.today()}; {len(study.train)} images of he-nuclei to learn from and {bench["images"]} of {bench["cases"]} other fields for test.
 A fifth of the true nuclei is not marked, false ones are (two fifths of the number of those marked, at dark places without a
 nucleus), and the borders of half of all wander (`inject drop`, `add`, `border`): {given['false']} of the {given['given']} objects to
 learn from are false, which is to say that no true one overlaps them by more than a half. A small U-Net and one of half its
@@ -139,11 +109,13 @@ width, 60 epochs; labels are judged every fourth ([recipe](../benches/dual.toml)
 {arguments.minutes:.0f} minutes for all trainings, two at a time.
 
 Predictions of the images for test by one network; objects match at an intersection over union above 0.5; means over seeds,
-95 % intervals over fields (of {len(study.fields)} fields only, so they are rough); gains are paired, over `plain`:
+95 % intervals over fields (of {bench["cases"]} fields only, so they are rough); gains are paired, over `plain`:
 
-| method | seeds | F1 | gain | Dice | gain | recall | precision |
-|---|---|---|---|---|---|---|---|
+| method | F1 | gain | Dice | gain | AJI | gain | recall | precision |
+|---|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
+
+The share of false objects is {given['false'] / given['given']:.3f}; as `dual` estimates it in the end, by seed: {estimates}.
 
 What was decided about the given labels, by the first seed, against the truth that the training does not know; left out are
 objects that are dropped or doubted; intervals over fields:

@@ -1,18 +1,24 @@
 """How well networks find nuclei, for the scripts that compare ways to train them (numpy 2.3.4, pillow 13.0.0).
 
-A study is a folder RUN: data/ with the source `noisy` in its latest version and the reference `corrected`, and
-runs/METHOD-SEED. Objects are matched at an intersection over union above 0.5, where there is no choice; counts of images
-are summed. Intervals resample fields of view, of all methods and seeds together.
+A study is a folder RUN: data/ with the source `noisy` and the reference `corrected`, and bench/ of `cleanslide bench`.
+Objects are matched at an intersection over union above 0.5, where there is no choice; counts of images are summed.
 """
 
 import csv
+import json
 
 import numpy as np
 from PIL import Image
 
 UNLABELLED = 65535
-REPLICATES = 2000
-MEASURES = ["F1", "recall", "precision", "Dice"]
+
+
+def shown(estimate, sign=""):
+    """An estimate with its interval; nothing of none."""
+    if estimate is None:
+        return ""
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def mask(path):
@@ -42,7 +48,7 @@ def counts(truth, found):
 
 
 def quality(sums):
-    """Of each measure."""
+    """F1, recall, precision and Dice."""
     truth, found, matched, true_pixels, found_pixels, both = sums
     return np.array(
         [2 * matched / (truth + found), matched / truth, matched / max(found, 1), 2 * both / (true_pixels + found_pixels)]
@@ -50,9 +56,8 @@ def quality(sums):
 
 
 class Study:
-    def __init__(self, run, methods, command):
-        """`methods` has the seeds of each, the first of which all others are compared with."""
-        self.run, self.methods, self.command = run, methods, command
+    def __init__(self, run, command):
+        self.run, self.command = run, command
         data = run / "data"
         with (data / "images.csv").open(newline="") as file:
             images = {row["id"]: row for row in csv.DictReader(file)}
@@ -60,62 +65,46 @@ class Study:
         latest = sorted((data / "labels").iterdir(), key=lambda folder: int(folder.name[1:]))
         noisy = next(folder for folder in reversed(latest) if masks(folder, "noisy"))
         self.given = masks(noisy, "noisy")
-        self.test = [image for image, row in images.items() if row["split"] == "test"]
         self.train = [image for image, row in images.items() if row["split"] == "train"]
-        self.fields = sorted({images[image]["group"] for image in self.test})
-        of_field = np.array([self.fields.index(images[image]["group"]) for image in self.test])
-        self.predicted = {method: [self._predicted(method, seed) for seed in seeds] for method, seeds in methods.items()}
-        random = np.random.default_rng(0)
-        many = len(self.fields)
-        drawn = [np.bincount(random.integers(many, size=many), minlength=many)[of_field] for _ in range(REPLICATES)]
-        self.resampled = {method: np.array([self.mean(method, weights) for weights in drawn]) for method in methods}
+        self.bench = json.loads((run / "bench/bench.json").read_text())
+        self.methods = [line["method"] for line in self.bench["lines"]]
+        self.seeds = range(self.bench["seeds"])
         self.claims = []
 
-    def _predicted(self, method, seed):
-        files = masks(self.run / f"runs/{method}-{seed}/predictions")
-        return np.array([counts(self.reference[image], mask(files[image])) for image in self.test])
+    def whole(self, method, seed):
+        """The folder of the training of a cell."""
+        return self.run / f"bench/{method}/seed-{seed}/whole"
 
-    def mean(self, method, weights=None):
-        """Each measure, the mean of all seeds."""
-        weights = np.ones(len(self.test)) if weights is None else weights
-        return np.mean([quality(weights @ run) for run in self.predicted[method]], axis=0)
-
-    def claim(self, text, value, replicates):
-        low, high = np.percentile(replicates, [2.5, 97.5])
-        self.claims.append(
-            {
-                "claim": f"{text}, he-nuclei, {len(self.test)} images of {len(self.fields)} fields",
-                "value": float(value),
-                "low": float(low),
-                "high": float(high),
-                "unit": "share",
-                "n": len(self.test),
-                "command": self.command,
-            }
-        )
-        return low, high
+    def claim(self, text, estimate, count):
+        interval = {key: estimate[key] for key in ("value", "low", "high")}
+        self.claims.append({"claim": text, **interval, "unit": "share", "n": count, "command": self.command})
 
     def rows(self, measures, gains):
         """A row of a table for each method: measures, and after those of `gains` the gain over the first method."""
-        first = next(iter(self.methods))
         rows = []
-        for method in self.methods:
+        for line in self.bench["lines"]:
             cells = []
-            for measure in measures:
-                place = MEASURES.index(measure)
-                name = measure if measure == "Dice" else f"{measure} at IoU 0.5"
-                value, replicates = self.mean(method)[place], self.resampled[method][:, place]
-                low, high = self.claim(f"{name}, {method}", value, replicates)
-                cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
-                if measure in gains:
-                    cells.append("")
-                    if method != first:
-                        difference = value - self.mean(first)[place]
-                        replicates = replicates - self.resampled[first][:, place]
-                        low, high = self.claim(f"gain in {name}, {method} over {first}", difference, replicates)
-                        cells[-1] = f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-            rows.append(f"| {method} | {' | '.join(cells)} |")
+            for name in measures:
+                measured = line["measures"][name]
+                cells.append(shown(measured["value"]))
+                what = f"{line['method']}, he-nuclei, {self.bench['images']} images of {self.bench['cases']} fields"
+                self.claim(f"{name}, {what}", measured["value"], self.bench["images"])
+                if name in gains:
+                    cells.append(shown(measured["gain"], "+"))
+                    if measured["gain"]:
+                        gain = f"gain in {name} over {self.methods[0]}, {what}"
+                        self.claim(gain, measured["gain"], self.bench["images"])
+            rows.append(f"| {line['method']} | {' | '.join(cells)} |")
         return rows
+
+    def corrected(self, method, seed):
+        """The counts of the masks that were learned from, by the epoch after which they were made."""
+        found = {}
+        for table in sorted((self.whole(method, seed) / "corrections").glob("*.json")):
+            cycle = json.loads(table.read_text())
+            files = {of["image"]: table.with_suffix("") / f"{of['item']:06}.png" for of in cycle["images"]}
+            found[cycle["epoch"]] = self.labels(files)
+        return found
 
     def labels(self, files):
         """The counts of the masks of the images to learn from."""

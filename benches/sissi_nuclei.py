@@ -17,33 +17,18 @@ from pathlib import Path
 import numpy as np
 from nuclei_masks import Study, quality
 
-METHODS = ["plain", "kept", "blurred", "ignored", "completed"]
-SEEDS = [0, 1, 2]
-
 parser = argparse.ArgumentParser()
 parser.add_argument("run", type=Path)
 parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
 parser.add_argument("--results", type=Path, default=Path("results"))
 arguments = parser.parse_args()
-study = Study(arguments.run, {method: SEEDS for method in METHODS}, "just sissi-nuclei")
-
-
-def cycles(method, seed):
-    """The counts of all training images, by epoch of their correction."""
-    folder = arguments.run / f"runs/{method}-{seed}/whole/corrections"
-    found = {}
-    for table in sorted(folder.glob("*.json")):
-        cycle = json.loads(table.read_text())
-        files = {of["image"]: table.with_suffix("") / f"{of['item']:06}.png" for of in cycle["images"]}
-        found[cycle["epoch"]] = study.labels(files)
-    return found
-
-
-rows = study.rows(["F1", "recall", "precision"], gains=["F1"])
+study = Study(arguments.run, "just sissi-nuclei")
+bench = study.bench
+rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
 before = study.labels(study.given)
 labels = [f"| given | | {before[1]} | " + " | ".join(f"{value:.3f}" for value in quality(before)[:3]) + " |"]
-for method in METHODS[1:]:
-    of_seeds = [cycles(method, seed) for seed in SEEDS]
+for method in study.methods[1:]:
+    of_seeds = [study.corrected(method, seed) for seed in study.seeds]
     for epoch in (min(of_seeds[0]), max(of_seeds[0])):
         sums = np.mean([of[epoch] for of in of_seeds], axis=0)
         means = np.mean([quality(of[epoch])[:3] for of in of_seeds], axis=0)
@@ -51,19 +36,19 @@ for method in METHODS[1:]:
 
 report = f"""# Masks of nuclei that are corrected by the network that learns from them
 
-`just sissi-nuclei`, {datetime.date.today()}; {len(study.train)} images of he-nuclei to learn from and {len(study.test)} of {len(study.fields)} other
+`just sissi-nuclei`, {datetime.date.today()}; {len(study.train)} images of he-nuclei to learn from and {bench["images"]} of {bench["cases"]} other
 fields for test; of the {before[0]} true nuclei to learn from two fifths are not marked, and a fifth of those marked as many
-false ones (`inject drop`, then `inject add`, at dark places without a nucleus). Seeds {', '.join(map(str, SEEDS))}; a small
+false ones (`inject drop`, then `inject add`, at dark places without a nucleus). {bench['seeds']} seeds; a small
 U-Net, 80 epochs ([recipe](../benches/sissi-nuclei.toml)); masks are corrected after epoch 40 and every tenth from then on,
-by four views. `kept`: all that was not found is background; `blurred`: it is blurred away; `ignored` (the default): what is
-an object with a probability of .3 to .5 is left open; `completed`: the same, and the given objects stay. {platform.machine()}, {os.cpu_count()} cores, {arguments.minutes:.0f} minutes for all trainings,
+by four views. `sissi`: all that was not found is background; `+strong`: it is blurred away; `+ignored` (the default): what is
+an object with a probability of .3 to .5 is left open, but for what touches an object; `+completed`: the given objects stay. {platform.machine()}, {os.cpu_count()} cores, {arguments.minutes:.0f} minutes for all trainings,
 two at a time.
 
 Predictions of the images for test, which nobody corrected; objects match at an intersection over union above 0.5; means
-over seeds, 95 % intervals over fields (of {len(study.fields)} fields only, so they are rough):
+over seeds, 95 % intervals over fields (of {bench["cases"]} fields only, so they are rough):
 
-| method | F1 | gain over plain | recall | precision |
-|---|---|---|---|---|
+| method | F1 | gain | Dice | gain | AJI | gain | recall | precision |
+|---|---|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
 The labels that are learned from, against the true ones; means over seeds:
