@@ -268,12 +268,12 @@ sissi-nuclei data="../shared/data/he-nuclei" python="python3":
         $bin inject drop $run/data --rate 0.4 --name dropped --reference all
         $bin inject add $run/data --source dropped --rate 0.2 --plane haematoxylin --name noisy --reference marked
     fi
-    just _nuclei-study sissi-nuclei plain,sissi,sissi+strong,sissi+ignored,sissi+ignored+completed {{python}}
+    just _nuclei-study sissi-nuclei plain,sissi,sissi+strong,sissi+ignored,sissi+ignored+completed "0 1 2" {{python}}
 
 # Masks of nuclei of which a third is false, some are missing and half are drawn badly: two U-Nets that filter each other's
-# labels, in parts and as a whole, against one that does not (an hour and a half on 2 cores; resumes). Needs the data, and
-# Python with the packages that benches/nuclei_masks.py names.
-dual data="../shared/data/he-nuclei" python="python3":
+# labels, in parts and as a whole, against one that does not; five folds by field of view (an hour on 2 cores; resumes).
+# Needs the data, and Python with the packages that benches/nuclei_masks.py names.
+dual methods="plain,co-teaching,co-teaching+selection,dual" seeds="0" data="../shared/data/he-nuclei" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
     cargo build --release
@@ -285,14 +285,13 @@ dual data="../shared/data/he-nuclei" python="python3":
         $bin import instances {{data}}/instances_corrected $run/data $import --source corrected
         $bin import instances {{data}}/instances_corrected $run/data $import --as-reference corrected
         {{python}} benches/nuclei_fields.py $run/data
-        $bin split $run/data --test 0.3
         $bin inject drop $run/data --rate 0.2 --name dropped --reference all
         $bin inject add $run/data --source dropped --rate 0.4 --plane haematoxylin --name added --reference marked
         $bin inject border $run/data --source added --rate 0.5 --name noisy --reference drawn --sheet $run/noise.html
     fi
-    just _nuclei-study dual plain,gce,small-loss,co-teaching,jocor,co-teaching+selection,dual {{python}}
+    just _nuclei-study dual {{methods}} "{{seeds}}" {{python}}
 
-_nuclei-study name methods python:
+_nuclei-study name methods seeds python:
     #!/usr/bin/env bash
     set -euo pipefail
     bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
@@ -301,9 +300,10 @@ _nuclei-study name methods python:
     bench="$bin bench $run/data --recipe benches/{{name}}.toml --threads 1 --reference corrected --out $run/bench"
     methods={{methods}}
     # The networks are too small for two threads: two cells are trained at once, and then all are compared.
-    for seed in 0 1 2; do for method in ${methods//,/ }; do echo $seed $method; done; done \
+    seeds="{{seeds}}"
+    for seed in $seeds; do for method in ${methods//,/ }; do echo $seed $method; done; done \
         | xargs -P 2 -L 1 bash -c "$bench --methods \$1 --seeds 1 --seed \$0 > $run/\$1-\$0.log"
-    $bench --methods $methods
+    $bench --methods $methods --seeds $(wc -w <<< "$seeds")
     # Of all calls, where an earlier one was interrupted.
     echo $((($(date +%s) - start) / 60)) >> $run/minutes
     minutes=$(awk '{ sum += $1 } END { print sum }' $run/minutes)

@@ -65,15 +65,15 @@ class Study:
         latest = sorted((data / "labels").iterdir(), key=lambda folder: int(folder.name[1:]))
         noisy = next(folder for folder in reversed(latest) if masks(folder, "noisy"))
         self.given = masks(noisy, "noisy")
-        self.train = [image for image, row in images.items() if row["split"] == "train"]
+        self.given = {image: file for image, file in self.given.items() if images[image]["split"] != "test"}
         self.bench = json.loads((run / "bench/bench.json").read_text())
         self.methods = [line["method"] for line in self.bench["lines"]]
         self.seeds = range(self.bench["seeds"])
         self.claims = []
 
-    def whole(self, method, seed):
-        """The folder of the training of a cell."""
-        return self.run / f"bench/{method}/seed-{seed}/whole"
+    def training(self, method, seed):
+        """The folder of the training of a cell, of the first one where there are folds."""
+        return self.run / f"bench/{method}/seed-{seed}" / ("fold-1" if self.bench["folds"] else "whole")
 
     def claim(self, text, estimate, count):
         interval = {key: estimate[key] for key in ("value", "low", "high")}
@@ -100,12 +100,12 @@ class Study:
     def corrected(self, method, seed):
         """The counts of the masks that were learned from, by the epoch after which they were made."""
         found = {}
-        for table in sorted((self.whole(method, seed) / "corrections").glob("*.json")):
+        for table in sorted((self.training(method, seed) / "corrections").glob("*.json")):
             cycle = json.loads(table.read_text())
             files = {of["image"]: table.with_suffix("") / f"{of['item']:06}.png" for of in cycle["images"]}
             found[cycle["epoch"]] = self.labels(files)
         return found
 
     def labels(self, files):
-        """The counts of the masks of the images to learn from."""
-        return sum(counts(self.reference[image], mask(files[image])) for image in self.train)
+        """The counts of the masks of images."""
+        return sum(counts(self.reference[image], mask(file)) for image, file in sorted(files.items()))

@@ -36,7 +36,7 @@ for method in study.methods[1:]:
 
 report = f"""# Masks of nuclei that are corrected by the network that learns from them
 
-`just sissi-nuclei`, {datetime.date.today()}; {len(study.train)} images of he-nuclei to learn from and {bench["images"]} of {bench["cases"]} other
+`just sissi-nuclei`, {datetime.date.today()}; {len(study.given)} images of he-nuclei to learn from and {bench["images"]} of {bench["cases"]} other
 fields for test; of the {before[0]} true nuclei to learn from two fifths are not marked, and a fifth of those marked as many
 false ones (`inject drop`, then `inject add`, at dark places without a nucleus). {bench['seeds']} seeds; a small
 U-Net, 80 epochs ([recipe](../benches/sissi-nuclei.toml)); masks are corrected after epoch 40 and every tenth from then on,
