@@ -104,8 +104,9 @@ pub enum Command {
     /// Compare methods over kinds and rates of noise, or over networks; every cell with seeds and intervals
     ///
     /// Each cell predicts every image by models that did not see its case, and is judged against the reference; where
-    /// several experts drew class masks, against each of them too. Of boxes, where there are images for test, each cell
-    /// is one network of all others, and these are judged. A bench that is killed goes on where it was.
+    /// several experts drew class masks, against each of them too. Of boxes and of masks of objects, where there are
+    /// images for test, each cell is one network of all others, and these are judged. A bench that is killed goes on
+    /// where it was.
     Bench(bench::Bench),
     /// Write what runs found as one HTML file
     Report(report::Report),
