@@ -1,7 +1,9 @@
-"""Writes results/dual.md and results/dual.json: networks for masks of nuclei of which many are false and drawn badly, with
+"""Writes results/NAME.md and results/NAME.json: networks for masks of nuclei of which many are false and drawn badly, with
 and without a second network that filters labels (numpy 2.3.4, pillow 13.0.0).
 
-    python benches/dual.py RUN --minutes N < MEANING.md
+    python benches/dual.py NAME RUN --reference NAME --minutes N < MEANING.md
+
+MEANING.md has the heading, what was done, a line `---`, and what it means.
 
 RUN is a study of nuclei_masks.py.
 """
@@ -21,20 +23,22 @@ from nuclei_masks import Study, mask, quality, shown
 CLEANSLIDE = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release/cleanslide"
 
 parser = argparse.ArgumentParser()
+parser.add_argument("name")
 parser.add_argument("run", type=Path)
+parser.add_argument("--reference", required=True)
 parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
 parser.add_argument("--results", type=Path, default=Path("results"))
 arguments = parser.parse_args()
-study = Study(arguments.run, "just dual")
+study = Study(arguments.name, arguments.run, arguments.reference)
 bench, methods, seeds = study.bench, study.methods, study.seeds
-selecting = [method for method in methods if "selection" in method or method == "dual"]
+selecting = [method for method in methods if "selection" in method or method.startswith("dual")]
 rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
 
 
 def selection(method, seed):
     """What was decided after each epoch, measured."""
     table = study.training(method, seed) / "selection.csv"
-    command = [CLEANSLIDE, "evaluate", arguments.run / "data", table, "--reference", "corrected", "--json"]
+    command = [CLEANSLIDE, "evaluate", arguments.run / "data", table, "--reference", arguments.reference, "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
@@ -87,7 +91,7 @@ for method, of_seeds in selected.items():
             f"| {shown(row['recall'])} | {shown(row['kept_precision'])} | {shown(row['kept_recall'])} |"
         )
     for name, key in [("false of what is left out", "precision"), ("left out of all false", "recall")]:
-        what = f"{name} in the end, {method}, seed 0, he-nuclei, labels to learn from"
+        what = f"{name} in the end, {method}, seed 0, {study.name}, labels to learn from"
         study.claim(what, epochs[-1][key], of_seeds[0]["given"])
 given = next(iter(selected.values()))[0]
 [learned, *_] = sorted((study.training("dual", seeds[0]) / "corrections").glob("*.json"))
@@ -100,16 +104,15 @@ for method in selecting:
 estimates = ", ".join(f"{of['epochs'][-1]['estimated']:.3f}" for of in selected["dual"])
 quality_rows = [f"| {name} | " + " | ".join(f"{value:.3f}" for value in values) + " |" for name, values in after]
 
-report = f"""# Two networks that filter each other's labels of nuclei
+heading, _, meaning = sys.stdin.read().partition("\n---\n")
+folds = f"{bench['folds']} folds by case" if bench["folds"] else f"{bench['images']} images of {bench['cases']} cases for test"
+report = f"""{heading.strip()}
 
-`just dual`, {datetime.date.today()}; {bench["images"]} images of he-nuclei of {bench["cases"]} fields, {bench["folds"]} folds by field, {len(seeds)} seed.
-A fifth of the true nuclei is not marked, false ones are (two fifths of the number of those marked, at dark places without a
-nucleus), and the borders of half of all wander (`inject drop`, `add`, `border`); false is an object that no true one overlaps
-by more than a half. A small U-Net and one of half its width, 60 epochs; labels are judged every fourth
-([recipe](../benches/dual.toml)). {platform.machine()}, {os.cpu_count()} cores, {arguments.minutes:.0f} minutes for all trainings, two at a time.
+`{study.command}`, {datetime.date.today()}; {folds}, {len(seeds)} seed; {platform.machine()}, {os.cpu_count()} cores,
+{arguments.minutes:.0f} minutes for all trainings, two at a time.
 
-Predictions of each image by one network that did not see its field; objects match at an intersection over union above 0.5;
-means over seeds, 95 % intervals over fields; gains are paired, over `{methods[0]}`:
+Predictions by one network of {bench["images"]} images of {bench["cases"]} cases that it did not see; objects match at an intersection over
+union above 0.5; means over seeds, 95 % intervals over cases; gains are paired, over `{methods[0]}`:
 
 | method | F1 | gain | Dice | gain | AJI | gain | recall | precision |
 |---|---|---|---|---|---|---|---|---|
@@ -117,8 +120,8 @@ means over seeds, 95 % intervals over fields; gains are paired, over `{methods[0
 
 The share of false objects is {given['false'] / given['given']:.3f}; as `dual` estimates it in the end: {estimates}.
 
-What was decided about the {len(learned)} images' labels that the first network of the first seed learned from, against the truth that the training does not know; left out are
-objects that are dropped or doubted; intervals over fields:
+What was decided about the labels of the {len(learned)} images that the first network of the first seed learned from, against the
+truth that the training does not know; left out are objects that are dropped or doubted; intervals over cases:
 
 | method | after epoch | estimated false | left out | false of these | of all false | true of the kept | of all true |
 |---|---:|---:|---:|---|---|---|---|
@@ -135,9 +138,6 @@ The labels to learn from as they were given and as they were learned from in the
 |---|---:|---:|---:|---:|
 {chr(10).join(quality_rows)}
 
-{sys.stdin.read().strip()}
+{meaning.strip()}
 """
-arguments.results.mkdir(exist_ok=True)
-(arguments.results / "dual.md").write_text(report)
-(arguments.results / "dual.json").write_text(json.dumps(study.claims, indent=1) + "\n")
-print(report)
+study.write(report, arguments.results)

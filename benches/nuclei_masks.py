@@ -1,6 +1,6 @@
 """How well networks find nuclei, for the scripts that compare ways to train them (numpy 2.3.4, pillow 13.0.0).
 
-A study is a folder RUN: data/ with the source `noisy` and the reference `corrected`, and bench/ of `cleanslide bench`.
+A study is a folder RUN: data/ with the source `noisy` and a reference, and bench/ of `cleanslide bench`.
 Objects are matched at an intersection over union above 0.5, where there is no choice; counts of images are summed.
 """
 
@@ -56,12 +56,12 @@ def quality(sums):
 
 
 class Study:
-    def __init__(self, run, command):
-        self.run, self.command = run, command
+    def __init__(self, name, run, reference):
+        self.name, self.run, self.command = name, run, f"just {name}"
         data = run / "data"
         with (data / "images.csv").open(newline="") as file:
             images = {row["id"]: row for row in csv.DictReader(file)}
-        self.reference = {image: mask(path) for image, path in masks(data / "reference/corrected").items()}
+        self.reference = {image: mask(path) for image, path in masks(data / "reference" / reference).items()}
         latest = sorted((data / "labels").iterdir(), key=lambda folder: int(folder.name[1:]))
         noisy = next(folder for folder in reversed(latest) if masks(folder, "noisy"))
         self.given = masks(noisy, "noisy")
@@ -87,7 +87,7 @@ class Study:
             for name in measures:
                 measured = line["measures"][name]
                 cells.append(shown(measured["value"]))
-                what = f"{line['method']}, he-nuclei, {self.bench['images']} images of {self.bench['cases']} fields"
+                what = f"{line['method']}, {self.name}, {self.bench['images']} images of {self.bench['cases']} cases"
                 self.claim(f"{name}, {what}", measured["value"], self.bench["images"])
                 if name in gains:
                     cells.append(shown(measured["gain"], "+"))
@@ -105,6 +105,13 @@ class Study:
             files = {of["image"]: table.with_suffix("") / f"{of['item']:06}.png" for of in cycle["images"]}
             found[cycle["epoch"]] = self.labels(files)
         return found
+
+    def write(self, report, results):
+        """Writes the page and the claims."""
+        results.mkdir(exist_ok=True)
+        (results / f"{self.name}.md").write_text(report)
+        (results / f"{self.name}.json").write_text(json.dumps(self.claims, indent=1) + "\n")
+        print(report)
 
     def labels(self, files):
         """The counts of the masks of images."""

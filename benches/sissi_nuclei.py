@@ -1,14 +1,13 @@
 """Writes results/sissi-nuclei.md and results/sissi-nuclei.json: networks for masks of nuclei that correct what they
 learn from, against one that does not (numpy 2.3.4, pillow 13.0.0).
 
-    python benches/sissi_nuclei.py RUN --minutes N < MEANING.md
+    python benches/sissi_nuclei.py NAME RUN --reference NAME --minutes N < MEANING.md
 
 RUN is a study of nuclei_masks.py.
 """
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import sys
@@ -18,11 +17,13 @@ import numpy as np
 from nuclei_masks import Study, quality
 
 parser = argparse.ArgumentParser()
+parser.add_argument("name")
 parser.add_argument("run", type=Path)
+parser.add_argument("--reference", required=True)
 parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
 parser.add_argument("--results", type=Path, default=Path("results"))
 arguments = parser.parse_args()
-study = Study(arguments.run, "just sissi-nuclei")
+study = Study(arguments.name, arguments.run, arguments.reference)
 bench = study.bench
 rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
 before = study.labels(study.given)
@@ -59,7 +60,4 @@ The labels that are learned from, against the true ones; means over seeds:
 
 {sys.stdin.read().strip()}
 """
-arguments.results.mkdir(exist_ok=True)
-(arguments.results / "sissi-nuclei.md").write_text(report)
-(arguments.results / "sissi-nuclei.json").write_text(json.dumps(study.claims, indent=1) + "\n")
-print(report)
+study.write(report, arguments.results)
