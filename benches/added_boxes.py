@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+from overlaps import overlap
 from PIL import Image, ImageDraw
 
 correction, images, reference, scale, count, sheet = sys.argv[1:]
@@ -24,14 +25,6 @@ def boxes(name):
     objects = ElementTree.parse(Path(reference) / f"{name}.xml").findall("object")
     sides = ("xmin", "ymin", "xmax", "ymax")
     return [[float(of.find("bndbox").find(side).text) for side in sides] for of in objects]
-
-
-def overlap(one, other):
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0) * max(height, 0)
-    area = lambda box: (box[2] - box[0]) * (box[3] - box[1])
-    return shared / (area(one) + area(other) - shared)
 
 
 added = []

@@ -8,28 +8,20 @@ MEANING.md has the heading, what was done, a line `---`, and what it means.
 RUN is a study of nuclei_masks.py.
 """
 
-import argparse
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-from nuclei_masks import Study, mask, quality, shown
+from claims import shown
+from nuclei_masks import Study, mask, quality
 
 CLEANSLIDE = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release/cleanslide"
 
-parser = argparse.ArgumentParser()
-parser.add_argument("name")
-parser.add_argument("run", type=Path)
-parser.add_argument("--reference", required=True)
-parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
-parser.add_argument("--results", type=Path, default=Path("results"))
-arguments = parser.parse_args()
-study = Study(arguments.name, arguments.run, arguments.reference)
+study = Study(__doc__)
 bench, methods, seeds = study.bench, study.methods, study.seeds
 selecting = [method for method in methods if "selection" in method or method.startswith("dual")]
 rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
@@ -38,7 +30,7 @@ rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Di
 def selection(method, seed):
     """What was decided after each epoch, measured."""
     table = study.training(method, seed) / "selection.csv"
-    command = [CLEANSLIDE, "evaluate", arguments.run / "data", table, "--reference", arguments.reference, "--json"]
+    command = [CLEANSLIDE, "evaluate", study.run / "data", table, "--reference", study.asked.reference, "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
@@ -108,8 +100,8 @@ heading, _, meaning = sys.stdin.read().partition("\n---\n")
 folds = f"{bench['folds']} folds by case" if bench["folds"] else f"{bench['images']} images of {bench['cases']} cases for test"
 report = f"""{heading.strip()}
 
-`{study.command}`, {datetime.date.today()}; {folds}, {len(seeds)} seed; {platform.machine()}, {os.cpu_count()} cores,
-{arguments.minutes:.0f} minutes for all trainings, two at a time.
+`{study.command}`, {datetime.date.today()}; {folds}, {len(seeds)} seed; {study.machine},
+{study.asked.minutes:.0f} minutes for all trainings, two at a time.
 
 Predictions by one network of {bench["images"]} images of {bench["cases"]} cases that it did not see; objects match at an intersection over
 union above 0.5; means over seeds, 95 % intervals over cases; gains are paired, over `{methods[0]}`:
@@ -140,4 +132,4 @@ The labels to learn from as they were given and as they were learned from in the
 
 {meaning.strip()}
 """
-study.write(report, arguments.results)
+study.write(report)

@@ -11,6 +11,8 @@ import os
 import platform
 import sys
 
+from claims import share, shown
+
 parser = argparse.ArgumentParser()
 parser.add_argument("name")
 parser.add_argument("benches", nargs="+", help="files, each after a name of its network and = if it is not its own")
@@ -37,24 +39,7 @@ claims = []
 
 
 def claim(text, estimate, images):
-    claims.append(
-        {
-            "claim": text,
-            "value": estimate["value"],
-            "low": estimate["low"],
-            "high": estimate["high"],
-            "unit": "share",
-            "n": images,
-            "command": arguments.command,
-        }
-    )
-
-
-def shown(estimate, sign=""):
-    if estimate is None:
-        return ""
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    claims.append(share(text, estimate, images, arguments.command))
 
 
 baseline = lines[0]["method"]

@@ -4,21 +4,18 @@ A study is a folder RUN: data/ with the source `noisy` and a reference, and benc
 Objects are matched at an intersection over union above 0.5, where there is no choice; counts of images are summed.
 """
 
+import argparse
 import csv
 import json
+import os
+import platform
+from pathlib import Path
 
 import numpy as np
+from claims import share, shown
 from PIL import Image
 
 UNLABELLED = 65535
-
-
-def shown(estimate, sign=""):
-    """An estimate with its interval; nothing of none."""
-    if estimate is None:
-        return ""
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def mask(path):
@@ -56,9 +53,19 @@ def quality(sums):
 
 
 class Study:
-    def __init__(self, name, run, reference):
-        self.name, self.run, self.command = name, run, f"just {name}"
-        data = run / "data"
+    def __init__(self, description):
+        """Of the command line: NAME RUN --reference NAME --minutes N."""
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("name")
+        parser.add_argument("run", type=Path)
+        parser.add_argument("--reference", required=True)
+        parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
+        parser.add_argument("--results", type=Path, default=Path("results"))
+        self.asked = parser.parse_args()
+        self.name, self.run, reference = self.asked.name, self.asked.run, self.asked.reference
+        self.command = f"just {self.name}"
+        self.machine = f"{platform.machine()}, {os.cpu_count()} cores"
+        data = self.run / "data"
         with (data / "images.csv").open(newline="") as file:
             images = {row["id"]: row for row in csv.DictReader(file)}
         self.reference = {image: mask(path) for image, path in masks(data / "reference" / reference).items()}
@@ -66,7 +73,7 @@ class Study:
         noisy = next(folder for folder in reversed(latest) if masks(folder, "noisy"))
         self.given = masks(noisy, "noisy")
         self.given = {image: file for image, file in self.given.items() if images[image]["split"] != "test"}
-        self.bench = json.loads((run / "bench/bench.json").read_text())
+        self.bench = json.loads((self.run / "bench/bench.json").read_text())
         self.methods = [line["method"] for line in self.bench["lines"]]
         self.seeds = range(self.bench["seeds"])
         self.claims = []
@@ -76,8 +83,7 @@ class Study:
         return self.run / f"bench/{method}/seed-{seed}" / ("fold-1" if self.bench["folds"] else "whole")
 
     def claim(self, text, estimate, count):
-        interval = {key: estimate[key] for key in ("value", "low", "high")}
-        self.claims.append({"claim": text, **interval, "unit": "share", "n": count, "command": self.command})
+        self.claims.append(share(text, estimate, count, self.command))
 
     def rows(self, measures, gains):
         """A row of a table for each method: measures, and after those of `gains` the gain over the first method."""
@@ -106,8 +112,9 @@ class Study:
             found[cycle["epoch"]] = self.labels(files)
         return found
 
-    def write(self, report, results):
+    def write(self, report):
         """Writes the page and the claims."""
+        results = self.asked.results
         results.mkdir(exist_ok=True)
         (results / f"{self.name}.md").write_text(report)
         (results / f"{self.name}.json").write_text(json.dumps(self.claims, indent=1) + "\n")

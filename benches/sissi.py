@@ -17,6 +17,9 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from claims import share, shown
+from overlaps import overlap
+
 parser = argparse.ArgumentParser()
 parser.add_argument("name")
 parser.add_argument("run", type=Path)
@@ -29,25 +32,8 @@ arguments = parser.parse_args()
 claims = []
 
 
-def claim(text, estimate, unit, count):
-    claims.append(
-        {
-            "claim": text,
-            "value": estimate["value"],
-            "low": estimate["low"],
-            "high": estimate["high"],
-            "unit": unit,
-            "n": count,
-            "command": arguments.command,
-        }
-    )
-
-
-def shown(estimate, sign=""):
-    if estimate is None:
-        return ""
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+def claim(text, estimate, count):
+    claims.append(share(text, estimate, count, arguments.command))
 
 
 def boxes(folder, source=None):
@@ -58,15 +44,6 @@ def boxes(folder, source=None):
             if source in (None, row["source"]):
                 found[row["item"]].append([float(row[side]) for side in ("left", "top", "right", "bottom")])
     return found
-
-
-def overlap(one, other):
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    area = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return width * height / (area[0] + area[1] - width * height)
 
 
 def matched(these, those):
@@ -122,10 +99,10 @@ for line in lines:
     for name in measures:
         figures = line["measures"][name]
         cells += [shown(figures["value"]), shown(figures["gain"], "+")]
-        claim(f"{name}, {line['method']}, {arguments.data}", figures["value"], "share", images)
+        claim(f"{name}, {line['method']}, {arguments.data}", figures["value"], images)
         if figures["gain"]:
             what = f"gain in {name}, {line['method']} over {first}, {arguments.data}"
-            claim(what, figures["gain"], "share", images)
+            claim(what, figures["gain"], images)
     text.append(f"| `{line['method']}` | " + " | ".join(cells) + " |")
 
 with open(arguments.run / "corrected.csv", newline="") as file:
@@ -142,7 +119,7 @@ text += [
 ]
 
 
-def share(part, whole):
+def ratio(part, whole):
     return f"{part} of {whole}"
 
 
@@ -157,8 +134,8 @@ for version in versions:
     quality = [values[name] for name in of_labels]
     when = "as given" if version["method"] == "given" else f"{version['method']} after epoch {version['epoch']}"
     for name in of_labels:
-        claim(f"{name} of the labels, {when}, {arguments.data}", values[name], "share", len(learned))
-    ratios = [share(counts[1], counts[0]), share(counts[3], counts[2]), share(counts[5], counts[4])]
+        claim(f"{name} of the labels, {when}, {arguments.data}", values[name], len(learned))
+    ratios = [ratio(counts[1], counts[0]), ratio(counts[3], counts[2]), ratio(counts[5], counts[4])]
     if version["method"] == "given":
         ratios = ["", "", ""]
     number = sum(map(len, corrected.values()))

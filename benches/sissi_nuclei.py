@@ -6,24 +6,13 @@ learn from, against one that does not (numpy 2.3.4, pillow 13.0.0).
 RUN is a study of nuclei_masks.py.
 """
 
-import argparse
 import datetime
-import os
-import platform
 import sys
-from pathlib import Path
 
 import numpy as np
 from nuclei_masks import Study, quality
 
-parser = argparse.ArgumentParser()
-parser.add_argument("name")
-parser.add_argument("run", type=Path)
-parser.add_argument("--reference", required=True)
-parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
-parser.add_argument("--results", type=Path, default=Path("results"))
-arguments = parser.parse_args()
-study = Study(arguments.name, arguments.run, arguments.reference)
+study = Study(__doc__)
 bench = study.bench
 rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
 before = study.labels(study.given)
@@ -42,7 +31,7 @@ fields for test; of the {before[0]} true nuclei to learn from two fifths are not
 false ones (`inject drop`, then `inject add`, at dark places without a nucleus). {bench['seeds']} seeds; a small
 U-Net, 80 epochs ([recipe](../benches/sissi-nuclei.toml)); masks are corrected after epoch 40 and every tenth from then on,
 by four views. `sissi`: all that was not found is background; `+strong`: it is blurred away; `+ignored` (the default): what is
-an object with a probability of .3 to .5 is left open, but for what touches an object; `+completed`: the given objects stay. {platform.machine()}, {os.cpu_count()} cores, {arguments.minutes:.0f} minutes for all trainings,
+an object with a probability of .3 to .5 is left open, but for what touches an object; `+completed`: the given objects stay. {study.machine}, {study.asked.minutes:.0f} minutes for all trainings,
 two at a time.
 
 Predictions of the images for test, which nobody corrected; objects match at an intersection over union above 0.5; means
@@ -60,4 +49,4 @@ The labels that are learned from, against the true ones; means over seeds:
 
 {sys.stdin.read().strip()}
 """
-study.write(report, arguments.results)
+study.write(report)

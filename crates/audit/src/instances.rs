@@ -265,15 +265,6 @@ fn place(object: &Statistics) -> String {
     format!("row {}, column {}", object.bounds.top, object.bounds.left)
 }
 
-fn rectangle(object: &Statistics) -> Rectangle {
-    Rectangle {
-        left: object.bounds.left as f64,
-        top: object.bounds.top as f64,
-        right: object.bounds.right as f64,
-        bottom: object.bounds.bottom as f64,
-    }
-}
-
 fn at_border(object: &Statistics, (height, width): (usize, usize)) -> bool {
     let bounds = object.bounds;
     bounds.left == 0 || bounds.top == 0 || bounds.right == width || bounds.bottom == height
@@ -296,7 +287,7 @@ impl Judge<'_, '_> {
             object: object.label,
             class,
             area: object.area,
-            bounds: rectangle(object),
+            bounds: object.bounds.into(),
             at_image_border: at_border(object, self.image.labels.dim()),
             false_object: self.false_object(object, region),
             merged: self.merged(region),
@@ -457,7 +448,7 @@ impl Judge<'_, '_> {
             object: object.label,
             class,
             area: object.area,
-            bounds: rectangle(object),
+            bounds: object.bounds.into(),
             at_image_border: at_border(object, self.image.labels.dim()),
             suspicion: self.predicted.score(region) * (1.0 - share),
         })

@@ -11,13 +11,12 @@ use cleanslide_data::{
     Source, SourceKind, Target, Task, TryMap,
 };
 use cleanslide_weak::simulate::{
-    Annotator, LabelledPatch, PatchClass, PatchClassification, simulate_votes,
+    Annotator, CellKind, LabelledPatch, PatchClass, PatchClassification, simulate_votes,
 };
 use image::RgbImage;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::cells::Kind;
 use super::inject::difficulty_table;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -47,14 +46,16 @@ pub struct Simulate {
     /// One source with true labels, instead of three annotators who err
     #[arg(long)]
     clean: bool,
-    /// Masks of the cells of these kinds, each a class, instead of classes of patches
+    /// Masks of the cells of these kinds, each a class, instead of classes of patches: hepatocyte, tumour, immune, and
+    /// those that look like immune cells: pyknotic, endothelial, fibroblast
     #[arg(
         long,
         value_delimiter = ',',
         value_name = "KINDS",
-        conflicts_with = "clean"
+        conflicts_with = "clean",
+        value_parser = cells::kind
     )]
-    cells: Vec<Kind>,
+    cells: Vec<CellKind>,
 }
 
 #[derive(Debug, Serialize)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use cleanslide_data::Rectangle;
 use ndarray::{Array2, ArrayView2};
 
 use crate::error::{Error, Result};
@@ -46,6 +47,17 @@ pub struct Bounds {
     pub right: usize,
     /// One past the last row.
     pub bottom: usize,
+}
+
+impl From<Bounds> for Rectangle {
+    fn from(bounds: Bounds) -> Self {
+        Self {
+            left: bounds.left as f64,
+            top: bounds.top as f64,
+            right: bounds.right as f64,
+            bottom: bounds.bottom as f64,
+        }
+    }
 }
 
 /// The pixels in raster order, copied only if the view is not contiguous.

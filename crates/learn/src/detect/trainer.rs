@@ -22,7 +22,7 @@ use crate::correction::{Background, GivenLabels, Record, inside, synthetic};
 use crate::error::{Error, Result};
 use crate::several::several;
 use crate::training::{
-    Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
+    self, Compared, Interlude, Moment, Near, Progress, Task, TrainSettings, Watch,
 };
 
 /// Images with objects in boxes.
@@ -42,27 +42,8 @@ pub trait BoxImages: Sync {
     }
 }
 
-/// A training: of these images, into this folder.
-pub struct Trainer<'a, I> {
-    /// Images and their objects.
-    pub images: &'a I,
-    /// Those that are learned from.
-    pub items: &'a [usize],
-    /// Those of other data that are learned from beside them, in the same batches; there may be none.
-    pub also: &'a [usize],
-    /// Those that measure progress.
-    pub validation: &'a [usize],
-    /// Names of the classes of objects.
-    pub classes: &'a [String],
-    /// All settings.
-    pub settings: &'a DetectorSettings,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Where networks run.
-    pub device: &'a Device,
-    /// Where checkpoints and logs go.
-    pub folder: &'a Path,
-}
+/// A training of a network that finds objects.
+pub type Trainer<'a, I> = training::Trainer<'a, I, DetectorSettings>;
 
 impl<I: BoxImages> Trainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the interruption.
@@ -86,18 +67,7 @@ impl<I: BoxImages> Trainer<'_, I> {
             folder: self.folder,
             corrections: Record::default(),
         };
-        let network = Run {
-            task: &task,
-            items: Items {
-                own: self.items,
-                also: self.also,
-            },
-            validation: self.validation,
-            seed: self.seed,
-            device: self.device,
-            folder: self.folder,
-        }
-        .run(watch)?;
+        let network = self.train(&task, watch)?;
         Ok(task.detector(network))
     }
 }

@@ -3,7 +3,7 @@
 use cleanslide_data::mask::UNLABELLED_OBJECT;
 use cleanslide_data::{Rectangle, UNLABELLED_CLASS};
 use cleanslide_eval::matching::Overlaps;
-use cleanslide_image::region::{Bounds, statistics};
+use cleanslide_image::region::statistics;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
@@ -196,17 +196,10 @@ fn proposals(
         let Some(probability) = probability[place] else {
             continue;
         };
-        let Bounds {
-            left,
-            top,
-            right,
-            bottom,
-        } = object.bounds;
-        let [left, top, right, bottom] = [left, top, right, bottom].map(|side| side as f64);
         found.push(Proposal {
             class: of_one[place],
             probability,
-            bounds: Rectangle::new(left, top, right, bottom)?,
+            bounds: object.bounds.into(),
             free: marked[place] <= FREE,
         });
         numbers[place + 1] = found.len() as u32;

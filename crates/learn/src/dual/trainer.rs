@@ -36,7 +36,7 @@ use crate::segment::{
 };
 use crate::several::several;
 use crate::training::{
-    Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
+    self, Compared, Interlude, Moment, Near, Progress, Task, TrainSettings, Watch,
 };
 
 /// Images with masks of objects.
@@ -68,27 +68,8 @@ pub trait ObjectImages: Sync {
     }
 }
 
-/// A training: of these images, into this folder.
-pub struct DualTrainer<'a, I> {
-    /// Images and their labels.
-    pub images: &'a I,
-    /// Those that are learned from, whose labels are judged.
-    pub items: &'a [usize],
-    /// Those of other data that are learned from beside them, as they are; there may be none.
-    pub also: &'a [usize],
-    /// Those that measure progress.
-    pub validation: &'a [usize],
-    /// Names of the classes of objects.
-    pub classes: &'a [String],
-    /// All settings.
-    pub settings: &'a DualTraining,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Where networks run.
-    pub device: &'a Device,
-    /// Where checkpoints, logs and judgements go.
-    pub folder: &'a Path,
-}
+/// A training of two networks that filter each other's labels of objects; its classes are those of objects.
+pub type DualTrainer<'a, I> = training::Trainer<'a, I, DualTraining>;
 
 impl<I: ObjectImages> DualTrainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the interruption.
@@ -115,18 +96,7 @@ impl<I: ObjectImages> DualTrainer<'_, I> {
             prototypes: AllPrototypes::default(),
             looks: Mutex::default(),
         };
-        let network = Run {
-            task: &task,
-            items: Items {
-                own: self.items,
-                also: self.also,
-            },
-            validation: self.validation,
-            seed: self.seed,
-            device: self.device,
-            folder: self.folder,
-        }
-        .run(watch)?;
+        let network = self.train(&task, watch)?;
         let mut segmenters = task.segmenters(&network);
         Ok(segmenters.swap_remove(0))
     }

@@ -26,30 +26,11 @@ use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
 use crate::several::several;
 use crate::training::{
-    Compared, Interlude, Items, Moment, Near, Progress, Run, Task, TrainSettings, Watch,
+    self, Compared, Interlude, Moment, Near, Progress, Task, TrainSettings, Watch,
 };
 
-/// A training: of these images, into this folder.
-pub struct Trainer<'a, I> {
-    /// Images and their labels.
-    pub images: &'a I,
-    /// Those that are learned from.
-    pub items: &'a [usize],
-    /// Those of other data that are learned from beside them, in the same batches; there may be none.
-    pub also: &'a [usize],
-    /// Those that measure progress.
-    pub validation: &'a [usize],
-    /// Names of the classes of pixels.
-    pub classes: &'a [String],
-    /// All settings.
-    pub settings: &'a SegmentSettings,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Where networks run.
-    pub device: &'a Device,
-    /// Where checkpoints and logs go.
-    pub folder: &'a Path,
-}
+/// A training of a network that gives every pixel a class.
+pub type Trainer<'a, I> = training::Trainer<'a, I, SegmentSettings>;
 
 impl<I: PixelImages> Trainer<'_, I> {
     /// Trains, or goes on after the last checkpoint in the folder: with the same result as without the interruption.
@@ -75,18 +56,7 @@ impl<I: PixelImages> Trainer<'_, I> {
             folder: self.folder,
             corrections: Record::default(),
         };
-        let network = Run {
-            task: &task,
-            items: Items {
-                own: self.items,
-                also: self.also,
-            },
-            validation: self.validation,
-            seed: self.seed,
-            device: self.device,
-            folder: self.folder,
-        }
-        .run(watch)?;
+        let network = self.train(&task, watch)?;
         Ok(task.segmenter(network))
     }
 }
@@ -451,7 +421,7 @@ mod tests {
     use super::*;
     use crate::augment::AugmentSettings;
     use crate::segment::LossSettings;
-    use crate::training::Loader;
+    use crate::training::{Items, Loader};
     use rand::SeedableRng;
 
     struct Squares;

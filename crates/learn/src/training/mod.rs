@@ -11,6 +11,7 @@ mod run;
 mod settings;
 mod task;
 mod tensorboard;
+mod trainer;
 
 pub use average::Average;
 pub use checkpoint::{Checkpoint, Checkpoints};
@@ -25,3 +26,4 @@ pub use run::{Epoch, Speed, Watch};
 pub use settings::{AdamWSettings, Optimiser, Schedule, SgdSettings, TrainSettings};
 pub(crate) use task::{Compared, Interlude, Moment, Near, Progress, Task};
 pub use tensorboard::EventFile;
+pub use trainer::Trainer;

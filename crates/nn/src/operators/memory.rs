@@ -124,13 +124,15 @@ mod tests {
 
     #[test]
     fn what_is_given_is_taken_again_unless_it_is_shared() {
-        let buffer = take(LENGTH);
+        let mut buffer = take(LENGTH);
+        buffer.fill(7.0);
         let address = buffer.as_ptr();
         let first = tensor(buffer);
         let second = first.clone();
         give(first);
         let other = take(LENGTH);
         assert_ne!(other.as_ptr(), address, "somebody else has it");
+        assert_eq!(second.as_slice::<f32>().map(|values| values[9]), Some(7.0));
         give(second);
         let again = take(LENGTH - 100);
         assert_eq!(again.as_ptr(), address);

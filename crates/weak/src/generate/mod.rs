@@ -23,7 +23,7 @@ mod shape;
 pub mod sissi;
 
 use cleanslide_data::{Rectangle, Trust};
-use cleanslide_image::region::{Bounds, statistics};
+use cleanslide_image::region::statistics;
 use ndarray::{Array2, ArrayView3};
 use thiserror::Error;
 
@@ -116,22 +116,9 @@ impl Found {
             Self::Instances(labels) => Self::Boxes(
                 statistics(labels.view())
                     .into_iter()
-                    .map(|object| {
-                        let Bounds {
-                            left,
-                            top,
-                            right,
-                            bottom,
-                        } = object.bounds;
-                        FoundBox {
-                            rectangle: Rectangle {
-                                left: left as f64,
-                                top: top as f64,
-                                right: right as f64,
-                                bottom: bottom as f64,
-                            },
-                            trust: Trust::FULL,
-                        }
+                    .map(|object| FoundBox {
+                        rectangle: object.bounds.into(),
+                        trust: Trust::FULL,
                     })
                     .collect(),
             ),

@@ -8,19 +8,17 @@ use cleanslide_eval::Weights;
 use cleanslide_eval::detection::{CocoMatches, CocoSubset, TrueBox};
 use cleanslide_learn::correction::{Background, GivenLabels};
 use cleanslide_learn::detect::correction::{BoxTrust, CorrectionSettings};
-use cleanslide_nn::devices::DeviceName;
 
-use super::cells::{Request, publish, rows, train_missing};
+use super::cells::{Request, rows};
 use super::comparison::{
-    AVERAGE, Comparison, Statistics, Summary, Truth, background_by_name, base, named,
-    networks_or_own, protocol, several_backgrounds, start_by_name,
+    AVERAGE, Comparison, Judged, Statistics, Truth, background_by_name, base, compare, named,
+    networks_or_own, several_backgrounds, start_by_name,
 };
 use crate::commands::evaluate::shape_measures::{at_iou, found_boxes, match_boxes, true_boxes};
 use crate::commands::train::boxes::Boxes;
-use crate::commands::train::networks::check;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{BoxRecipe, is_finished};
+use crate::network_run::BoxRecipe;
 use crate::truth::reference_name;
 
 /// The methods by default: the table of the paper, where `plain` is what begins without any correction.
@@ -68,25 +66,14 @@ pub fn run(
     comparison.check(matches(nothing.collect())?, &name)?;
     let networks = networks_or_own(request, &base)?;
     let rows = rows(request, &networks, &METHODS, context.seed, with_method)?;
-    for row in &rows {
-        check::<Boxes>(context, dataset, &row.recipe, DeviceName::Cpu)?;
-        for run in row.runs.iter().filter(|run| is_finished(run)) {
-            read(run)?;
-        }
-    }
-    train_missing::<Boxes>(context, dataset, &rows, &protocol(base.folds))?;
-    let summary = Summary {
-        folder: request.out.to_owned(),
-        reference: name.clone(),
+    let judged = Judged {
+        reference: name,
         class_agnostic,
         images: truth.images.len(),
         cases: truth.groups.count(),
         folds: base.folds,
-        seeds: request.seeds,
-        names: MEASURES.to_vec(),
-        lines: comparison.lines(&rows, read)?,
     };
-    publish(context, request, &summary)
+    compare::<Boxes, _, _>(context, dataset, request, &rows, &comparison, judged, read)
 }
 
 /// The recipe with a method, and what it is named with.
@@ -104,15 +91,15 @@ fn with_method(base: &BoxRecipe, method: &str) -> Result<BoxRecipe> {
     let asked = base.correction.clone().unwrap_or_default().background;
     let ignored = named("ignored")?;
     let background = |part| background_by_name(part, asked, ignored);
-    let mut chosen = None;
+    let mut has_background = false;
     for part in parts {
         match (part, &mut recipe.correction, background(part)) {
-            (_, Some(_), Some(_)) if chosen.is_some() => {
+            (_, Some(_), Some(_)) if has_background => {
                 return Err(several_backgrounds(method));
             }
             (_, Some(correction), Some(asked)) => {
                 correction.background = asked;
-                chosen = Some(asked);
+                has_background = true;
             }
             ("trust", Some(correction), _) => correction.trust = BoxTrust::Score,
             ("completed", Some(correction), _) => correction.given = GivenLabels::Completed,

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::{Dataset, Evidence, Family, ImageRecord, Labels, Reference};
 use cleanslide_eval::{Bootstrap, Error, Estimate, Groups, Weights};
 use cleanslide_learn::correction::{Background, Start};
+use cleanslide_nn::devices::DeviceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::REPLICATES;
-use super::cells::{Network, Request, Row, networks};
+use super::cells::{Network, Request, Row, networks, publish, train_missing};
 use crate::arguments::LabelsArguments;
 use crate::commands::evaluate::shapes::{cases, of_images};
-use crate::commands::train::networks::{SOURCE, test_images};
+use crate::commands::train::networks::{Learner, SOURCE, check, test_images};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{Chosen, NetworkRecipe};
+use crate::network_run::{Chosen, NetworkRecipe, is_finished};
 use crate::output::{Show, count};
 use crate::pipeline::may_be_learned_from;
 use crate::progress;
@@ -56,7 +57,7 @@ pub fn base<R: NetworkRecipe>(
 }
 
 /// How cells are judged, in words.
-pub fn protocol(folds: usize) -> String {
+fn protocol(folds: usize) -> String {
     match folds {
         0 => "the images for test are judged".to_owned(),
         folds => format!("{folds} folds by case"),
@@ -73,6 +74,33 @@ pub fn networks_or_own<R: NetworkRecipe>(request: &Request, base: &R) -> Result<
         }]),
         _ => networks(request, base),
     }
+}
+
+/// Trains what is missing of these rows, and compares them. What is wrong with finished runs is found before.
+pub fn compare<L: Learner, T: Sync, const N: usize>(
+    context: &Context,
+    dataset: &Dataset,
+    request: &Request,
+    rows: &[Row<L::Recipe>],
+    comparison: &Comparison<'_, T, N>,
+    judged: Judged,
+    read: impl Fn(&Path) -> Result<T>,
+) -> Result<()> {
+    for row in rows {
+        check::<L>(context, dataset, &row.recipe, DeviceName::Cpu)?;
+        for run in row.runs.iter().filter(|run| is_finished(run)) {
+            read(run)?;
+        }
+    }
+    train_missing::<L>(context, dataset, rows, &protocol(judged.folds))?;
+    let summary = Summary {
+        folder: request.out.to_owned(),
+        judged,
+        seeds: request.seeds,
+        names: comparison.names.to_vec(),
+        lines: comparison.lines(rows, read)?,
+    };
+    publish(context, request, &summary)
 }
 
 /// What a recipe means by a name alone.
@@ -199,14 +227,14 @@ pub struct Comparison<'a, T, const N: usize> {
 
 /// A measure of a method.
 #[derive(Debug, Clone, Serialize)]
-pub struct Measured {
+struct Measured {
     value: Estimate,
     /// To the first method with the same network, on the same resamples; none of the first itself.
     gain: Option<Estimate>,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Line {
+struct Line {
     network: String,
     method: String,
     measures: BTreeMap<&'static str, Measured>,
@@ -233,12 +261,12 @@ impl<'a, T, const N: usize> Comparison<'a, T, N> {
         }
     }
 
-    /// Refuses a truth that nothing can be told from, by a run that found nothing: before anything is trained.
-    pub fn check(&self, nothing: T, reference: &str) -> Result<()>
+    /// Refuses a truth that nothing can be told from, by a run that is made up: before anything is trained.
+    pub fn check(&self, made_up: T, reference: &str) -> Result<()>
     where
         T: Sync,
     {
-        self.measures(&[nothing], None).map(drop).map_err(|error| {
+        self.measures(&[made_up], None).map(drop).map_err(|error| {
             error
                 .about(&format!("the reference `{reference}`"))
                 .help("Its images must be of several cases, and have objects.")
@@ -246,7 +274,7 @@ impl<'a, T, const N: usize> Comparison<'a, T, N> {
     }
 
     /// A line of each row, in their order.
-    pub fn lines<R>(&self, rows: &[Row<R>], read: impl Fn(&Path) -> Result<T>) -> Result<Vec<Line>>
+    fn lines<R>(&self, rows: &[Row<R>], read: impl Fn(&Path) -> Result<T>) -> Result<Vec<Line>>
     where
         T: Sync,
     {
@@ -314,10 +342,9 @@ impl<'a, T, const N: usize> Comparison<'a, T, N> {
     }
 }
 
+/// What is judged, and how.
 #[derive(Debug, Serialize)]
-pub struct Summary {
-    /// Where all figures are.
-    pub folder: PathBuf,
+pub struct Judged {
     /// What is judged against.
     pub reference: String,
     /// Whether any class matches any other.
@@ -328,13 +355,18 @@ pub struct Summary {
     pub cases: usize,
     /// None where images for test are judged.
     pub folds: usize,
-    /// Of each method.
-    pub seeds: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    folder: PathBuf,
+    #[serde(flatten)]
+    judged: Judged,
+    seeds: u64,
     /// The measures, in the order of the table.
     #[serde(skip)]
-    pub names: Vec<&'static str>,
-    /// By network and method.
-    pub lines: Vec<Line>,
+    names: Vec<&'static str>,
+    lines: Vec<Line>,
 }
 
 impl Summary {
@@ -370,12 +402,12 @@ impl Show for Summary {
         format!(
             "{} of {}, {}, {}; 95 % intervals over cases; gains are to the first method\n\
              against reference {}{}:\n{}\nall figures: {}",
-            count(self.images, "image"),
-            count(self.cases, "case"),
-            protocol(self.folds),
+            count(self.judged.images, "image"),
+            count(self.judged.cases, "case"),
+            protocol(self.judged.folds),
             count(self.seeds as usize, "seed"),
-            self.reference,
-            if self.class_agnostic {
+            self.judged.reference,
+            if self.judged.class_agnostic {
                 ", any class matching any other"
             } else {
                 ""

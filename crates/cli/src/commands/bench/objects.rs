@@ -10,20 +10,18 @@ use cleanslide_eval::{Error, Weights};
 use cleanslide_learn::correction::{Background, GivenLabels};
 use cleanslide_learn::dual::{DualSettings, Exchange, SelectionSettings};
 use cleanslide_learn::segment::correction::MaskCorrectionSettings;
-use cleanslide_nn::devices::DeviceName;
 use rayon::prelude::*;
 
-use super::cells::{Request, publish, rows, train_missing};
+use super::cells::{Request, rows};
 use super::comparison::{
-    AVERAGE, Comparison, Statistics, Summary, Truth, background_by_name, base, named,
-    networks_or_own, protocol, several_backgrounds, start_by_name,
+    AVERAGE, Comparison, Judged, Statistics, Truth, background_by_name, base, compare, named,
+    networks_or_own, several_backgrounds, start_by_name,
 };
 use crate::commands::evaluate::shape_measures::{ComparedObjects, compared_objects};
-use crate::commands::train::networks::check;
 use crate::commands::train::pixels::Pixels;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::network_run::{DUAL, PixelRecipe, SISSI, is_finished};
+use crate::network_run::{DUAL, PixelRecipe, SISSI};
 use crate::truth::reference_name;
 
 /// The methods by default.
@@ -64,25 +62,14 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     comparison.check(perfect, &name)?;
     let networks = networks_or_own(request, &base)?;
     let rows = rows(request, &networks, &METHODS, context.seed, with_method)?;
-    for row in &rows {
-        check::<Pixels>(context, dataset, &row.recipe, DeviceName::Cpu)?;
-        for run in row.runs.iter().filter(|run| is_finished(run)) {
-            read(run)?;
-        }
-    }
-    train_missing::<Pixels>(context, dataset, &rows, &protocol(base.folds))?;
-    let summary = Summary {
-        folder: request.out.to_owned(),
-        reference: name.clone(),
+    let judged = Judged {
+        reference: name,
         class_agnostic: true,
         images: truth.images.len(),
         cases: truth.groups.count(),
         folds: base.folds,
-        seeds: request.seeds,
-        names: MEASURES.to_vec(),
-        lines: comparison.lines(&rows, read)?,
     };
-    publish(context, request, &summary)
+    compare::<Pixels, _, _>(context, dataset, request, &rows, &comparison, judged, read)
 }
 
 /// The recipe with a method, and what it is named with.
@@ -98,7 +85,7 @@ fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
     let by_default = MaskCorrectionSettings::default();
     let correction = base.correction.as_ref().unwrap_or(&by_default);
     let background = |part| background_by_name(part, correction.background, by_default.background);
-    let mut chosen = None;
+    let mut has_background = false;
     for part in parts {
         let PixelRecipe {
             correction,
@@ -107,12 +94,12 @@ fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
             ..
         } = &mut recipe;
         match (part, correction, dual, background(part)) {
-            (_, Some(_), _, Some(_)) if chosen.is_some() => {
+            (_, Some(_), _, Some(_)) if has_background => {
                 return Err(several_backgrounds(method));
             }
             (_, Some(correction), _, Some(asked)) => {
                 correction.background = asked;
-                chosen = Some(asked);
+                has_background = true;
             }
             ("completed", Some(correction), ..) => correction.given = GivenLabels::Completed,
             ("selection", _, Some(dual), _) => dual.selection = selection(&asked),

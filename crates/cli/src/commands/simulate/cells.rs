@@ -3,50 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use clap::ValueEnum;
 use cleanslide_data::store::publish_folder;
 use cleanslide_data::{
     Classes, Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, MaskFile, NewVersion,
     Reference, Scope, Source, SourceKind, Target, Task, Trust,
 };
-use cleanslide_weak::simulate::{
-    CaseSettings, CellKind, Entity, SimulatedImage, simulate_case as case_of,
-};
+use cleanslide_weak::simulate::{CaseSettings, CellKind, Entity, SimulatedImage, simulate_case};
 use ndarray::Array2;
 
 use super::{SIMULATOR, TRUTH, refuse_existing, unpack, write_picture};
 use crate::context::Context;
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure};
 use crate::output::count;
 
-/// A kind of cell by its name on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// Large, round, pale nuclei
-    Hepatocyte,
-    /// Cells of the tumour, where there is one
-    Tumour,
-    /// Small, round, dark nuclei
-    Immune,
-    /// Look-alikes of immune cells: dying cells
-    Pyknotic,
-    /// Look-alikes of immune cells: cells that line blood spaces
-    Endothelial,
-    /// Look-alikes of immune cells: slender nuclei of the stroma
-    Fibroblast,
-}
-
-impl Kind {
-    fn of_cells(self) -> CellKind {
-        match self {
-            Self::Hepatocyte => CellKind::Hepatocyte,
-            Self::Tumour => CellKind::Tumour,
-            Self::Immune => CellKind::Immune,
-            Self::Pyknotic => CellKind::Pyknotic,
-            Self::Endothelial => CellKind::Endothelial,
-            Self::Fibroblast => CellKind::Fibroblast,
-        }
-    }
+/// A kind of cell by the first word of its name.
+pub fn kind(name: &str) -> Result<CellKind, String> {
+    let word = |kind: CellKind| kind.name().split(' ').next().unwrap_or_default();
+    let found = CellKind::ALL.into_iter().find(|&kind| word(kind) == name);
+    found.ok_or_else(|| format!("expected one of {}", CellKind::ALL.map(word).join(", ")))
 }
 
 /// Simulates pictures of cases, whose diagnoses take turns, and writes them as a dataset: one source that is right, and
@@ -56,10 +30,9 @@ pub fn simulate(
     folder: &Path,
     cases: usize,
     pictures: usize,
-    kinds: &[Kind],
-) -> Result<Dataset> {
+    kinds: &[CellKind],
+) -> failure::Result<Dataset> {
     refuse_existing(folder)?;
-    let kinds: Vec<CellKind> = kinds.iter().map(|kind| kind.of_cells()).collect();
     let names: Vec<String> = kinds.iter().map(|kind| kind.name().to_owned()).collect();
     let classes = Classes::new(names)?;
     let settings = CaseSettings {
@@ -79,12 +52,12 @@ pub fn simulate(
         // Case by case: what is simulated need not fit into memory.
         for case in 0..cases {
             let diagnosis = Entity::ALL[case as usize % Entity::ALL.len()];
-            let simulated = case_of(context.seed, case, diagnosis, &settings);
+            let simulated = simulate_case(context.seed, case, diagnosis, &settings);
             for (index, picture) in simulated.images.iter().enumerate() {
                 let case = format!("case{:03}", case + 1);
                 let path = format!("images/{case}/{:03}.png", index + 1);
                 write_picture(&temporary.join(&path), &picture.rgb)?;
-                let (mask, classes) = marked(picture, &kinds);
+                let (mask, classes) = marked(picture, kinds);
                 let file = masks.join(format!("{}.png", images.len()));
                 evidence.push(Evidence {
                     source: SIMULATOR.to_owned(),

@@ -17,9 +17,10 @@ use cleanslide_report::number::Estimate;
 use cleanslide_report::plots::Line;
 use cleanslide_report::thumbnail::{Ink, Outlines};
 use cleanslide_report::training::{CorrectionRow, Corrections};
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 
 use super::networks::{Job, Part};
+use super::pixels::given_objects;
 use crate::failure::{Failure, Result};
 use crate::shape_labels::about;
 use crate::sheet::{self, evenly};
@@ -57,10 +58,10 @@ pub fn corrections<R>(job: &Job<R>, parts: &[Part], run: &Path) -> Result<Option
             let cycle = |epoch| MaskCycle::read(folder, epoch).map(|cycle| cycle.images);
             let rows = rows(&epochs, |epoch| {
                 counts(&cycle(epoch)?, |image| {
-                    let (mask, classes) = given_objects(job, &image.image)?;
+                    let (mask, classes) = given_objects(job, image.item)?;
                     let corrected = read_instance_mask(&mask_path(folder, epoch, image.item))?;
                     let corrected = (corrected.view(), image.objects.as_slice());
-                    Ok(object_changes((mask.view(), classes), corrected)?
+                    Ok(object_changes((mask.view(), &classes), corrected)?
                         .iter()
                         .collect())
                 })
@@ -121,14 +122,6 @@ fn given_boxes<'a, R>(job: &'a Job<R>, image: &str) -> Result<&'a [Object<Rectan
     }
 }
 
-/// The given mask of an image, and the classes of its objects.
-fn given_objects<'a, R>(job: &'a Job<R>, image: &str) -> Result<(Array2<u32>, &'a [usize])> {
-    match labelled(job, image)? {
-        (_, Target::Instances { mask, classes }) => Ok((read_instance_mask(&mask.path)?, classes)),
-        (record, _) => Err(about(record, "its labels are no masks of objects")),
-    }
-}
-
 fn tile_of_boxes<R>(job: &Job<R>, image: &CycleImage) -> Result<Tile> {
     let given = given_boxes(job, &image.image)?;
     let corrected = &image.labels.objects;
@@ -145,23 +138,23 @@ fn tile_of_masks<R>(
     image: &MaskCycleImage,
     corrected: ArrayView2<'_, u32>,
 ) -> Result<Tile> {
-    let (mask, classes) = given_objects(job, &image.image)?;
+    let (mask, classes) = given_objects(job, image.item)?;
     let corrected = sheet::of_mask(corrected, |_| true)?;
     let words = format!("{} given, {} corrected", classes.len(), image.objects.len());
-    let (record, _) = labelled(job, &image.image)?;
     let drawn = before_and_after(sheet::of_mask(mask.view(), |_| true)?, corrected);
-    sheet::tile(job.dataset, record, words, drawn)
+    sheet::tile(job.dataset, job.image(image.item).record, words, drawn)
 }
 
+/// What is as it was given lies on top: what is seen of the corrected objects is new.
 fn before_and_after(given: Vec<Polygon>, corrected: Vec<Polygon>) -> Vec<Outlines> {
     vec![
         Outlines {
-            ink: Ink::Sky,
-            polygons: given,
-        },
-        Outlines {
             ink: Ink::Orange,
             polygons: corrected,
+        },
+        Outlines {
+            ink: Ink::Sky,
+            polygons: given,
         },
     ]
 }

@@ -221,7 +221,7 @@ impl PixelImages for LabelledImages<'_, '_> {
 }
 
 /// The numbers of the objects of an image, as they were given, and the class of each.
-pub fn given_objects(job: &Job<PixelRecipe>, image: usize) -> Result<(Array2<u32>, Vec<usize>)> {
+pub fn given_objects<R>(job: &Job<R>, image: usize) -> Result<(Array2<u32>, Vec<usize>)> {
     let labelled = job.image(image);
     let Target::Instances {
         mask: file,
