@@ -231,11 +231,12 @@ fn methods_are_compared_side_by_side() {
     assert!(completed.contains("given = \"completed\"") && completed.contains("doubt = 0.3"));
     // What is done stays, and its figures are those of `evaluate`.
     let model = std::fs::read(lab.path("bench/plain/seed-0/fold-1/model.safetensors")).unwrap();
-    bench("plain,small-loss+selection");
+    bench("plain,small-loss+selection,dividemix");
     assert_eq!(
         std::fs::read(lab.path("bench/plain/seed-0/fold-1/model.safetensors")).unwrap(),
         model
     );
+    assert!(config("dividemix").contains("[dual.refine]"));
     let config = config("small-loss+selection");
     assert!(config.contains("exchange = \"alone\"") && !config.contains("priors]]"));
     let judged = lab.ok(&["evaluate", "data", "bench/plain/seed-0", "--json"]);

@@ -10,8 +10,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use cleanslide_data::mask::read_instance_mask;
 use cleanslide_learn::dual::{
-    DualSettings, DualTrainer, DualTraining, Exchange, ObjectImages, SelectionCycle,
-    SelectionSettings, State,
+    DualSettings, DualTrainer, DualTraining, Exchange, ObjectImages, RefineSettings,
+    SelectionCycle, SelectionSettings, State,
 };
 use cleanslide_learn::error::Error;
 use cleanslide_learn::segment::correction::{MaskCycle, mask_path};
@@ -195,6 +195,13 @@ fn each_part_changes_what_is_learned() {
         networks(all.clone()),
         without(&|dual| dual.contrast = None),
         without(&|dual| dual.selection = None),
+        without(&|dual| dual.refine = Some(RefineSettings::default())),
+        without(&|dual| {
+            dual.refine = Some(RefineSettings {
+                guessed: 0.0,
+                ..RefineSettings::default()
+            });
+        }),
         without(&|dual| dual.exchange = Exchange::Alone),
         without(&|dual| dual.exchange = Exchange::Joint),
         without(&|dual| {

@@ -75,7 +75,7 @@ pub struct Bench {
     /// plain, self-training and adele; the last two may be followed by +weak, +strong or +ignored (what becomes of all
     /// that was not found), +trust (scores weigh corrected boxes) and +completed (given boxes stay), all by +average (a
     /// running average). For masks of objects they are these, sissi (as the recipe says), losses such as gce, and
-    /// small-loss, co-teaching and jocor, which may be followed by +selection, +contrast and +priors; dual is
+    /// small-loss, co-teaching, jocor and dividemix, which may be followed by +selection, +contrast and +priors; dual is
     /// co-teaching+selection+contrast
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,

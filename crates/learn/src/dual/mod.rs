@@ -12,10 +12,13 @@
 //!    them the later, up to the share that is estimated to be false: that of the lower of two normal distributions of
 //!    what the networks say of the objects ([`GaussianMixture`](crate::gaussian_mixture::GaussianMixture)), or none if one
 //!    distribution explains it as well. Objects are ranked over all images and not within a batch, of which an epoch of
-//!    small images has few. Of the background what is more probably an object is left open, to a share.
+//!    small images has few. The share is estimated while at most half of it is left out and then stays: networks forget what
+//!    they do not learn from, and the more is left out, the more looks false. Of the background what is more probably an
+//!    object is left open, to a share.
 //! 2. **Selection**, from some epoch on: an object's score is the mean of what the networks say, of how well it fits what the
 //!    accepted objects of its class look like ([`Feature`]; medians and median deviations, and ranges that are known before:
-//!    [`Prior`]) and of how its border shows. Two normal distributions of the scores give the probability that it is real.
+//!    [`Prior`]) and of how its border shows. Two normal distributions of the scores give the probability that it is real,
+//!    which is on average the estimated share of those that are.
 //!    More and more objects are accepted as the needed probability falls.
 //! 3. **Robust loss.** From objects that were dropped the networks learn by generalised cross-entropy, to a share.
 //! 4. **Relabelling**, only if all networks agree for several judgements in a row: a dropped object becomes background, an
@@ -23,19 +26,22 @@
 //! 5. **Contrast** of features ([`PrototypeContrast`](cleanslide_nn::losses::PrototypeContrast)): of each class a prototype
 //!    of pixels that are kept, and one of pixels that were dropped.
 //!
-//! The first network predicts in the end.
+//! The first network predicts in the end. Beside these parts stands that of a neighbour, [`RefineSettings`]: labels are mixed
+//! with what the networks say, and guessed where they are left out.
 
 mod cycle;
 mod histology;
 mod network;
 mod opinion;
 mod prototypes;
+mod refine;
 mod selection;
 mod settings;
 mod trainer;
 
 pub use cycle::{SelectionCycle, SelectionCycleImage};
 pub use histology::{Feature, Prior};
+pub use refine::RefineSettings;
 pub use selection::{JudgedObject, State};
 pub use settings::{
     ContrastSettings, DualSettings, DualTraining, Exchange, RelabelSettings, SelectionSettings,

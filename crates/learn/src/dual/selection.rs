@@ -82,13 +82,21 @@ pub(super) struct Candidate {
     pub(super) found: bool,
 }
 
+/// An object that is learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Believed {
+    pub(super) class: usize,
+    /// How probably it is real.
+    pub(super) probability: f64,
+}
+
 /// What has been decided about the labels of an image.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct SelectedImage {
     pub(super) objects: Vec<JudgedObject>,
     pub(super) candidates: Vec<Candidate>,
-    /// The class of each object of the mask that was written.
-    pub(super) written: Vec<usize>,
+    /// Each object of the mask that was written.
+    pub(super) written: Vec<Believed>,
 }
 
 impl SelectedImage {
@@ -104,6 +112,8 @@ impl SelectedImage {
 pub(super) struct Selection {
     /// The epoch after which; `None` before the first.
     pub(super) epoch: Option<usize>,
+    /// Of each class what share of its objects is false, as it was estimated while little of it was left out.
+    pub(super) estimates: Vec<Vec<f64>>,
     pub(super) images: BTreeMap<usize, SelectedImage>,
 }
 
@@ -144,31 +154,39 @@ pub(super) struct Judge<'a> {
 const LEAST_OBJECTS: usize = 20;
 /// At most this share of a class is left out.
 const MOST_FALSE: f64 = 0.9;
+/// How far the share that is left out has risen to what is estimated when the estimate settles. Networks forget what they do not
+/// learn from: the more is left out, the more looks false.
+const SETTLED: f64 = 0.5;
+/// Probabilities are as far as this from 0 and 1 before they are shifted.
+const LEAST_PROBABILITY: f64 = 1e-12;
 
 impl Judge<'_> {
     pub(super) fn judge(&self, heard: &[Heard]) -> Judgement {
         let ramp = (self.epoch as f64 / self.settings.gradual as f64).min(1.0);
         let mut images: Vec<SelectedImage> = heard.iter().map(|heard| self.begin(heard)).collect();
         let classes = 0..self.classes.len();
-        let mut wrong: Vec<f64> = (classes.clone())
+        let estimates: Vec<Vec<f64>> = (classes.clone())
             .map(|class| self.filter(class, heard, &mut images, ramp))
             .collect();
         if let Some(selection) = self.settings.selects(self.epoch) {
-            wrong = (classes.clone())
-                .map(|class| self.select(selection, class, heard, &mut images))
-                .collect();
+            for (class, estimates) in estimates.iter().enumerate() {
+                self.select((selection, median(estimates)), class, heard, &mut images);
+            }
             for (heard, image) in heard.iter().zip(&mut images) {
                 self.relabel(selection, heard, image);
             }
         }
         let objects: usize = images.iter().map(|image| image.objects.len()).sum();
         let of_class = |class: usize| places(&images, class).len() as f64 / objects.max(1) as f64;
-        let false_share = classes.map(|class| wrong[class] * of_class(class)).sum();
+        let false_share = classes
+            .map(|class| median(&estimates[class]).unwrap_or(0.0) * of_class(class))
+            .sum();
         let open_from = open_from(heard, self.settings.background * ramp);
         let images = heard.iter().map(|heard| heard.item).zip(images);
         Judgement {
             selection: Selection {
                 epoch: Some(self.epoch),
+                estimates,
                 images: images.collect(),
             },
             open_from,
@@ -198,19 +216,30 @@ impl Judge<'_> {
         }
     }
 
-    /// Leaves out the objects of a class with the largest losses, and gives the share of them that is probably false.
+    /// Leaves out the objects of a class with the largest losses, and gives all estimates of the share of them that is false.
     fn filter(
         &self,
         class: usize,
         heard: &[Heard],
         images: &mut [SelectedImage],
         ramp: f64,
-    ) -> f64 {
+    ) -> Vec<f64> {
         let places = places(images, class);
         let of = |&(image, object): &(usize, usize)| &heard[image].objects[object];
         let agreement: Vec<f64> = places.iter().map(|place| of(place).agreement).collect();
         let kinds = two_kinds(&agreement);
-        let wrong = kinds.map_or(0.0, |kinds| kinds.shares[0].min(MOST_FALSE));
+        let mut estimates = self
+            .before
+            .estimates
+            .get(class)
+            .cloned()
+            .unwrap_or_default();
+        if let Some(kinds) = kinds
+            && (ramp < SETTLED || estimates.is_empty())
+        {
+            estimates.push(kinds.shares[0].min(MOST_FALSE));
+        }
+        let wrong = median(&estimates).unwrap_or(0.0);
         let kept = places.len() - (wrong * ramp * places.len() as f64).floor() as usize;
         for network in 0..2 {
             let loss = |place: &(usize, usize)| {
@@ -237,17 +266,17 @@ impl Judge<'_> {
                 object.state = State::Doubted;
             }
         }
-        wrong
+        estimates
     }
 
-    /// Selects objects of a class by three scores, and gives the share of them that is probably false.
+    /// Selects objects of a class by three scores, if it is known what share of them is false.
     fn select(
         &self,
-        selection: &SelectionSettings,
+        (selection, wrong): (&SelectionSettings, Option<f64>),
         class: usize,
         heard: &[Heard],
         images: &mut [SelectedImage],
-    ) -> f64 {
+    ) {
         let places = places(images, class);
         let looks = |(image, object): (usize, usize)| {
             let all = self.looks.get(&heard[image].item)?;
@@ -282,11 +311,17 @@ impl Judge<'_> {
             .unwrap_or(judged.agreement);
             scores.push(judged.score);
         }
-        let kinds = two_kinds(&scores);
+        let probabilities = match (two_kinds(&scores), wrong) {
+            (Some(kinds), Some(wrong)) => {
+                let probabilities = scores.iter().map(|&score| kinds.upper(score));
+                with_mean(probabilities.collect(), 1.0 - wrong)
+            }
+            _ => vec![1.0; scores.len()],
+        };
         let needed = selection.needed(self.epoch);
-        for &(image, object) in &places {
+        for (&(image, object), probability) in places.iter().zip(probabilities) {
             let judged = &mut images[image].objects[object];
-            judged.probability = kinds.map_or(1.0, |kinds| kinds.upper(judged.score));
+            judged.probability = probability;
             judged.state = if judged.probability < needed - selection.doubt {
                 State::Dropped
             } else if judged.probability < needed + selection.doubt && judged.probability < 1.0 {
@@ -296,7 +331,6 @@ impl Judge<'_> {
             };
             judged.clean = [judged.state == State::Kept; 2];
         }
-        kinds.map_or(0.0, |kinds| kinds.shares[0])
     }
 
     /// Whether an object was accepted so far: before the first selection, whether no network left it out.
@@ -379,6 +413,39 @@ fn two_kinds(values: &[f64]) -> Option<GaussianMixture> {
     GaussianMixture::fit(values).filter(|kinds| kinds.evidence > 0.0)
 }
 
+/// The middle of some values; `None` of none.
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let [low, high] = [sorted.len().checked_sub(1)? / 2, sorted.len() / 2];
+    Some(f64::midpoint(sorted[low], sorted[high]))
+}
+
+/// Probabilities whose mean is `mean`, in the same order: the logarithms of all odds are moved by the same, as they are where two
+/// kinds are more or less frequent than was thought (Saerens et al. 2002, 10.1162/089976602753284446).
+fn with_mean(probabilities: Vec<f64>, mean: f64) -> Vec<f64> {
+    let odds: Vec<f64> = (probabilities.into_iter())
+        .map(|probability| probability.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY))
+        .map(|probability| (probability / (1.0 - probability)).ln())
+        .collect();
+    let moved = |by: f64| {
+        odds.iter()
+            .map(move |odds| 1.0 / (1.0 + (-odds - by).exp()))
+    };
+    // All odds lie within this, so that the mean for certain does at the ends.
+    let end = -4.0 * LEAST_PROBABILITY.ln();
+    let [mut low, mut high] = [-end, end];
+    for _ in 0..64 {
+        let middle = f64::midpoint(low, high);
+        if moved(middle).sum::<f64>() < mean * odds.len() as f64 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    moved(low).collect()
+}
+
 /// One half of 255, rounded up.
 const HALF: usize = 128;
 
@@ -414,6 +481,8 @@ fn mean(values: &[(Option<f64>, f64)]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::dual::RelabelSettings;
 
@@ -523,6 +592,66 @@ mod tests {
         assert_eq!(all.false_share, 0.0);
         assert!(of(&all).iter().all(|object| object.state == State::Kept));
         assert!(of(&all).iter().all(|object| object.probability == 1.0));
+    }
+
+    #[test]
+    fn what_is_false_is_estimated_while_little_is_left_out() {
+        let settings = DualSettings {
+            gradual: 20,
+            ..DualSettings::default().whole()
+        };
+        // The more is left out, the fewer objects the networks see.
+        let forgetful = |seen: u32| {
+            let mut heard = heard();
+            for object in heard.objects.iter_mut().filter(|of| of.number > seen) {
+                object.agreement = 0.05 + f64::from(object.number % 10) / 100.0;
+            }
+            heard
+        };
+        let mut before = Selection::default();
+        let mut told = Vec::new();
+        for (epoch, seen) in [(4, 30), (8, 28), (12, 20), (16, 12), (20, 12)] {
+            let now = judged(&settings, epoch, &before, forgetful(seen));
+            told.push(now.false_share);
+            before = now.selection;
+        }
+        for (told, expected) in told.iter().zip([0.25, 0.275, 0.275, 0.275, 0.275]) {
+            assert!((told - expected).abs() < 0.01, "{told} for {expected}");
+        }
+        let objects = &before.images[&7].objects;
+        let sum: f64 = objects.iter().map(|object| object.probability).sum();
+        assert!((sum / 40.0 - 0.725).abs() < 0.01, "{sum}");
+        // One that estimates late believes what it finds then.
+        let late = judged(&settings, 20, &Selection::default(), forgetful(12));
+        assert!(
+            (late.false_share - 0.7).abs() < 0.01,
+            "{}",
+            late.false_share
+        );
+    }
+
+    #[test]
+    fn medians_are_in_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[3.0, 1.0]), Some(2.0));
+        assert_eq!(median(&[3.0, 1.0, 1.5]), Some(1.5));
+    }
+
+    proptest! {
+        #[test]
+        fn probabilities_are_moved_to_a_mean_and_keep_their_order(
+            probabilities in prop::collection::vec(0.0..=1.0f64, 1..50),
+            mean in 0.1..=1.0f64,
+        ) {
+            let moved = with_mean(probabilities.clone(), mean);
+            prop_assert!((moved.iter().sum::<f64>() / moved.len() as f64 - mean).abs() < 1e-9);
+            for (one, now) in probabilities.iter().zip(&moved) {
+                for (other, then) in probabilities.iter().zip(&moved) {
+                    prop_assert!(one > other || now <= then);
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
 use cleanslide_weak::generate::Plane;
 use serde::{Deserialize, Serialize};
 
-use super::Prior;
+use super::{Prior, RefineSettings};
 use crate::correction::{check_count, wrong};
 use crate::error::Result;
 use crate::segment::SegmentSettings;
@@ -41,6 +41,10 @@ pub struct DualSettings {
     /// How features of labels that are right are held apart from those of wrong ones. Default not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrast: Option<ContrastSettings>,
+    /// How labels are refined by what the networks say. Default not at all: nothing is learned from what is left out. It is
+    /// another way than selection and contrast, and no part of [`DualSettings::whole`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refine: Option<RefineSettings>,
 }
 
 /// Whose losses decide what a network learns from.
@@ -105,6 +109,9 @@ pub struct ContrastSettings {
     pub gradual: usize,
     /// Features that are compared, which are a linear map of those of the last layer. Default 32.
     pub features: usize,
+    /// One pixel of so many is compared, another one in each step: neighbours say nearly the same, and comparing all of them
+    /// takes as long as the network. Default 4.
+    pub sparse: usize,
     /// What similarities are divided by. Default 0.1.
     pub temperature: f64,
     /// How similar a pixel that is labelled wrongly may be to its class. Default 0.2.
@@ -130,6 +137,7 @@ impl Default for DualSettings {
             agreement: 0.1,
             selection: None,
             contrast: None,
+            refine: None,
         }
     }
 }
@@ -170,6 +178,7 @@ impl Default for ContrastSettings {
             share: 0.1,
             gradual: 10,
             features: 32,
+            sparse: 4,
             temperature,
             margin,
             momentum: PrototypeContrast::MOMENTUM,
@@ -233,6 +242,9 @@ impl DualTraining {
         if let Some(contrast) = &dual.contrast {
             contrast.check()?;
         }
+        if let Some(refine) = &dual.refine {
+            refine.check()?;
+        }
         Ok(())
     }
 }
@@ -272,6 +284,7 @@ impl ContrastSettings {
         check_share("share", self.share)?;
         check_count("gradual", self.gradual)?;
         check_count("features", self.features)?;
+        check_count("sparse", self.sparse)?;
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return wrong("temperature", self.temperature, "expected more than 0");
         }

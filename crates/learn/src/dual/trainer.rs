@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Slice, Tensor, TensorData};
 use cleanslide_data::mask::{UNLABELLED_OBJECT, read_class_mask, read_instance_mask};
 use cleanslide_data::{MaskFile, UNLABELLED_CLASS};
 use cleanslide_nn::losses::{
@@ -23,7 +23,7 @@ use super::histology::{Looks, edges, looks};
 use super::network::DualNetwork;
 use super::opinion::{Given, Opinion};
 use super::prototypes::{self, AllPrototypes, Stored};
-use super::selection::{Heard, Judge, Judgement, SelectedImage, Selection};
+use super::selection::{Believed, Heard, Judge, Judgement, SelectedImage, Selection};
 use super::{DualTraining, Exchange, SelectionCycle, SelectionCycleImage, State};
 use crate::augment::{CropPlan, Mixture, mix};
 use crate::correction::CORRECTIONS;
@@ -132,6 +132,8 @@ struct Labelled {
     image: RgbImage,
     classes: Array2<u8>,
     fates: Array2<Fate>,
+    /// How far what is given is believed, in 255ths; asked for if labels are refined.
+    beliefs: Array2<u8>,
 }
 
 struct Crop {
@@ -141,6 +143,8 @@ struct Crop {
     targets: Vec<f32>,
     /// `[size · size]`: how much a pixel counts for each network, and as one of an object that was dropped.
     weights: [Vec<f32>; 3],
+    /// `[size · size]`: how far what is given is believed; nothing if labels are not refined.
+    beliefs: Vec<f32>,
     /// `[size · size, classes]`, signed; nothing if the loss does not measure distances.
     distances: Vec<f32>,
 }
@@ -173,10 +177,14 @@ impl<I: ObjectImages> Dual<'_, I> {
         let (given, mut classes) = self.images.objects(item)?;
         let selection = self.selection.now();
         let (mut mask, mut fates) = (given, vec![BY_BOTH; classes.len()]);
+        let mut beliefs = vec![1.0; classes.len()];
         if let (Some(epoch), Some(selected)) = (selection.epoch, selection.images.get(&item)) {
             let written = read_instance_mask(&mask_path(self.folder, epoch, item));
             let written = written.map_err(Error::from)?;
-            (mask, classes, fates) = with_fates(selected, written, mask);
+            let learned = with_fates(selected, written, mask);
+            (mask, fates) = (learned.mask, learned.fates);
+            classes = learned.objects.iter().map(|of| of.class).collect();
+            beliefs = learned.objects.iter().map(|of| of.probability).collect();
         }
         let image = self.images.pixels(item)?;
         let border = (self.classes.len() - 1) as u8;
@@ -190,10 +198,17 @@ impl<I: ObjectImages> Dual<'_, I> {
                 0 => BY_BOTH,
                 object => fates[object as usize - 1],
             });
+        let beliefs = mask.mapv(
+            |object| match beliefs.get((object as usize).wrapping_sub(1)) {
+                Some(belief) => (belief * 255.0).round() as u8,
+                None => u8::MAX,
+            },
+        );
         Ok(Labelled {
             image,
             classes: of_pixels,
             fates,
+            beliefs,
         })
     }
 
@@ -218,10 +233,18 @@ impl<I: ObjectImages> Dual<'_, I> {
             };
             pixels.map(weight).collect()
         });
+        let beliefs = match self.settings.dual.refine {
+            Some(_) => plan.placement.mask(example.beliefs.view()),
+            None => Vec::new(),
+        };
         Ok(Crop {
             image,
             targets: one_hot(&given, classes),
             weights,
+            beliefs: beliefs
+                .into_iter()
+                .map(|of| f32::from(of) / 255.0)
+                .collect(),
             distances: self.loss.distances(&given, size, classes),
         })
     }
@@ -323,9 +346,12 @@ impl<I: ObjectImages> Dual<'_, I> {
         };
         let cycle = MaskCycle::write(self.folder, epoch, self.items, |item| self.name(item), mask)?;
         for image in cycle.images {
-            let classes = image.objects.iter().map(|object| object.class);
+            let believed = |object: &CorrectedObject| Believed {
+                class: object.class,
+                probability: object.score,
+            };
             if let Some(selected) = selection.images.get_mut(&image.item) {
-                selected.written = classes.collect();
+                selected.written = image.objects.iter().map(believed).collect();
             }
         }
         let interlude = self.noted(&selection, false_share)?;
@@ -367,15 +393,17 @@ impl<I: ObjectImages> Dual<'_, I> {
     }
 }
 
-/// The mask that was written, with the objects that something is learned from in spite of doubt in their places; the class
-/// and the fate of each object.
-fn with_fates(
-    selected: &SelectedImage,
-    written: Array2<u32>,
-    given: Array2<u32>,
-) -> (Array2<u32>, Vec<usize>, Vec<Fate>) {
-    let mut classes = selected.written.clone();
-    let mut fates = vec![BY_BOTH; classes.len()];
+/// A mask that is learned from; what of each of its objects.
+struct Learned {
+    mask: Array2<u32>,
+    objects: Vec<Believed>,
+    fates: Vec<Fate>,
+}
+
+/// The mask that was written, with the objects that something is learned from in spite of doubt in their places.
+fn with_fates(selected: &SelectedImage, written: Array2<u32>, given: Array2<u32>) -> Learned {
+    let mut objects = selected.written.clone();
+    let mut fates = vec![BY_BOTH; objects.len()];
     let mut numbers = BTreeMap::new();
     for object in &selected.objects {
         let mut fate = u8::from(object.clean[0]) | u8::from(object.clean[1]) << 1;
@@ -384,9 +412,12 @@ fn with_fates(
         }
         let open = matches!(object.state, State::Doubted | State::Dropped) && !object.removed;
         if open && fate != 0 {
-            classes.push(object.class);
+            objects.push(Believed {
+                class: object.class,
+                probability: object.probability,
+            });
             fates.push(fate);
-            numbers.insert(object.number, classes.len() as u32);
+            numbers.insert(object.number, objects.len() as u32);
         }
     }
     let mask = Zip::from(&written)
@@ -395,7 +426,11 @@ fn with_fates(
             Some(&number) if written == UNLABELLED_OBJECT => number,
             _ => written,
         });
-    (mask, classes, fates)
+    Learned {
+        mask,
+        objects,
+        fates,
+    }
 }
 
 /// The mask that is learned from without doubt: kept, redrawn and found objects by numbers from 1, the rest of what is
@@ -532,7 +567,7 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
 
     fn read(&self, item: usize) -> Result<(Labelled, usize), I::Failure> {
         let labelled = self.labelled(item)?;
-        let bytes = labelled.image.as_raw().len() + 2 * labelled.classes.len();
+        let bytes = labelled.image.as_raw().len() + 3 * labelled.classes.len();
         Ok((labelled, bytes))
     }
 
@@ -547,6 +582,7 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
             for (weights, other) in crop.weights.iter_mut().zip(&other.weights) {
                 mix(weights, other, size, &mixture);
             }
+            mix(&mut crop.beliefs, &other.beliefs, size, &mixture);
             mix(&mut crop.distances, &other.distances, size, &mixture);
         }
         Ok(crop)
@@ -563,13 +599,14 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
         let count = crops.len();
         let (pixels, classes) = (count * size * size, self.classes.len());
         let (mut images, mut targets, mut distances) = (Vec::new(), Vec::new(), Vec::new());
-        let mut weights: [Vec<f32>; 3] = Default::default();
+        let (mut weights, mut beliefs) = <([Vec<f32>; 3], Vec<f32>)>::default();
         for crop in crops {
             images.extend(crop.image);
             targets.extend(crop.targets);
             for (all, of_crop) in weights.iter_mut().zip(crop.weights) {
                 all.extend(of_crop);
             }
+            beliefs.extend(crop.beliefs);
             distances.extend(crop.distances);
         }
         let images = TensorData::new(images, [count, size, size, 3]);
@@ -582,16 +619,26 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
         let [first, second, dropped] = weights.map(of_pixels);
         let said = network.forward(images);
         let dual = &self.settings.dual;
+        let refine = dual.refine.as_ref();
+        let refine = refine.map(|refine| (refine, of_pixels(beliefs)));
+        let of_all: Vec<Tensor<2>> = said.iter().map(|said| said.scores.clone()).collect();
         let steps = (at.steps as f64 / self.settings.segment.train.epochs as f64).max(1.0);
         let epochs = at.step as f64 / steps;
         let mut loss = Tensor::zeros([1], device);
         for (number, said) in said.iter().enumerate() {
             let clean = [&first, &second][number].clone();
             let (scores, distances) = (said.scores.clone(), distances.clone());
+            let mut learned = targets.clone();
+            if let Some((refine, beliefs)) = &refine {
+                learned = refine.refined(scores.clone(), learned, beliefs.clone());
+                let left_out = clean.clone().equal_scalar(0.0).float();
+                let of_guessed = refine.loss_of_guessed(scores.clone(), &of_all, left_out);
+                loss = loss + of_guessed.mul_scalar(refine.share(epochs));
+            }
             loss = loss
                 + self
                     .loss
-                    .of(scores.clone(), targets.clone(), clean.clone(), distances);
+                    .of(scores.clone(), learned, clean.clone(), distances);
             if let Some(selection) = &dual.selection
                 && selection.dropped > 0.0
             {
@@ -603,10 +650,14 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
                 loss = loss + of_dropped.mul_scalar(selection.dropped);
             }
             if let (Some(contrast), Some(features)) = (&dual.contrast, &said.features) {
+                let some = Slice::from_range_stepped(
+                    at.step % contrast.sparse..,
+                    contrast.sparse as isize,
+                );
                 let compared = prototypes::Compared {
-                    features: features.clone(),
-                    targets: targets.clone(),
-                    weights: [clean, dropped.clone()],
+                    features: features.clone().slice([some]),
+                    targets: targets.clone().slice([some]),
+                    weights: [clean, dropped.clone()].map(|weights| weights.slice([some])),
                 };
                 let apart = self.prototypes.loss(number, compared, contrast);
                 loss = loss + apart.mul_scalar(contrast.share(epochs));

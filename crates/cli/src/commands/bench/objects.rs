@@ -24,13 +24,17 @@ use crate::failure::{Failure, Result};
 use crate::network_run::{DUAL, PixelRecipe, SISSI};
 use crate::truth::reference_name;
 
+/// Labels that two networks leave out are guessed by them.
+const DIVIDEMIX: &str = "dividemix";
+
 /// The methods by default.
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 8] = [
     "plain",
     "gce",
     "small-loss",
     "co-teaching",
     "jocor",
+    DIVIDEMIX,
     "co-teaching+selection",
     "dual",
 ];
@@ -112,10 +116,11 @@ fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
             _ => {
                 return Err(
                     Failure::usage(format!("`+{part}` says nothing in `{method}`")).help(
-                        "small-loss, co-teaching and jocor may be followed by +selection (by looks and borders) and \
-                         +contrast, any with a selection by +priors (those of the recipe); self-training, adele and \
-                         sissi by +weak or +strong (how all else is blurred) or +ignored, and by +completed (given \
-                         objects stay); any method by +average (a running average predicts).",
+                        "small-loss, co-teaching, jocor and dividemix may be followed by +selection (by looks and \
+                         borders) and +contrast, any with a selection by +priors (those of the recipe); \
+                         self-training, adele and sissi by +weak or +strong (how all else is blurred) or +ignored, \
+                         and by +completed (given objects stay); any method by +average (a running average \
+                         predicts).",
                     ),
                 );
             }
@@ -139,6 +144,7 @@ fn of_name(base: &PixelRecipe, name: &str) -> Result<PixelRecipe> {
                 exchange,
                 selection: None,
                 contrast: None,
+                refine: None,
                 ..asked
             }),
             ..plain.clone()
@@ -161,6 +167,14 @@ fn of_name(base: &PixelRecipe, name: &str) -> Result<PixelRecipe> {
         "small-loss" => Ok(filtered(Exchange::Alone)),
         "co-teaching" => Ok(filtered(Exchange::Cross)),
         "jocor" => Ok(filtered(Exchange::Joint)),
+        DIVIDEMIX => {
+            let asked = base.dual.as_ref().and_then(|dual| dual.refine.clone());
+            let mut recipe = filtered(Exchange::Cross);
+            if let Some(dual) = &mut recipe.dual {
+                dual.refine = Some(asked.unwrap_or_default());
+            }
+            Ok(recipe)
+        }
         DUAL => with_method(base, "co-teaching+selection+contrast"),
         SISSI => Ok(corrected(asked.start)),
         _ if LOSSES.contains(&name) => {
@@ -171,8 +185,9 @@ fn of_name(base: &PixelRecipe, name: &str) -> Result<PixelRecipe> {
         _ => Err(
             Failure::usage(format!("there is no method `{name}` for masks of objects")).help(format!(
                 "The methods are plain; a loss: {}; small-loss, co-teaching and jocor, which filter labels by their \
-                 losses; dual, which is co-teaching+selection+contrast; and self-training, adele and sissi, which correct \
-                 labels: once the validation becomes no better, once the fit slows down, and as [correction] says.",
+                 losses; dividemix, which guesses what co-teaching leaves out; dual, which is \
+                 co-teaching+selection+contrast; and self-training, adele and sissi, which correct labels: once the \
+                 validation becomes no better, once the fit slows down, and as [correction] says.",
                 LOSSES.join(", ")
             )),
         ),
