@@ -1,0 +1,200 @@
+//! Slides in TIFF files: Aperio SVS, OME-TIFF, and pyramids of no maker.
+
+mod decode;
+mod makers;
+mod page;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+
+use self::makers::Pages;
+use self::page::Page;
+use super::Reader;
+use crate::cache::{Place, Tiles};
+use crate::error::{Error, Result};
+use crate::slide::{Description, Inside, Level, OpenOptions, WHITE};
+
+/// Whether a file begins as a TIFF file of either kind and order does.
+pub(super) fn begins(start: &[u8]) -> bool {
+    [b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b"]
+        .iter()
+        .any(|magic| start.starts_with(*magic))
+}
+
+/// What a TIFF file is.
+pub(super) enum Opened {
+    Slide(Box<dyn Reader>),
+    /// One that is not read here, and why.
+    Foreign(String),
+}
+
+struct TiffSlide {
+    file: File,
+    path: PathBuf,
+    /// A page of each level.
+    levels: Vec<Page>,
+    associated: BTreeMap<String, Page>,
+    description: Description,
+    tiles: Tiles,
+}
+
+/// Reads the directories of a file; no pixel is decoded.
+pub(super) fn open(file: File, path: &Path, options: &OpenOptions) -> Result<Opened> {
+    let pages = match page::read_all(&file, path)? {
+        Ok(pages) => pages,
+        Err(foreign) => return Ok(Opened::Foreign(foreign)),
+    };
+    let Pages {
+        maker,
+        levels,
+        associated,
+        microns_per_pixel,
+        properties,
+    } = match makers::sorted(pages) {
+        Ok(pages) => pages,
+        Err(foreign) => return Ok(Opened::Foreign(foreign)),
+    };
+    let unread = levels.iter().find_map(|page| page.coding.unread());
+    if let Some(unread) = unread {
+        return Ok(Opened::Foreign(unread));
+    }
+    let length = file
+        .metadata()
+        .map_err(|error| Error::io("read", path, error))?;
+    let largest = levels
+        .iter()
+        .map(|page| page.tile_bytes())
+        .max()
+        .unwrap_or(0);
+    let whole = levels[0].size;
+    let description = Description {
+        levels: levels
+            .iter()
+            .map(|page| Level {
+                size: page.size,
+                downsample: mean_ratio(whole, page.size),
+                tile: page.tile,
+            })
+            .collect(),
+        microns_per_pixel,
+        bounds: None,
+        associated: associated.keys().cloned().collect(),
+        properties,
+        format: maker.name().to_owned(),
+    };
+    let end = levels
+        .iter()
+        .flat_map(|page| &page.chunks)
+        .map(|chunk| chunk.end())
+        .max();
+    if end.is_some_and(|end| end > length.len()) {
+        let problem = format!(
+            "it is cut off: tiles lie up to byte {}, and it has {}",
+            end.unwrap_or(0),
+            length.len()
+        );
+        return Err(Error::file(path, problem));
+    }
+    Ok(Opened::Slide(Box::new(TiffSlide {
+        file,
+        path: path.to_owned(),
+        levels,
+        associated,
+        description,
+        tiles: Tiles::new(options.cache, largest),
+    })))
+}
+
+/// The mean of the ratios of the widths and of the heights, as OpenSlide takes it.
+fn mean_ratio(whole: [u64; 2], size: [u64; 2]) -> f64 {
+    let ratio = |side: usize| whole[side] as f64 / size[side] as f64;
+    f64::midpoint(ratio(0), ratio(1))
+}
+
+impl TiffSlide {
+    /// A tile, without what of it lies beyond the edge of its level.
+    fn tile(&self, place: Place) -> Result<RgbImage> {
+        let page = &self.levels[place.level];
+        (page.decoded(&self.file, [place.column, place.row])).map_err(|problem| Error::Tile {
+            path: self.path.clone(),
+            level: place.level,
+            column: place.column,
+            row: place.row,
+            problem,
+        })
+    }
+}
+
+impl Reader for TiffSlide {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn read(&self, part: &Inside, region: &mut RgbImage) -> Result<()> {
+        let tile = self.levels[part.level].tile.map(u64::from);
+        let start = [part.left, part.top];
+        let end = [0, 1].map(|side| start[side] + u64::from(part.size[side]));
+        for row in start[1] / tile[1]..end[1].div_ceil(tile[1]) {
+            for column in start[0] / tile[0]..end[0].div_ceil(tile[0]) {
+                let place = Place {
+                    level: part.level,
+                    column,
+                    row,
+                };
+                let pixels = self.tiles.get(place, || self.tile(place))?;
+                copy(&pixels, [column * tile[0], row * tile[1]], part, region);
+            }
+        }
+        Ok(())
+    }
+
+    fn associated(&self, name: &str) -> Result<RgbImage> {
+        let page = &self.associated[name];
+        let [width, height] = page.size.map(|side| side as u32);
+        let mut whole = RgbImage::from_pixel(width, height, WHITE);
+        let [columns, rows] = page.grid();
+        for row in 0..rows {
+            for column in 0..columns {
+                let tile = page.decoded(&self.file, [column, row]);
+                let tile = tile.map_err(|problem| {
+                    Error::file(&self.path, format!("its image `{name}`: {problem}"))
+                })?;
+                let at = [
+                    column * u64::from(page.tile[0]),
+                    row * u64::from(page.tile[1]),
+                ];
+                image::imageops::replace(&mut whole, &tile, at[0] as i64, at[1] as i64);
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// Copies what a tile, which begins at `origin` of its level, has of a part of it.
+fn copy(tile: &RgbImage, origin: [u64; 2], part: &Inside, region: &mut RgbImage) {
+    let start = [part.left, part.top];
+    let sides = [tile.width(), tile.height()];
+    // First pixel of the tile, first pixel of the region, and how many.
+    let along = |side: usize| {
+        let from = start[side].max(origin[side]);
+        let end =
+            (start[side] + u64::from(part.size[side])).min(origin[side] + u64::from(sides[side]));
+        let skipped = (from - start[side]) as usize + part.at[side] as usize;
+        (
+            (from - origin[side]) as usize,
+            skipped,
+            end.saturating_sub(from) as usize,
+        )
+    };
+    let ((from_x, to_x, width), (from_y, to_y, height)) = (along(0), along(1));
+    let (stride, tile_stride) = (3 * region.width() as usize, 3 * tile.width() as usize);
+    let bytes: &mut [u8] = region;
+    for row in 0..height {
+        let from = (from_y + row) * tile_stride + 3 * from_x;
+        let to = (to_y + row) * stride + 3 * to_x;
+        bytes[to..to + 3 * width].copy_from_slice(&tile.as_raw()[from..from + 3 * width]);
+    }
+}

@@ -1,0 +1,120 @@
+//! Tiles cover slides, and keep their numbers.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use cleanslide_slide::{OpenOptions, Slide, TilePlan, TileSettings, TissueMask, TissueSettings};
+use common::{distance, open, own, picture, real_slides, whole};
+use image::{RgbImage, imageops};
+
+fn plan(slide: &Slide, side: u32, margin: u32, microns: Option<f64>) -> TilePlan {
+    let settings = TileSettings {
+        microns_per_pixel: microns,
+        side,
+        margin,
+    };
+    TilePlan::new(slide, &settings).unwrap()
+}
+
+#[test]
+fn tiles_together_are_the_slide() {
+    let slide = open("raw.tif");
+    let all = whole(&slide, 0);
+    for (side, margin) in [(32, 0), (40, 4), (256, 0)] {
+        let plan = plan(&slide, side, margin, None);
+        let inner = side - 2 * margin;
+        assert_eq!(
+            [plan.columns, plan.rows],
+            [160, 110].map(|length: u64| length.div_ceil(inner.into()))
+        );
+        let mut together = RgbImage::new(160, 110);
+        for number in 0..plan.count() {
+            let tile = plan.tile(number);
+            assert_eq!(number, tile.row * plan.columns + tile.column);
+            let pixels = plan.read(&slide, &tile).unwrap();
+            assert_eq!(pixels.dimensions(), (side, side));
+            let pixels = imageops::crop_imm(&pixels, margin, margin, inner, inner).to_image();
+            let at = [tile.column, tile.row].map(|place| place as i64 * i64::from(inner));
+            imageops::replace(&mut together, &pixels, at[0], at[1]);
+        }
+        assert_eq!(together, all);
+    }
+}
+
+#[test]
+fn tiles_of_another_scale_are_read_at_that_scale() {
+    // Half a micron a pixel at level 0.
+    let slide = open("raw.tif");
+    let plan = plan(&slide, 80, 0, Some(1.0));
+    assert_eq!([plan.columns, plan.rows, plan.count()], [1, 1, 1]);
+    let tile = plan.read(&slide, &plan.tile(0)).unwrap();
+    let half = imageops::crop_imm(&tile, 0, 0, 80, 55).to_image();
+    assert_eq!(distance(&half, &picture("picture-1")), 0);
+}
+
+#[test]
+fn what_cannot_be_planned_is_said() {
+    let slide = open("grey.tif");
+    let settings = |microns, side, margin| TileSettings {
+        microns_per_pixel: microns,
+        side,
+        margin,
+    };
+    let refused =
+        |settings: TileSettings| TilePlan::new(&slide, &settings).unwrap_err().to_string();
+    assert!(refused(settings(Some(0.5), 256, 0)).contains("does not say how large its pixels are"));
+    assert!(refused(settings(Some(-1.0), 256, 0)).contains("microns_per_pixel = -1"));
+    assert!(refused(settings(None, 256, 128)).contains("margin = 128"));
+    assert!(refused(settings(None, 0, 0)).contains("margin = 0"));
+}
+
+#[test]
+fn only_tiles_with_tissue_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slide.png");
+    let pink = |x: u32, y: u32| (300..700).contains(&x) && (200..600).contains(&y);
+    let image = RgbImage::from_fn(1000, 800, |x, y| match pink(x, y) {
+        true => image::Rgb([220, 150, 190]),
+        false => image::Rgb([242, 241, 243]),
+    });
+    image.save(&path).unwrap();
+    let options = OpenOptions {
+        microns_per_pixel: Some(2.0),
+        ..own()
+    };
+    let slide = Slide::open(&path, &options).unwrap();
+    let tissue = TissueMask::of(&slide, &TissueSettings::default()).unwrap();
+    assert_eq!(tissue.downsample, 4.0);
+    // A pixel of 100 more on each side at most, by the blur.
+    let area = tissue.area(2.0);
+    assert!((area - 640_000.0).abs() < 0.045 * 640_000.0, "{area}");
+    let plan = plan(&slide, 100, 0, None);
+    let places = |least: f64| -> Vec<[u64; 2]> {
+        let tiles = plan.with_tissue(&tissue, least);
+        tiles.iter().map(|tile| [tile.column, tile.row]).collect()
+    };
+    let inside: Vec<[u64; 2]> = (2..6)
+        .flat_map(|row| (3..7).map(move |column| [column, row]))
+        .collect();
+    assert_eq!(places(0.5), inside);
+    assert_eq!(places(0.0).len() as u64, plan.count());
+}
+
+#[test]
+fn tissue_of_real_slides_is_found() {
+    let Some(real) = real_slides() else { return };
+    let slide = Slide::open(&real.join("cmu-1-small-region.svs"), &own()).unwrap();
+    let tissue = TissueMask::of(&slide, &TissueSettings::default()).unwrap();
+    // By eye: two fifths of it, and of these places.
+    let share = tissue.share([0.0, 0.0, 2220.0, 2967.0]);
+    assert!((0.33..0.45).contains(&share), "{share}");
+    for ([left, top], is) in [
+        ([900.0, 1500.0], 1.0),
+        ([1000.0, 2700.0], 1.0),
+        ([200.0, 200.0], 0.0),
+        ([100.0, 2000.0], 0.0),
+    ] {
+        let share = tissue.share([left, top, 100.0, 100.0]);
+        assert!((share - is).abs() < 0.05, "{left}, {top}: {share}");
+    }
+}

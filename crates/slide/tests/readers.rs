@@ -1,0 +1,302 @@
+//! Slides are read as tifffile, libjpeg-turbo, openjpeg and OpenSlide read them.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use std::path::Path;
+
+use cleanslide_slide::{Error, OpenOptions, Slide, UseOpenSlide};
+use common::{distance, golden, has_openslide, open, own, picture, real_slides, whole};
+use image::{Rgb, RgbImage, imageops};
+use proptest::prelude::*;
+use serde::Deserialize;
+
+#[test]
+fn pixels_are_those_of_other_readers() {
+    // Decoders of JPEG may each round luminance and colour differences by one to either side, and a number of RGB is their sum
+    // with a factor of at most 1.8: 2.8. Where differences are stored at half the size, interpolating them rounds once more:
+    // 4.6. Nearly all numbers are nearer.
+    let cases = [
+        ("raw.tif", "picture", 3, 0),
+        ("deflate-predicted.tif", "picture", 3, 0),
+        ("lzw-big-endian.tif", "picture", 3, 0),
+        ("big.tif", "picture", 3, 0),
+        ("planes.tif", "picture", 1, 0),
+        ("strips.tif", "picture", 1, 0),
+        ("jpeg2000.tif", "picture", 2, 0),
+        ("pyramid.ome.tif", "picture", 3, 0),
+        ("grey.tif", "grey", 1, 0),
+        ("inverse.tif", "grey", 1, 0),
+        ("jpeg-grey.tif", "jpeg-grey.tif", 1, 1),
+        ("jpeg-444.tif", "jpeg-444.tif", 1, 2),
+        ("jpeg-422.tif", "jpeg-422.tif", 1, 4),
+        ("jpeg-420.tif", "jpeg-420.tif", 3, 4),
+        ("ycc.svs", "ycc.svs", 2, 1),
+    ];
+    for (name, expected, levels, tolerance) in cases {
+        let slide = open(name);
+        assert_eq!(slide.levels().len(), levels, "{name}");
+        for level in 0..levels {
+            let found = distance(
+                &whole(&slide, level),
+                &picture(&format!("{expected}-{level}")),
+            );
+            assert!(found <= tolerance, "{name}, level {level}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_slide_says_what_it_is() {
+    let slide = open("ycc.svs");
+    assert_eq!(slide.format(), "Aperio SVS");
+    assert_eq!(slide.microns_per_pixel().unwrap(), 0.501);
+    assert_eq!(slide.properties()["AppMag"], "20");
+    assert_eq!(slide.associated(), ["label", "thumbnail"]);
+    for (name, tolerance) in [("label", 0), ("thumbnail", 4)] {
+        let found = slide.associated_image(name).unwrap();
+        assert!(distance(&found, &picture(&format!("ycc.svs-{name}"))) <= tolerance);
+    }
+    let missing = slide.associated_image("macro").unwrap_err().to_string();
+    assert!(
+        missing.ends_with("no image `macro` beside it, only: label, thumbnail"),
+        "{missing}"
+    );
+    let level = &slide.levels()[1];
+    assert_eq!(
+        (level.size, level.downsample, level.tile),
+        ([80, 55], 2.0, [48, 64])
+    );
+    assert!(matches!(
+        slide.region(2, 0, 0, [1, 1]),
+        Err(Error::NoLevel {
+            count: 2,
+            level: 2,
+            ..
+        })
+    ));
+
+    assert_eq!(open("raw.tif").microns_per_pixel().unwrap(), 0.5);
+    assert_eq!(open("pyramid.ome.tif").microns_per_pixel().unwrap(), 0.25);
+    assert_eq!(open("pyramid.ome.tif").format(), "OME-TIFF");
+    assert!(matches!(
+        open("grey.tif").microns_per_pixel(),
+        Err(Error::NoResolution { .. })
+    ));
+    let told = OpenOptions {
+        microns_per_pixel: Some(0.3),
+        ..own()
+    };
+    let slide = Slide::open(&golden("raw.tif"), &told).unwrap();
+    assert_eq!(slide.microns_per_pixel().unwrap(), 0.3);
+    // A plain image is a slide of one level.
+    let slide = open("picture-0.png");
+    assert_eq!((slide.format(), slide.levels().len()), ("PNG image", 1));
+    assert_eq!(whole(&slide, 0), picture("picture-0"));
+}
+
+#[test]
+fn what_is_not_read_here_is_said() {
+    let refused = |name: &str| match Slide::open(&golden(name), &own()) {
+        Err(Error::Unknown { reason, .. }) => reason,
+        other => panic!("{name}: {other:?}"),
+    };
+    assert!(refused("zstd.tif").contains("compressed by method 50000"));
+    assert!(refused("sixteen-bits.tif").contains("of 16 bits a channel"));
+    assert!(refused("channels.ome.tif").contains("2 channels"));
+    assert!(refused("regions.json").contains("first bytes"));
+    assert!(refused("").contains("a folder"));
+    let Some(real) = real_slides() else { return };
+    let ndpi = Slide::open(&real.join("test3-tritc.ndpi"), &own()).unwrap_err();
+    assert!(
+        ndpi.to_string().contains("a Hamamatsu NDPI slide"),
+        "{ndpi}"
+    );
+}
+
+#[test]
+fn broken_files_are_said_to_be_broken_and_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(golden("deflate-predicted.tif")).unwrap();
+    let open = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Slide::open(&path, &own())
+    };
+    let failure = |bytes: &[u8]| open("broken.tif", bytes).unwrap_err().to_string();
+    assert!(failure(b"").contains("it is empty"));
+    assert!(failure(&bytes[..6]).contains("it is cut off"));
+    assert!(failure(&bytes[..bytes.len() / 2]).contains("it is cut off"));
+    assert!(failure(b"GIF89a..").to_lowercase().contains("gif"));
+    // A tile that is damaged is an error of its own; all others are there. Spaces and letters of any script may be in a name.
+    let slide = open("Schnitt 1 – 組織.tif", &bytes).unwrap();
+    let before = whole(&slide, 0);
+    let mut damaged = bytes.clone();
+    let start = 8 + damaged[8..]
+        .windows(2)
+        .position(|of| of == [0x78, 0xda] || of == [0x78, 0x9c])
+        .unwrap();
+    damaged[start..start + 40].fill(0xff);
+    let slide = open("Schnitt 1 – 組織.tif", &damaged).unwrap();
+    let whole = slide.region(0, 0, 0, [160, 110]).unwrap_err().to_string();
+    assert!(
+        whole.contains("level 0, tile in column 0 and row 0"),
+        "{whole}"
+    );
+    assert!(whole.contains("組織"));
+    let beside = slide.region(0, 48, 0, [112, 110]).unwrap();
+    assert_eq!(
+        beside,
+        imageops::crop_imm(&before, 48, 0, 112, 110).to_image()
+    );
+    // No error is kept for good, and none is forgotten.
+    assert!(slide.region(0, 0, 0, [10, 10]).is_err());
+}
+
+#[test]
+fn many_threads_read_the_same_as_one() {
+    use rayon::prelude::*;
+    let options = OpenOptions {
+        cache: 30_000,
+        ..own()
+    };
+    let slide = Slide::open(&golden("lzw-big-endian.tif"), &options).unwrap();
+    let all = whole(&open("lzw-big-endian.tif"), 0);
+    (0..400u32).into_par_iter().for_each(|number| {
+        let (x, y) = (number * 7 % 120, number * 13 % 80);
+        let region = slide.region(0, x.into(), y.into(), [40, 30]).unwrap();
+        assert_eq!(region, imageops::crop_imm(&all, x, y, 40, 30).to_image());
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_region_is_that_of_the_whole_level_on_white(
+        level in 0usize..3,
+        left in -60i64..200,
+        top in -60i64..150,
+        width in 1u32..120,
+        height in 1u32..120,
+    ) {
+        let slide = open("lzw-big-endian.tif");
+        let all = whole(&slide, level);
+        let region = slide.region(level, left, top, [width, height]).unwrap();
+        let expected = RgbImage::from_fn(width, height, |x, y| {
+            let [x, y] = [left + i64::from(x), top + i64::from(y)];
+            let inside = (0..i64::from(all.width())).contains(&x) && (0..i64::from(all.height())).contains(&y);
+            if inside { all[(x as u32, y as u32)] } else { Rgb([255; 3]) }
+        });
+        prop_assert!(region == expected);
+    }
+}
+
+#[test]
+fn regions_at_any_scale_are_means_of_what_they_cover() {
+    let slide = open("strips.tif");
+    let [fine, half, quarter] = [0, 1, 2].map(|level| picture(&format!("picture-{level}")));
+    let at = |downsample, size: &RgbImage| {
+        slide
+            .region_at(downsample, [0.0; 2], [size.width(), size.height()])
+            .unwrap()
+    };
+    assert_eq!(at(1.0, &fine), fine);
+    assert!(distance(&at(2.0, &half), &half) <= 1);
+    // The quarter was made from the rounded half.
+    assert!(distance(&at(4.0, &quarter), &quarter) <= 1);
+    let shifted = slide.region_at(2.0, [16.0, 8.0], [20, 20]).unwrap();
+    let expected = imageops::crop_imm(&half, 8, 4, 20, 20).to_image();
+    assert!(distance(&shifted, &expected) <= 1);
+    // Across the edge there is white.
+    let outside = slide.region_at(2.0, [156.0, 0.0], [4, 1]).unwrap();
+    assert_eq!(outside[(3, 0)], Rgb([255; 3]));
+    // A level that is there is taken as it is, the next finer one otherwise.
+    let pyramid = open("raw.tif");
+    assert_eq!(
+        [0.7, 1.0, 1.9, 2.0, 3.9, 4.0, 99.0].map(|of| pyramid.best_level(of)),
+        [0, 0, 0, 1, 1, 2, 2]
+    );
+    assert_eq!(pyramid.region_at(2.0, [0.0; 2], [80, 55]).unwrap(), half);
+    assert_eq!(pyramid.thumbnail(80).unwrap(), half);
+}
+
+#[derive(Deserialize)]
+struct Case {
+    slide: String,
+    level: usize,
+    left: i64,
+    top: i64,
+}
+
+#[test]
+fn regions_of_real_slides_are_those_of_openslide() {
+    let Some(real) = real_slides() else { return };
+    let cases = std::fs::read_to_string(golden("regions.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&cases).unwrap();
+    let sheet = picture("regions");
+    let here = |name: &str| Path::new(name).extension().is_some_and(|of| of == "svs");
+    let openslide = has_openslide();
+    let mut seen = 0;
+    for (number, case) in cases.iter().enumerate() {
+        // What OpenSlide reads is its own: only that places and colours arrive is in question.
+        let (options, tolerance) = match here(&case.slide) {
+            true => (own(), 1),
+            false => (OpenOptions::default(), 0),
+        };
+        // Its levels of DICOM are no whole parts of level 0, and OpenSlide's places are those of level 0: between pixels it
+        // interpolates.
+        let between = case.slide.ends_with("dicom") && case.level > 0;
+        if between || !here(&case.slide) && !openslide {
+            continue;
+        }
+        let slide = Slide::open(&real.join(&case.slide), &options).unwrap();
+        let region = slide
+            .region(case.level, case.left, case.top, [48, 40])
+            .unwrap();
+        let expected = imageops::crop_imm(&sheet, 0, 40 * number as u32, 48, 40).to_image();
+        let found = distance(&region, &expected);
+        let Case {
+            slide,
+            level,
+            left,
+            top,
+        } = case;
+        assert!(
+            found <= tolerance,
+            "{slide}, level {level}, {left}, {top}: {found}"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 9, "{seen}");
+}
+
+#[test]
+fn openslide_and_this_reader_see_the_same_slides() {
+    let Some(real) = real_slides() else { return };
+    if !has_openslide() {
+        return;
+    }
+    for name in ["cmu-1-small-region.svs", "tcga-cr-7395.svs"] {
+        let ours = Slide::open(&real.join(name), &own()).unwrap();
+        let always = OpenOptions {
+            openslide: UseOpenSlide::Always,
+            ..OpenOptions::default()
+        };
+        let theirs = Slide::open(&real.join(name), &always).unwrap();
+        assert_eq!(ours.levels(), theirs.levels());
+        assert_eq!(
+            ours.microns_per_pixel().ok(),
+            theirs.microns_per_pixel().ok()
+        );
+        assert_eq!(ours.associated(), theirs.associated());
+        for level in 0..ours.levels().len() {
+            assert!(distance(&whole(&ours, level), &whole(&theirs, level)) <= 1);
+        }
+        for name in ours.associated() {
+            let [ours, theirs] =
+                [&ours, &theirs].map(|slide| slide.associated_image(name).unwrap());
+            assert!(distance(&ours, &theirs) <= 1, "{name}");
+        }
+    }
+}
