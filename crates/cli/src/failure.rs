@@ -158,6 +158,21 @@ impl From<cleanslide_learn::Error> for Failure {
     }
 }
 
+impl From<cleanslide_slide::Error> for Failure {
+    fn from(error: cleanslide_slide::Error) -> Self {
+        use cleanslide_slide::Error;
+        let failure = match &error {
+            Error::Setting { .. } | Error::NoResolution { .. } => Self::usage(error.to_string()),
+            Error::Io { .. } | Error::OpenSlide(_) => Self::environment(error.to_string()),
+            _ => Self::input(error.to_string()),
+        };
+        match error.help() {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+}
+
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         let remedy = match error {

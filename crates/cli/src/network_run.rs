@@ -476,6 +476,9 @@ pub struct NetworkManifest {
     pub dataset: PathBuf,
     /// Classes of the dataset.
     pub classes: Vec<String>,
+    /// The size of a pixel of the images, in microns, if all are known and nearly the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microns_per_pixel: Option<f64>,
     /// Label version.
     pub labels: VersionId,
     /// Hash of the label version's content.

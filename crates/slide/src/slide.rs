@@ -80,6 +80,8 @@ pub struct Slide {
 
 /// A level whose pixels differ by less than this share from the size that is asked for is taken as it is.
 const SAME_SCALE: f64 = 0.01;
+/// What cannot be decoded is looked for to parts of so many pixels.
+const SMALLEST_PART: u32 = 64;
 
 impl Slide {
     /// Opens a slide; no pixel is decoded. Aperio SVS, tiled TIFF and OME-TIFF (8 bits, JPEG, JPEG 2000, deflate, LZW or
@@ -208,18 +210,24 @@ impl Slide {
     ///
     /// # Errors
     /// A tile cannot be decoded.
-    pub fn region_at(
+    pub fn region_at(&self, downsample: f64, place: [f64; 2], size: [u32; 2]) -> Result<RgbImage> {
+        self.scaled(downsample, place, size, Self::region)
+    }
+
+    /// A region at any scale of what `region` reads of a level.
+    fn scaled(
         &self,
         downsample: f64,
         [left, top]: [f64; 2],
         size: [u32; 2],
+        region: impl Fn(&Self, usize, i64, i64, [u32; 2]) -> Result<RgbImage>,
     ) -> Result<RgbImage> {
         let level = self.best_level(downsample);
         let of_level = self.description.levels[level].downsample;
         let factor = downsample / of_level;
         if (factor - 1.0).abs() <= SAME_SCALE {
             let [left, top] = [left, top].map(|at| (at / of_level).round() as i64);
-            return self.region(level, left, top, size);
+            return region(self, level, left, top, size);
         }
         // Whole pixels of the level around it, of which what lies inside is resampled.
         let along = |from: f64, length: u32| {
@@ -231,19 +239,50 @@ impl Slide {
         };
         let (x, wide, from_x, width) = along(left, size[0]);
         let (y, high, from_y, height) = along(top, size[1]);
-        let fine = self.region(level, x, y, [wide, high])?;
+        let fine = region(self, level, x, y, [wide, high])?;
         Ok(resized(&fine, [from_x, from_y, width, height], size))
     }
 
-    /// All of it, so small that neither side is longer than `side`.
+    /// A region of a level of which what cannot be decoded is white.
+    fn forgiving(&self, level: usize, left: i64, top: i64, size: [u32; 2]) -> Result<RgbImage> {
+        match self.region(level, left, top, size) {
+            Err(Error::Tile { .. } | Error::Region { .. }) => {}
+            read => return read,
+        }
+        let longer = usize::from(size[1] > size[0]);
+        if size[longer] <= SMALLEST_PART {
+            return Ok(RgbImage::from_pixel(size[0], size[1], WHITE));
+        }
+        let mut whole = RgbImage::new(size[0], size[1]);
+        let half = size[longer] / 2;
+        for (from, length) in [(0, half), (half, size[longer] - half)] {
+            let (mut at, mut part) = ([0i64; 2], size);
+            (at[longer], part[longer]) = (i64::from(from), length);
+            let read = self.forgiving(level, left + at[0], top + at[1], part)?;
+            image::imageops::replace(&mut whole, &read, at[0], at[1]);
+        }
+        Ok(whole)
+    }
+
+    /// Pixels as wide as `downsample` pixels of level 0, of the whole slide; what cannot be decoded is white.
     ///
     /// # Errors
-    /// A tile cannot be decoded.
+    /// A file that cannot be read.
+    pub fn picture(&self, downsample: f64) -> Result<RgbImage> {
+        let whole = self.description.levels[0].size;
+        let size = whole.map(|side| (side as f64 / downsample).ceil().max(1.0) as u32);
+        self.scaled(downsample, [0.0; 2], size, Self::forgiving)
+    }
+
+    /// All of it, so small that neither side is longer than `side`; what cannot be decoded is white.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
     pub fn thumbnail(&self, side: u32) -> Result<RgbImage> {
         let [width, height] = self.description.levels[0].size.map(|length| length as f64);
         let downsample = (width.max(height) / f64::from(side)).max(1.0);
         let size = [width, height].map(|length| (length / downsample).round().max(1.0) as u32);
-        self.region_at(downsample, [0.0; 2], size)
+        self.scaled(downsample, [0.0; 2], size, Self::forgiving)
     }
 }
 

@@ -96,6 +96,11 @@ impl TilePlan {
         })
     }
 
+    /// Where the first tile begins without its margin, in pixels of level 0.
+    pub fn origin(&self) -> [f64; 2] {
+        self.origin
+    }
+
     /// How many tiles there are.
     pub fn count(&self) -> u64 {
         self.columns * self.rows

@@ -59,18 +59,17 @@ impl TissueMask {
     /// Finds the tissue of a slide.
     ///
     /// A pixel is tissue if the difference between the largest and the smallest of its colours is above a threshold (Otsu's,
-    /// within limits), and is no ink.
+    /// within limits), and is no ink. What cannot be decoded is none.
     ///
     /// # Errors
-    /// A tile that cannot be decoded.
+    /// A file that cannot be read.
     pub fn of(slide: &Slide, settings: &TissueSettings) -> Result<Self> {
         let [width, height] = slide.levels()[0].size.map(|side| side as f64);
         let microns = slide.microns_per_pixel().ok();
         let by_size = (width.max(height) / SIDE).max(1.0);
         let downsample = microns.map_or(by_size, |microns| settings.microns_per_pixel / microns);
         let downsample = downsample.max(1.0);
-        let size = [width, height].map(|side| (side / downsample).ceil() as u32);
-        let picture = slide.region_at(downsample, [0.0; 2], size)?;
+        let picture = slide.picture(downsample)?;
         let of_pixel = microns.map_or(settings.microns_per_pixel, |microns| microns * downsample);
         let least = (settings.least_area / (of_pixel * of_pixel)) as u64;
         Self::of_picture(&picture, downsample, least, settings.without_ink)

@@ -149,6 +149,10 @@ fn broken_files_are_said_to_be_broken_and_where() {
         beside,
         imageops::crop_imm(&before, 48, 0, 112, 110).to_image()
     );
+    // Pictures of the whole have a white place there.
+    let picture = slide.picture(1.0).unwrap();
+    assert_eq!(picture[(5, 5)], Rgb([255; 3]));
+    assert_eq!(picture[(150, 100)], before[(150, 100)]);
     // No error is kept for good, and none is forgotten.
     assert!(slide.region(0, 0, 0, [10, 10]).is_err());
 }

@@ -1,13 +1,15 @@
-//! `cleanslide predict`: classes, masks or objects of new images.
+//! `cleanslide predict`: classes, masks or objects of new images, and classes of slides.
 
 mod boxes;
+mod inputs;
 mod networks;
 mod pixels;
+mod slides;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use cleanslide_data::{Classes, MAX_PIXELS, looks_like_image, read_image};
+use cleanslide_data::{Classes, MAX_PIXELS, read_image};
 use cleanslide_learn::classify::Model;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::views::TestAugmentation;
@@ -15,6 +17,7 @@ use cleanslide_nn::encoders::open;
 use ndarray::{Axis, concatenate};
 use serde::Serialize;
 
+use self::inputs::Inputs;
 use crate::arguments::DeviceArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -30,24 +33,29 @@ use crate::text_table::TextTable;
 #[command(
     after_help = "Examples:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv\n  \
 cleanslide predict runs/unet new-images/ --turns all --out masks/\n  \
-cleanslide predict runs/fcos new-images/ --out boxes/"
+cleanslide predict runs/fcos new-images/ --out boxes/\n  \
+cleanslide predict runs/tumour slides/*.svs --microns-per-pixel 0.5 --out tumour/"
 )]
 pub struct Predict {
     /// Folder of the run
     run: PathBuf,
-    /// Images, or folders of images
+    /// Images or slides, or folders of them. Slides (SVS, pyramids in TIFF, and with OpenSlide NDPI, MRXS, DICOM and others) are
+    /// for networks for class masks; if that is stopped, the same command goes on
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Table to write (image, predicted class, probability of each class), or folder of masks or boxes
+    /// Table to write (image, predicted class, probability of each class), or folder of masks, of boxes, or of what is found on
+    /// slides
     #[arg(long, value_name = "CSV|FOLDER")]
     out: PathBuf,
     /// Masks and objects: predict each image in these turns, and bring them together; by default as the recipe
     /// says
     #[arg(long, value_name = "TURNS")]
     turns: Option<Turns>,
-    /// Stop at the first image that cannot be used, instead of leaving it out
+    /// Stop at the first image or tile that cannot be used, instead of leaving it out
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    scale: slides::Scale,
     #[command(flatten)]
     device: DeviceArgument,
 }
@@ -86,11 +94,23 @@ impl From<Turns> for TestAugmentation {
 
 impl Predict {
     pub fn run(self, context: &Context) -> Result<()> {
+        let Inputs {
+            images: files,
+            slides,
+        } = Inputs::of(&self.inputs, self.scale.is_given())?;
+        if !slides.is_empty() {
+            return self.slides(context, &files, &slides);
+        }
+        if self.scale.is_given() {
+            return Err(Failure::usage(
+                "`--microns-per-pixel`, `--slide-microns-per-pixel` and `--tissue` are for slides, and these are images",
+            ));
+        }
         refuse_existing(&self.out)?;
         if is_network_run(&self.run) {
             let request = networks::Request {
                 run: &self.run,
-                files: &image_files(&self.inputs)?,
+                files: &files,
                 out: &self.out,
                 turns: self.turns.map(TestAugmentation::from),
                 strict: self.strict,
@@ -118,7 +138,6 @@ impl Predict {
             .help("Use the same weights file and the same build, or train again."));
         }
         let classes = Classes::new(model.classes().to_vec())?;
-        let files = image_files(&self.inputs)?;
         let bar = progress::bar("predicting", files.len());
         let (mut images, mut blocks, mut left_out) = (Vec::new(), Vec::new(), 0);
         for batch in files.chunks(BATCH) {
@@ -176,46 +195,35 @@ impl Predict {
             per_class,
         })
     }
-}
 
-/// All images among the inputs, those of folders by name.
-fn image_files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for input in inputs {
-        if input.is_dir() {
-            let before = files.len();
-            collect(input, &mut files)?;
-            if files.len() == before {
-                return Err(Failure::input(format!("{} has no images", input.display()))
-                    .help("PNG, JPEG, TIFF and BMP can be read."));
-            }
-        } else if input.exists() {
-            files.push(input.clone());
-        } else {
-            return Err(Failure::input(format!(
-                "{} does not exist",
-                input.display()
+    fn slides(&self, context: &Context, images: &[PathBuf], slides: &[PathBuf]) -> Result<()> {
+        if let (Some(image), Some(slide)) = (images.first(), slides.first()) {
+            return Err(Failure::usage(format!(
+                "{} is an image and {} a slide",
+                image.display(),
+                slide.display()
+            ))
+            .help("Predict images and slides apart, into folders of their own."));
+        }
+        if !is_network_run(&self.run) {
+            return Err(Failure::usage(format!(
+                "{} says the classes of images, and slides are predicted by networks for class masks",
+                self.run.display()
             )));
         }
+        slides::run(
+            context,
+            &slides::Request {
+                run: &self.run,
+                slides,
+                out: &self.out,
+                turns: self.turns.map(TestAugmentation::from),
+                strict: self.strict,
+                device: self.device.name(),
+                scale: self.scale,
+            },
+        )
     }
-    Ok(files)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let error = |error| cleanslide_data::Error::io("read", folder, error);
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        paths.push(entry.map_err(error)?.path());
-    }
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if looks_like_image(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn nothing_read(files: usize) -> Failure {

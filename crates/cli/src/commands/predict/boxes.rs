@@ -25,7 +25,7 @@ impl Boxes {
     /// The network of a run.
     pub fn open(request: &Request, manifest: &NetworkManifest) -> Result<Self> {
         let recipe: BoxRecipe = read_config(request.run)?;
-        let (bytes, file) = network(request, manifest)?;
+        let (bytes, file) = network(request.run, manifest)?;
         Ok(Self {
             detector: Detector::from_bytes(&bytes, &file, &request.device.open()?.device)?,
             settings: DetectorPredictSettings {

@@ -133,13 +133,10 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
 }
 
 /// The network of all images: its file, and the name of that.
-pub fn network(request: &Request, manifest: &NetworkManifest) -> Result<(Vec<u8>, String)> {
-    let path = request.run.join("model.safetensors");
+pub fn network(run: &Path, manifest: &NetworkManifest) -> Result<(Vec<u8>, String)> {
+    let path = run.join("model.safetensors");
     if !path.exists() {
-        let failure = Failure::input(format!(
-            "{} has no network of all images",
-            request.run.display()
-        ));
+        let failure = Failure::input(format!("{} has no network of all images", run.display()));
         return Err(match manifest.finished {
             Some(_) => failure.help("Train with `whole = true` in the recipe."),
             None => failure.help("The run is not finished; `cleanslide train` goes on with it."),

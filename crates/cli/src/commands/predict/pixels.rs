@@ -26,7 +26,7 @@ impl Pixels {
     /// The network of a run.
     pub fn open(request: &Request, manifest: &NetworkManifest) -> Result<Self> {
         let recipe: PixelRecipe = read_config(request.run)?;
-        let (bytes, file) = network(request, manifest)?;
+        let (bytes, file) = network(request.run, manifest)?;
         Ok(Self {
             segmenter: Segmenter::from_bytes(&bytes, &file, &request.device.open()?.device)?,
             settings: PredictSettings {

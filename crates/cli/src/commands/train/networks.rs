@@ -740,6 +740,7 @@ fn manifest<R: NetworkRecipe>(
         finished: None,
         dataset: dataset.folder().to_owned(),
         classes: dataset.classes().names().to_vec(),
+        microns_per_pixel: one_scale(&labels.images),
         labels: labels.version,
         labels_hash: dataset.version(labels.version)?.hash,
         source: labels.source.clone(),
@@ -763,6 +764,18 @@ fn manifest<R: NetworkRecipe>(
         },
     };
     Ok((config, manifest))
+}
+
+/// Sizes of pixels that differ by less than this share are the same to a network.
+const SAME_SCALE: f64 = 0.05;
+
+/// The mean size of the pixels of images, if all are known and nearly the same.
+fn one_scale(images: &[ImageRecord]) -> Option<f64> {
+    let sizes: Vec<f64> =
+        (images.iter().map(|image| image.microns_per_pixel)).collect::<Option<_>>()?;
+    let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+    let same = |size: &f64| (size / mean - 1.0).abs() <= SAME_SCALE;
+    sizes.iter().all(same).then_some(mean)
 }
 
 /// Trains one network, unless it is there, and predicts what it did not see.

@@ -1,0 +1,160 @@
+//! The classes of a whole slide, small: as a picture, as outlines, and on the slide.
+
+use std::path::Path;
+
+use cleanslide_data::formats::{Annotation, Attribute, Shape, geojson};
+use cleanslide_data::geometry::signed_area;
+use cleanslide_data::store::{write_file, write_file_with};
+use cleanslide_data::{Error, MaskFile, Point, Polygon, UNLABELLED_CLASS};
+use cleanslide_image::contour::{outlines, simplify};
+use cleanslide_slide::{Slide, TilePlan};
+use image::{ImageFormat, Rgb};
+use ndarray::{Array2, ArrayView2, s};
+
+/// Colours that are told apart with any eyes (Okabe and Ito, 2008), for classes by their number.
+const COLOURS: [[u8; 3]; 8] = [
+    [153, 153, 153],
+    [230, 159, 0],
+    [86, 180, 233],
+    [0, 158, 115],
+    [213, 94, 0],
+    [0, 114, 178],
+    [204, 121, 167],
+    [240, 228, 66],
+];
+/// Outlines leave their squares by at most so much of one.
+const TOLERANCE: f64 = 0.75;
+/// Pixels of the longer side of the overlay.
+const OVERLAY: u32 = 2048;
+/// How much of the overlay is colour.
+const OPACITY: f32 = 0.4;
+
+/// The class of each square.
+pub struct ClassMap {
+    classes: Array2<u8>,
+    /// Pixels of level 0 along a square.
+    square: f64,
+}
+
+impl ClassMap {
+    /// Of squares that nobody has looked at.
+    pub fn new(plan: &TilePlan, square: usize) -> Self {
+        let squares = (plan.side - 2 * plan.margin) as usize / square;
+        let size = [plan.rows, plan.columns].map(|tiles| tiles as usize * squares);
+        Self {
+            classes: Array2::from_elem(size, UNLABELLED_CLASS),
+            square: square as f64 * plan.downsample,
+        }
+    }
+
+    /// Puts a row of tiles in its place.
+    pub fn put(&mut self, row: u64, classes: ArrayView2<'_, u8>) {
+        let first = row as usize * classes.nrows();
+        self.classes
+            .slice_mut(s![first..first + classes.nrows(), ..])
+            .assign(&classes);
+    }
+
+    /// Writes all of them.
+    pub fn write(
+        &self,
+        folder: &Path,
+        slide: &Slide,
+        plan: &TilePlan,
+        names: &[String],
+    ) -> cleanslide_data::Result<()> {
+        let failed = |path: &Path, error: &dyn ToString| {
+            Error::io("write", path, std::io::Error::other(error.to_string()))
+        };
+        MaskFile::write_classes(&folder.join("map.png"), self.classes.view())?;
+        let path = folder.join("regions.geojson");
+        let regions = self.regions(slide, plan, names);
+        let regions = regions.map_err(|error| failed(&path, &error))?;
+        write_file_with(&path, |file| geojson::write(file, &regions))?;
+        let path = folder.join("overlay.png");
+        let overlay = self
+            .overlay(slide, plan)
+            .map_err(|error| failed(&path, &error))?;
+        write_file(&path, &overlay)
+    }
+
+    /// The outlines of all classes, with their areas.
+    fn regions(
+        &self,
+        slide: &Slide,
+        plan: &TilePlan,
+        names: &[String],
+    ) -> cleanslide_image::Result<Vec<Annotation>> {
+        let labels = self.classes.mapv(|class| match class {
+            UNLABELLED_CLASS => 0,
+            class => u32::from(class) + 1,
+        });
+        let origin = plan.origin();
+        let microns = slide.microns_per_pixel().ok();
+        let ring = |ring: &[Point]| -> cleanslide_image::Result<Vec<Point>> {
+            let points = simplify(ring, TOLERANCE)?.into_iter();
+            let placed = points.map(|point| Point {
+                x: origin[0] + point.x * self.square,
+                y: origin[1] + point.y * self.square,
+            });
+            Ok(placed.collect())
+        };
+        let mut regions = Vec::new();
+        for outline in outlines(labels.view())? {
+            let class = outline.label as usize - 1;
+            let Polygon { outline, holes } = outline.polygon;
+            let squares: f64 = std::iter::once(&outline)
+                .chain(&holes)
+                .map(|ring| signed_area(ring))
+                .sum();
+            let polygon = Polygon {
+                outline: ring(&outline)?,
+                holes: holes.iter().map(|of| ring(of)).collect::<Result<_, _>>()?,
+            };
+            let mut region = Annotation::new(&names[class], Shape::Polygon(polygon));
+            region.colour = Some(COLOURS[class % COLOURS.len()]);
+            if let Some(microns) = microns {
+                let area = squares.abs() * (self.square * microns).powi(2);
+                region
+                    .attributes
+                    .push(("Area µm^2".to_owned(), Attribute::Number(area)));
+            }
+            regions.push(region);
+        }
+        Ok(regions)
+    }
+
+    /// The slide with the classes in colour, as the bytes of a PNG file.
+    fn overlay(
+        &self,
+        slide: &Slide,
+        plan: &TilePlan,
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let mut picture = slide.thumbnail(OVERLAY)?;
+        let [width, height] = slide.levels()[0].size.map(|side| side as f64);
+        let scale = [
+            width / f64::from(picture.width()),
+            height / f64::from(picture.height()),
+        ];
+        let origin = plan.origin();
+        for (x, y, pixel) in picture.enumerate_pixels_mut() {
+            let square = |at: u32, side: usize| {
+                let place = ((f64::from(at) + 0.5) * scale[side] - origin[side]) / self.square;
+                (place >= 0.0).then_some(place as usize)
+            };
+            let class = square(y, 1).zip(square(x, 0));
+            let class = class.and_then(|place| self.classes.get(place)).copied();
+            if let Some(class) = class.filter(|class| *class != UNLABELLED_CLASS) {
+                let colour = COLOURS[usize::from(class) % COLOURS.len()];
+                let mixed = |channel: usize| {
+                    let [under, over] = [pixel.0[channel], colour[channel]].map(f32::from);
+                    (under + OPACITY * (over - under)).round() as u8
+                };
+                *pixel = Rgb([mixed(0), mixed(1), mixed(2)]);
+            }
+        }
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png)?;
+        Ok(bytes.into_inner())
+    }
+}

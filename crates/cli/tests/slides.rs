@@ -1,0 +1,301 @@
+//! Slides, as a user predicts them, is interrupted and goes on.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Lab, png, tree};
+use image::{ImageBuffer, Luma, Rgb, RgbImage, imageops};
+use tiff::encoder::compression::DeflateLevel;
+use tiff::encoder::{Compression, TiffEncoder, colortype::RGB8};
+
+const RECIPE: &str = "[network.unet]
+widths = [4, 8]
+[train]
+epochs = 12
+batch_size = 2
+crop = 32
+learning_rate = 0.02
+[predict]
+tile = 64
+overlap = 16
+";
+
+const GLASS: Rgb<u8> = Rgb([243, 242, 244]);
+
+fn stained(x: u32, y: u32, dark: bool) -> Rgb<u8> {
+    let noise = ((x * 7 + y * 13) % 23) as u8;
+    if dark {
+        Rgb([90 + noise, 50, 130 + noise])
+    } else {
+        Rgb([200 + noise, 130 + noise, 170])
+    }
+}
+
+/// Pink tissue with purple squares, half a micron a pixel, as classes; and a network for them.
+fn trained() -> Lab {
+    let lab = Lab::new();
+    for image in 0..6u32 {
+        let dark =
+            |x: u32, y: u32| (4 + image..20 + image).contains(&x) && (5..25 + image).contains(&y);
+        let pixels = RgbImage::from_fn(48, 40, |x, y| stained(x + image, y, dark(x, y)));
+        lab.write(&format!("images/{image}.png"), png(&pixels.into()));
+        let classes =
+            ImageBuffer::<Luma<u8>, Vec<u8>>::from_fn(48, 40, |x, y| Luma([u8::from(dark(x, y))]));
+        lab.write(&format!("classes/{image}.png"), png(&classes.into()));
+    }
+    lab.write("recipe.toml", RECIPE);
+    lab.ok(&[
+        "import",
+        "masks",
+        "classes",
+        "data",
+        "--images",
+        "images",
+        "--classes",
+        "stroma,tumour",
+    ]);
+    let images = lab.read("data/images.csv");
+    let mut lines = images.lines();
+    let mut scaled = vec![lines.next().unwrap().to_owned()];
+    assert!(scaled[0].ends_with("microns_per_pixel"));
+    scaled.extend(lines.map(|line| format!("{line}0.5")));
+    lab.write("data/images.csv", scaled.join("\n") + "\n");
+    lab.ok(&["train", "data", "--recipe", "recipe.toml", "--out", "run"]);
+    lab
+}
+
+/// Tissue of 300 x 200 pixels on glass, a purple part of 120 x 100 in it, with a level of half the size.
+fn slide(lab: &Lab, name: &str) {
+    let whole = RgbImage::from_fn(400, 280, |x, y| {
+        let tissue = (40..340).contains(&x) && (30..230).contains(&y);
+        let dark = (100..220).contains(&x) && (80..180).contains(&y);
+        if tissue { stained(x, y, dark) } else { GLASS }
+    });
+    let half = imageops::resize(&whole, 200, 140, imageops::FilterType::Triangle);
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+    encoder = encoder.with_compression(Compression::Deflate(DeflateLevel::Fast));
+    for level in [whole, half] {
+        let mut image = encoder
+            .new_image::<RGB8>(level.width(), level.height())
+            .unwrap();
+        image.rows_per_strip(16).unwrap();
+        image.write_data(&level).unwrap();
+    }
+    lab.write(name, bytes.into_inner());
+}
+
+const PREDICT: [&str; 7] = [
+    "predict",
+    "run",
+    "slides/Fall 1.tif",
+    "--slide-microns-per-pixel",
+    "0.5",
+    "--out",
+    "found",
+];
+
+fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    tree(folder)
+}
+
+#[test]
+fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same_bytes() {
+    let lab = trained();
+    slide(&lab, "slides/Fall 1.tif");
+    let told = lab.ok(&PREDICT);
+    assert!(
+        told.contains("found: 1 slide, ") && told.contains("tumour"),
+        "{told}"
+    );
+    let folder = lab.path("found/Fall 1");
+    let names = files(&folder);
+    let names: Vec<_> = names
+        .iter()
+        .map(|(name, _)| name.to_string_lossy())
+        .collect();
+    assert_eq!(
+        names,
+        ["map.png", "overlay.png", "regions.geojson", "tiles.csv"]
+    );
+    assert!(!lab.path("found/.Fall 1").exists());
+
+    // A purple part of 60 x 50 microns.
+    let areas = lab.read("found/areas.csv");
+    let area = |class: &str| -> f64 {
+        let line = areas.lines().find(|line| line.contains(class)).unwrap();
+        line.split(',').nth(2).unwrap().parse().unwrap()
+    };
+    assert!((area("tumour") - 0.003).abs() < 0.0003, "{areas}");
+    let regions: serde_json::Value =
+        serde_json::from_str(&lab.read("found/Fall 1/regions.geojson")).unwrap();
+    let regions = regions["features"].as_array().unwrap();
+    let of = |class: &str| {
+        let named =
+            |region: &&serde_json::Value| region["properties"]["classification"]["name"] == class;
+        regions.iter().filter(named).collect::<Vec<_>>()
+    };
+    let tumour = of("tumour");
+    let largest = tumour
+        .iter()
+        .map(|region| {
+            region["properties"]["measurements"]["Area µm^2"]
+                .as_f64()
+                .unwrap()
+        })
+        .fold(0.0, f64::max);
+    // Squares of 4 microns count whole: half of one along the edge of 220 microns.
+    assert!((largest - 3000.0).abs() < 440.0, "{largest}");
+    let rings = tumour[0]["geometry"]["coordinates"].as_array().unwrap();
+    for point in rings[0].as_array().unwrap() {
+        let [x, y] = [0, 1].map(|side| point[side].as_f64().unwrap());
+        assert!(
+            (85.0..235.0).contains(&x) && (65.0..195.0).contains(&y),
+            "{point}"
+        );
+    }
+    let map = image::open(folder.join("map.png")).unwrap().into_luma8();
+    // Squares of 4 microns, 8 pixels: the purple part, the pink one, and glass that nobody looked at.
+    assert_eq!(
+        [map[(18, 15)], map[(8, 10)], map[(49, 34)]],
+        [[1].into(), [0].into(), [255].into()]
+    );
+
+    // The same again does nothing, and says the same.
+    let before = files(&lab.path("found"));
+    assert_eq!(lab.ok(&PREDICT), told);
+    assert_eq!(files(&lab.path("found")), before);
+
+    let mut again = PREDICT;
+    again[6] = "again";
+    let row = lab.path("again/.Fall 1/row-000000.json");
+    let mut child = lab.command(&again).spawn().unwrap();
+    while !row.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(row.exists() || lab.path("again/Fall 1").exists());
+    lab.ok(&again);
+    assert_eq!(files(&lab.path("again")), before);
+}
+
+#[test]
+fn a_tile_that_is_damaged_is_left_out_and_said() {
+    let lab = trained();
+    slide(&lab, "slides/Fall 1.tif");
+    let path = lab.path("slides/Fall 1.tif");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let cut = lab.fails(&PREDICT);
+    assert!(
+        cut.starts_with("exit 3") && cut.contains("cut off"),
+        "{cut}"
+    );
+    // In the middle of the whole level.
+    let mut damaged = bytes.clone();
+    let middle = bytes.len() * 2 / 5;
+    damaged[middle..middle + 60].fill(0xff);
+    fs::write(&path, damaged).unwrap();
+    let strict = lab.fails(&[&PREDICT[..], &["--strict"]].concat());
+    assert!(
+        strict.starts_with("exit 3") && strict.contains("level 0, tile in column 0"),
+        "{strict}"
+    );
+    let warned = lab.warns(&PREDICT);
+    assert!(warned.contains("level 0, tile in column 0"), "{warned}");
+    let told = lab.ok(&PREDICT);
+    assert!(told.contains("left out"), "{told}");
+    assert!(
+        lab.read("found/Fall 1/tiles.csv")
+            .lines()
+            .any(|line| line.ends_with(",,"))
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let lab = trained();
+    slide(&lab, "slides/Fall 1.tif");
+    let fails = |arguments: &[&str]| lab.fails(arguments);
+    let unknown = fails(&["predict", "run", "slides", "--out", "other"]);
+    assert!(
+        unknown.starts_with("exit 2")
+            && unknown.contains("how large its pixels are")
+            && unknown.contains("--slide-microns-per-pixel"),
+        "{unknown}"
+    );
+    // What was begun so far is gone on with, if it is told.
+    let size = ["--slide-microns-per-pixel", "0.5"];
+    lab.ok(&[&["predict", "run", "slides", "--out", "found"][..], &size].concat());
+    let other = fails(
+        &[
+            &[
+                "predict", "run", "slides", "--out", "found", "--tissue", "0.5",
+            ][..],
+            &size,
+        ]
+        .concat(),
+    );
+    assert!(
+        other.starts_with("exit 2") && other.contains("request.json"),
+        "{other}"
+    );
+    let mixed = fails(&["predict", "run", "slides", "images", "--out", "mixed"]);
+    assert!(
+        mixed.starts_with("exit 2") && mixed.contains("apart"),
+        "{mixed}"
+    );
+    let images = fails(&[
+        "predict", "run", "images", "--tissue", "0.5", "--out", "masks",
+    ]);
+    assert!(
+        images.starts_with("exit 2") && images.contains("for slides"),
+        "{images}"
+    );
+    let taken = fails(&[&["predict", "run", "slides", "--out", "data"][..], &size].concat());
+    assert!(
+        taken.starts_with("exit 2") && taken.contains("exists already"),
+        "{taken}"
+    );
+    let share = fails(
+        &[
+            &["predict", "run", "slides", "--out", "new", "--tissue", "2"][..],
+            &size,
+        ]
+        .concat(),
+    );
+    assert!(
+        share.starts_with("exit 2") && share.contains("no share"),
+        "{share}"
+    );
+    lab.write("slides/no.svs", b"II*\0no");
+    let broken = fails(
+        &[
+            &["predict", "run", "slides/no.svs", "--out", "no"][..],
+            &size,
+        ]
+        .concat(),
+    );
+    assert!(
+        broken.starts_with("exit 3") && broken.contains("no.svs"),
+        "{broken}"
+    );
+    lab.write("slides/scan.ndpi", b"no slide");
+    let foreign = fails(
+        &[
+            &["predict", "run", "slides/scan.ndpi", "--out", "no"][..],
+            &size,
+        ]
+        .concat(),
+    );
+    assert!(
+        foreign.starts_with("exit 3") && foreign.contains("cleanslide doctor"),
+        "{foreign}"
+    );
+}
