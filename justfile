@@ -100,6 +100,11 @@ bench-operators python="python3" images="../shared/data/bccd/images":
     cargo build --release -p cleanslide-image --examples
     {{python}} benches/peers/operators.py {{images}}
 
+# Tiles of slides against openslide-python (a minute). Needs the slides.
+bench-slides python="python3" slides="../shared/data/slides":
+    cargo build --release --workspace --examples
+    {{python}} benches/peers/slides.py {{slides}} --json results/slides.json
+
 # Convolutions and networks against PyTorch, on a quiet machine.
 bench-engine python="python3":
     cargo build --release --workspace --examples

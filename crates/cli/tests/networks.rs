@@ -487,6 +487,17 @@ fn doctor_tells_what_there_is() {
     assert_eq!(found["devices"][0]["usable"], true);
     assert_eq!(found["devices"][1]["name"], "vulkan");
     assert_eq!(found["devices"][1]["usable"], cfg!(feature = "vulkan"));
+    assert!(found["openslide"]["usable"].is_boolean());
+    let mut elsewhere = lab.command(&["doctor", "--quick"]);
+    let elsewhere = elsewhere
+        .env("CLEANSLIDE_OPENSLIDE", "/nowhere/lib.so")
+        .output()
+        .unwrap();
+    let elsewhere = String::from_utf8(elsewhere.stdout).unwrap();
+    assert!(
+        elsewhere.contains("cannot be loaded from /nowhere/lib.so")
+            && elsewhere.contains("SVS, TIFF and OME-TIFF")
+    );
     assert!(
         lab.ok(&["doctor", "--quick"])
             .contains("vector instructions")

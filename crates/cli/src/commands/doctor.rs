@@ -7,6 +7,7 @@ use cleanslide_learn::training::mebibytes;
 use cleanslide_nn::devices::{DeviceError, DeviceName, OpenDevice};
 use cleanslide_nn::operators::instructions_name;
 use cleanslide_nn::speed::Job;
+use cleanslide_slide::openslide;
 use serde::Serialize;
 
 use crate::context::{Context, program};
@@ -41,6 +42,7 @@ struct Summary {
     memory: Option<f64>,
     free_memory: Option<f64>,
     devices: Vec<DeviceLine>,
+    openslide: OpenSlideLine,
     speed: Vec<SpeedLine>,
 }
 
@@ -50,6 +52,14 @@ struct DeviceLine {
     name: DeviceName,
     usable: bool,
     /// What it calls itself, or what is missing.
+    what: String,
+}
+
+/// Whether slides of all makers can be read.
+#[derive(Debug, Serialize)]
+struct OpenSlideLine {
+    usable: bool,
+    /// Its version, or what is missing.
     what: String,
 }
 
@@ -92,6 +102,7 @@ impl Doctor {
             memory: memory("MemTotal:"),
             free_memory: memory("MemAvailable:"),
             devices: lines,
+            openslide: openslide_line(),
             speed,
         })
     }
@@ -105,6 +116,22 @@ fn device_line((name, opened): &(DeviceName, Opened)) -> DeviceLine {
             Ok(device) if device.emulated => format!("{}, on the processor", device.model),
             Ok(device) => device.model.clone(),
             Err(error) => error.to_string(),
+        },
+    }
+}
+
+fn openslide_line() -> OpenSlideLine {
+    match openslide::version() {
+        Ok(version) => OpenSlideLine {
+            usable: true,
+            what: version,
+        },
+        Err(error) => OpenSlideLine {
+            usable: false,
+            what: match error {
+                cleanslide_slide::Error::OpenSlide(missing) => missing,
+                other => other.to_string(),
+            },
         },
     }
 }
@@ -159,11 +186,20 @@ impl Show for Summary {
         for device in &self.devices {
             lines.push((format!("device {}", device.name), device.what.clone()));
         }
+        lines.push(("OpenSlide".to_owned(), self.openslide.what.clone()));
         let lines: Vec<String> = lines
             .into_iter()
             .map(|(what, value)| format!("{what:22} {value}"))
             .collect();
         let mut text = lines.join("\n");
+        if !self.openslide.usable {
+            text.push_str(&format!(
+                "\n\nSVS, TIFF and OME-TIFF are read without OpenSlide. For NDPI, MRXS, SCN, BIF and DICOM install version 4\n\
+                 (Debian: libopenslide1; macOS: brew install openslide), or name its library in {}:\n\
+                 `pip install openslide-bin` brings one.",
+                openslide::VARIABLE
+            ));
+        }
         if !self.speed.is_empty() {
             let mut table = TextTable::new(&["speed", "device", "median, ms", "runs", ""]);
             for line in &self.speed {
