@@ -279,7 +279,7 @@ sissi-nuclei data="../shared/data/he-nuclei" python="python3":
 # Masks of nuclei of which a third is false, some are missing and half are drawn badly: two U-Nets that filter each other's
 # labels, in parts and as a whole, against one that does not; five folds by field of view (an hour on 2 cores; resumes).
 # Needs the data, and Python with the packages that benches/nuclei_masks.py names.
-dual methods="plain,co-teaching,co-teaching+selection,dual" seeds="0" data="../shared/data/he-nuclei" python="python3":
+dual methods="plain,co-teaching,dividemix,dual" seeds="0" data="../shared/data/he-nuclei" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
     cargo build --release
@@ -299,7 +299,7 @@ dual methods="plain,co-teaching,co-teaching+selection,dual" seeds="0" data="../s
 
 # The same for immune cells of simulated tissue, where other nuclei look like them, with what is known of lymphocytes and
 # without (half an hour on 2 cores; resumes).
-dual-simulated methods="plain,co-teaching,co-teaching+selection,dual,dual+priors" seeds="0" python="python3":
+dual-simulated methods="plain,dividemix,dual,dual+priors" seeds="0" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
     cargo build --release

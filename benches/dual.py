@@ -94,6 +94,8 @@ for method in selecting:
     after.append((method, np.mean([quality(counts) for counts in final], axis=0)))
 (agreement, likeness, border, together), (overlap_before, overlap_after), redrawn = scores("dual", 0)
 estimates = ", ".join(f"{of['epochs'][-1]['estimated']:.3f}" for of in selected["dual"])
+for name, (f1, *_) in after:
+    study.claim(f"F1 of the labels to learn from, {name}, {study.name}", dict(value=f1, low=None, high=None), len(learned))
 quality_rows = [f"| {name} | " + " | ".join(f"{value:.3f}" for value in values) + " |" for name, values in after]
 
 heading, _, meaning = sys.stdin.read().partition("\n---\n")

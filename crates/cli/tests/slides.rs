@@ -160,11 +160,12 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
         );
     }
     let map = image::open(folder.join("map.png")).unwrap().into_luma8();
-    // Squares of 4 microns, 8 pixels: the purple part, the pink one, and glass that nobody looked at.
-    assert_eq!(
-        [map[(18, 15)], map[(8, 10)], map[(49, 34)]],
-        [[1].into(), [0].into(), [255].into()]
-    );
+    // Squares of 4 microns, 8 pixels: the purple part, the pink one, glass in a tile that was looked at, and in one that was not.
+    let of = [(18, 15), (8, 10), (2, 10), (49, 34)].map(|(x, y)| map[(x, y)].0[0]);
+    assert_eq!(of, [1, 0, 255, 255]);
+    // Of the tissue, 150 x 100 microns; the mask of 8 microns may be a pixel larger on each side.
+    let tissue = area("tumour") + area("stroma");
+    assert!((tissue - 0.015).abs() < 0.004, "{areas}");
 
     // The same again does nothing, and says the same.
     let before = files(&lab.path("found"));
@@ -223,7 +224,7 @@ fn what_is_wrong_is_said() {
     let lab = trained();
     slide(&lab, "slides/Fall 1.tif");
     let fails = |arguments: &[&str]| lab.fails(arguments);
-    let unknown = fails(&["predict", "run", "slides", "--out", "other"]);
+    let unknown = fails(&["predict", "run", "slides", "--out", "other", "--strict"]);
     assert!(
         unknown.starts_with("exit 2")
             && unknown.contains("how large its pixels are")
@@ -275,6 +276,9 @@ fn what_is_wrong_is_said() {
         "{share}"
     );
     lab.write("slides/no.svs", b"II*\0no");
+    let both = lab.warns(&[&["predict", "run", "slides", "--out", "both"][..], &size].concat());
+    assert!(both.contains("no.svs"), "{both}");
+    assert!(lab.read("both/areas.csv").contains("Fall 1,tumour"));
     let broken = fails(
         &[
             &["predict", "run", "slides/no.svs", "--out", "no"][..],

@@ -115,6 +115,16 @@ impl TissueMask {
         })
     }
 
+    /// Whether there is tissue at a place (left, top, in pixels of level 0); outside there is none.
+    pub fn at(&self, [left, top]: [f64; 2]) -> bool {
+        let pixel = |at: f64| (at >= 0.0).then_some((at / self.downsample) as usize);
+        let place = pixel(top).zip(pixel(left));
+        place
+            .and_then(|place| self.tissue.get(place))
+            .copied()
+            .unwrap_or(false)
+    }
+
     /// The share of a part (left, top, width, height, in pixels of level 0) that is tissue; what is outside is none.
     pub fn share(&self, [left, top, width, height]: [f64; 4]) -> f64 {
         let (rows, columns) = self.tissue.dim();
@@ -247,5 +257,10 @@ mod tests {
         assert_eq!(mask.share([-10.0, 0.0, 20.0, 10.0]), 0.5);
         assert_eq!(mask.share([40.0, 40.0, 10.0, 10.0]), 0.0);
         assert_eq!(mask.area(0.5), 25.0);
+        let places = [[9.9, 9.9], [10.0, 0.0], [-0.1, 0.0], [100.0, 0.0]];
+        assert_eq!(
+            places.map(|place| mask.at(place)),
+            [true, false, false, false]
+        );
     }
 }

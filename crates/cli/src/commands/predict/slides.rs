@@ -5,9 +5,9 @@
 //! OUT/areas.csv           how much there is of each class on each slide
 //! OUT/NAME/               a slide that is done:
 //!     regions.geojson     outlines of classes with their areas, in pixels of level 0, as QuPath reads them
-//!     overlay.png         the slide, small, with the classes in colour
-//!     map.png             the class of each small square; 255 where nobody looked
-//!     tiles.csv           the tiles that were looked at, and how much of each class they have
+//!     overlay.png         the slide, small, with all classes but the first in colour
+//!     map.png             the class of each small square; 255 where there is no tissue
+//!     tiles.csv           the tiles that were looked at, and how many pixels of their tissue are of each class
 //! OUT/.NAME/              a slide that is not: each row of tiles that is
 //! ```
 //!
@@ -24,7 +24,9 @@ use cleanslide_data::to_csv;
 use cleanslide_learn::segment::{PredictSettings, Segmenter};
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::devices::DeviceName;
-use cleanslide_slide::{OpenOptions, Slide, TilePlan, TileSettings, TissueMask, TissueSettings};
+use cleanslide_slide::{
+    OpenOptions, PlannedTile, Slide, TilePlan, TileSettings, TissueMask, TissueSettings,
+};
 use serde::{Deserialize, Serialize};
 
 use self::map::ClassMap;
@@ -62,10 +64,10 @@ pub struct Scale {
     /// Slides: the size of the pixels that the network sees, in microns; by default that of the images it was trained with
     #[arg(long, value_name = "MICRONS")]
     pub microns_per_pixel: Option<f64>,
-    /// Slides: the size of their pixels, where they do not say it or say it wrong
+    /// Slides: the size of their pixels, where they do not say it
     #[arg(long, value_name = "MICRONS")]
     pub slide_microns_per_pixel: Option<f64>,
-    /// Slides: the share of a tile that must be tissue to be looked at; 0 looks everywhere
+    /// Slides: the share of a tile that must be tissue to be looked at, and only tissue counts; 0 looks and counts everywhere
     #[arg(long, value_name = "SHARE", default_value_t = TISSUE)]
     pub tissue: f64,
 }
@@ -108,6 +110,7 @@ struct Area {
 struct Summary {
     folder: PathBuf,
     slides: usize,
+    slides_left_out: usize,
     tiles: u64,
     left_out: u64,
     areas: Vec<Area>,
@@ -144,15 +147,28 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
     }
     let names = names(request.slides)?;
     let looking = Looking::new(context, request, &manifest)?;
+    // What cannot be read is said before hours of work.
+    let mut readable = Vec::new();
+    for (path, name) in request.slides.iter().zip(&names) {
+        match looking.open(path).and_then(|slide| looking.plan(&slide)) {
+            Ok(_) => readable.push((path, name)),
+            Err(failure) if request.strict || names.len() == 1 => return Err(failure),
+            Err(failure) => context.output.warn(failure.message()),
+        }
+    }
+    if readable.is_empty() {
+        return Err(Failure::input("none of the slides can be predicted"));
+    }
     looking.begin()?;
     let mut summary = Summary {
         folder: request.out.to_owned(),
-        slides: names.len(),
+        slides: readable.len(),
+        slides_left_out: names.len() - readable.len(),
         tiles: 0,
         left_out: 0,
         areas: Vec::new(),
     };
-    for (path, name) in request.slides.iter().zip(&names) {
+    for (path, name) in readable {
         let lines = looking.slide(path, name)?;
         summary.tiles += lines.len() as u64;
         summary.left_out += lines.iter().filter(|line| line.pixels.is_empty()).count() as u64;
@@ -243,6 +259,19 @@ impl<'a> Looking<'a> {
         Ok(())
     }
 
+    fn open(&self, path: &Path) -> Result<Slide> {
+        let options = OpenOptions::default();
+        let slide = Slide::open(path, &options)?;
+        if slide.microns_per_pixel().is_ok() {
+            return Ok(slide);
+        }
+        let told = OpenOptions {
+            microns_per_pixel: self.asked.slide_microns_per_pixel,
+            ..options
+        };
+        Ok(Slide::open(path, &told)?)
+    }
+
     /// Tiles as the network sees them: whole squares of the map, and a margin that other tiles have too.
     fn plan(&self, slide: &Slide) -> Result<TilePlan> {
         let PredictSettings { tile, overlap, .. } = self.asked.predict;
@@ -266,11 +295,7 @@ impl<'a> Looking<'a> {
         if done.exists() {
             return work::read_tiles(&done.join("tiles.csv"), &self.asked.classes);
         }
-        let options = OpenOptions {
-            microns_per_pixel: self.asked.slide_microns_per_pixel,
-            ..OpenOptions::default()
-        };
-        let slide = Slide::open(path, &options)?;
+        let slide = self.open(path)?;
         let plan = self.plan(&slide)?;
         let tissue = TissueMask::of(&slide, &TissueSettings::default())?;
         let tiles = plan.with_tissue(&tissue, self.asked.tissue);
@@ -291,7 +316,7 @@ impl<'a> Looking<'a> {
                 None => {
                     let mut done = work::Row::new(&plan, self.square);
                     for tile in row {
-                        self.look(&slide, &plan, tile, &mut done, &mut said)?;
+                        self.look(&slide, (&plan, &tissue), tile, &mut done, &mut said)?;
                         bar.inc(1);
                     }
                     rows.write(row[0].row, &done)?;
@@ -315,8 +340,8 @@ impl<'a> Looking<'a> {
     fn look(
         &self,
         slide: &Slide,
-        plan: &TilePlan,
-        tile: &cleanslide_slide::PlannedTile,
+        (plan, tissue): (&TilePlan, &TissueMask),
+        tile: &PlannedTile,
         row: &mut work::Row,
         said: &mut BTreeSet<String>,
     ) -> Result<()> {
@@ -338,11 +363,14 @@ impl<'a> Looking<'a> {
             ..self.asked.predict.clone()
         };
         let said = self.segmenter.predict(&pixels, &predict)?;
-        row.put(tile, plan, said.view(), self.square);
+        let everywhere = self.asked.tissue == 0.0;
+        row.put(tile, plan, said.view(), self.square, |place| {
+            everywhere || tissue.at(place)
+        });
         Ok(())
     }
 
-    /// How much there is of each class.
+    /// How much there is of each class in the tissue.
     fn areas(&self, name: &str, lines: &[TileLine]) -> Vec<Area> {
         let sums = |class: usize| -> u64 {
             let of = lines.iter().filter_map(|line| line.pixels.get(class));
@@ -398,8 +426,12 @@ impl Show for Summary {
             0 => String::new(),
             some => format!(", {} left out", count(some as usize, "damaged tile")),
         };
+        let slides_left_out = match self.slides_left_out {
+            0 => String::new(),
+            some => format!(" ({some} left out)"),
+        };
         format!(
-            "{}: {}, {} with tissue{left_out}\n{}",
+            "{}: {}{slides_left_out}, {} with tissue{left_out}\n{}",
             self.folder.display(),
             count(self.slides, "slide"),
             count(self.tiles as usize, "tile"),

@@ -50,8 +50,8 @@ impl Chunk {
     }
 }
 
-/// Tables of offsets of more bytes than this are not those of a slide: a thousand million tiles.
-const MOST_BYTES_OF_TABLE: usize = 1 << 33;
+/// Tables of offsets of more bytes than this are not those of a slide: a hundred million tiles.
+const MOST_BYTES_OF_TABLE: usize = 1 << 30;
 /// Tags of NDPI files.
 const NDPI: u16 = 65420;
 

@@ -11,7 +11,8 @@ use cleanslide_slide::{Slide, TilePlan};
 use image::{ImageFormat, Rgb};
 use ndarray::{Array2, ArrayView2, s};
 
-/// Colours that are told apart with any eyes (Okabe and Ito, 2008), for classes by their number.
+/// Colours that are told apart with any eyes (Okabe and Ito, 2008), for classes by their number. The first class is what is
+/// none of the others: grey, and as it is in the overlay.
 const COLOURS: [[u8; 3]; 8] = [
     [153, 153, 153],
     [230, 159, 0],
@@ -144,7 +145,7 @@ impl ClassMap {
             };
             let class = square(y, 1).zip(square(x, 0));
             let class = class.and_then(|place| self.classes.get(place)).copied();
-            if let Some(class) = class.filter(|class| *class != UNLABELLED_CLASS) {
+            if let Some(class) = class.filter(|class| ![0, UNLABELLED_CLASS].contains(class)) {
                 let colour = COLOURS[usize::from(class) % COLOURS.len()];
                 let mixed = |channel: usize| {
                     let [under, over] = [pixel.0[channel], colour[channel]].map(f32::from);

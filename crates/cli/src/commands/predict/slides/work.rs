@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
 
-/// What was found in a tile, without its margins.
+/// What was found in the tissue of a tile, without its margins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TileLine {
     /// Its number in the plan.
@@ -55,22 +55,34 @@ impl Row {
         }
     }
 
-    /// Puts what is said of a tile, `[classes, side, side]`, in its place.
+    /// Puts what is said of a tile, `[classes, side, side]`, in its place, as far as its squares are in the tissue.
     pub fn put(
         &mut self,
         tile: &PlannedTile,
         plan: &TilePlan,
         said: ArrayView3<'_, f32>,
         square: usize,
+        in_tissue: impl Fn([f64; 2]) -> bool,
     ) {
         let (margin, inner) = (plan.margin as usize, inner(plan));
         let inside = margin..margin + inner;
         let said = said.slice(s![.., inside.clone(), inside]);
-        let mut pixels = vec![0; said.len_of(Axis(0))];
-        for &class in &most_probable(said) {
-            pixels[usize::from(class)] += 1;
+        let mut squares = most_probable(sums(said, square).view());
+        for ((row, column), class) in squares.indexed_iter_mut() {
+            let middle = |begin: f64, place: usize| {
+                let pixels = margin as f64 + (place as f64 + 0.5) * square as f64;
+                begin + pixels * plan.downsample
+            };
+            if !in_tissue([middle(tile.left, column), middle(tile.top, row)]) {
+                *class = UNLABELLED_CLASS;
+            }
         }
-        let squares = most_probable(sums(said, square).view());
+        let mut pixels = vec![0; said.len_of(Axis(0))];
+        for ((row, column), &class) in most_probable(said).indexed_iter() {
+            if squares[[row / square, column / square]] != UNLABELLED_CLASS {
+                pixels[usize::from(class)] += 1;
+            }
+        }
         let width = squares.ncols();
         let first = tile.column as usize * width;
         self.classes
