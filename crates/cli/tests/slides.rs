@@ -5,7 +5,6 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use common::{Lab, png, tree};
@@ -100,10 +99,6 @@ const PREDICT: [&str; 7] = [
     "found",
 ];
 
-fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    tree(folder)
-}
-
 #[test]
 fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same_bytes() {
     let lab = trained();
@@ -114,7 +109,7 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
         "{told}"
     );
     let folder = lab.path("found/Fall 1");
-    let names = files(&folder);
+    let names = tree(&folder);
     let names: Vec<_> = names
         .iter()
         .map(|(name, _)| name.to_string_lossy())
@@ -168,9 +163,9 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     assert!((tissue - 0.015).abs() < 0.004, "{areas}");
 
     // The same again does nothing, and says the same.
-    let before = files(&lab.path("found"));
+    let before = tree(&lab.path("found"));
     assert_eq!(lab.ok(&PREDICT), told);
-    assert_eq!(files(&lab.path("found")), before);
+    assert_eq!(tree(&lab.path("found")), before);
 
     let mut again = PREDICT;
     again[6] = "again";
@@ -183,7 +178,7 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     child.wait().unwrap();
     assert!(row.exists() || lab.path("again/Fall 1").exists());
     lab.ok(&again);
-    assert_eq!(files(&lab.path("again")), before);
+    assert_eq!(tree(&lab.path("again")), before);
 }
 
 #[test]

@@ -101,6 +101,11 @@ impl TilePlan {
         self.origin
     }
 
+    /// Pixels along the side of a tile without its margins.
+    pub fn inner(&self) -> u32 {
+        self.side - 2 * self.margin
+    }
+
     /// How many tiles there are.
     pub fn count(&self) -> u64 {
         self.columns * self.rows
@@ -109,7 +114,7 @@ impl TilePlan {
     /// A tile by its number.
     pub fn tile(&self, number: u64) -> PlannedTile {
         let (column, row) = (number % self.columns, number / self.columns);
-        let step = f64::from(self.side - 2 * self.margin);
+        let step = f64::from(self.inner());
         let along = |origin: f64, place: u64| {
             origin + (place as f64 * step - f64::from(self.margin)) * self.downsample
         };
@@ -124,7 +129,7 @@ impl TilePlan {
 
     /// The tiles, without their margins, of which at least a share is tissue, in order; all of them by a share of 0.
     pub fn with_tissue(&self, tissue: &TissueMask, least: f64) -> Vec<PlannedTile> {
-        let inner = f64::from(self.side - 2 * self.margin) * self.downsample;
+        let inner = f64::from(self.inner()) * self.downsample;
         let margin = f64::from(self.margin) * self.downsample;
         let is_tissue = |tile: &PlannedTile| {
             let place = [tile.left + margin, tile.top + margin, inner, inner];

@@ -89,7 +89,7 @@ struct Summary {
 /// Predicts, and writes the results of each image.
 pub fn run(context: &Context, request: &Request) -> Result<()> {
     let manifest = read_manifest(request.run)?;
-    let names = names(request.files)?;
+    let names = names(request.files, "images")?;
     let mut predictor: Box<dyn Predictor> = match manifest.kind {
         Labelled::Boxes => Box::new(Boxes::open(request, &manifest)?),
         Labelled::Pixels | Labelled::Instances => Box::new(Pixels::open(request, &manifest)?),
@@ -152,20 +152,22 @@ pub fn classes(manifest: &NetworkManifest) -> Result<Classes> {
     Ok(Classes::new(manifest.classes.clone())?)
 }
 
-/// The name of each image's results: that of its file.
-fn names(files: &[PathBuf]) -> Result<Vec<String>> {
+/// The name of the results of each image or slide: that of its file without the ending, or of its folder.
+pub fn names(inputs: &[PathBuf], what: &str) -> Result<Vec<String>> {
     let mut known = BTreeSet::new();
-    files
+    inputs
         .iter()
-        .map(|file| {
-            let name = file
-                .file_stem()
-                .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        .map(|input| {
+            let name = match input.is_dir() {
+                true => input.file_name(),
+                false => input.file_stem(),
+            };
+            let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             if known.insert(name.clone()) {
                 return Ok(name);
             }
             Err(
-                Failure::usage(format!("two images are called {name}, as results would be"))
+                Failure::usage(format!("two {what} are called {name}, as results would be"))
                     .help("Predict their folders one by one, with a folder of results each."),
             )
         })

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use self::map::ClassMap;
 use self::work::{Rows, TileLine};
-use super::networks::network;
+use super::networks::{names, network};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::network_run::{Labelled, NetworkManifest, PixelRecipe, read_config, read_manifest};
@@ -145,7 +145,7 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
         ))
         .help("Export tiles of the slide as images, and predict those."));
     }
-    let names = names(request.slides)?;
+    let names = names(request.slides, "slides")?;
     let looking = Looking::new(context, request, &manifest)?;
     // What cannot be read is said before hours of work.
     let mut readable = Vec::new();
@@ -388,27 +388,6 @@ impl<'a> Looking<'a> {
             })
             .collect()
     }
-}
-
-/// The name of each slide's results: that of its file without the ending.
-fn names(slides: &[PathBuf]) -> Result<Vec<String>> {
-    let mut known = BTreeSet::new();
-    let mut names = Vec::new();
-    for slide in slides {
-        let stem = if slide.is_dir() {
-            slide.file_name()
-        } else {
-            slide.file_stem()
-        };
-        let name = stem.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        if !known.insert(name.clone()) {
-            let message = format!("two slides are called {name}, as results would be");
-            return Err(Failure::usage(message)
-                .help("Predict their folders one by one, with a folder of results each."));
-        }
-        names.push(name);
-    }
-    Ok(names)
 }
 
 impl Show for Summary {

@@ -40,7 +40,7 @@ pub struct ClassMap {
 impl ClassMap {
     /// Of squares that nobody has looked at.
     pub fn new(plan: &TilePlan, square: usize) -> Self {
-        let squares = (plan.side - 2 * plan.margin) as usize / square;
+        let squares = plan.inner() as usize / square;
         let size = [plan.rows, plan.columns].map(|tiles| tiles as usize * squares);
         Self {
             classes: Array2::from_elem(size, UNLABELLED_CLASS),

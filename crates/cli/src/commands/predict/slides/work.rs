@@ -47,7 +47,7 @@ pub struct Row {
 impl Row {
     /// Of tiles that nobody has looked at.
     pub fn new(plan: &TilePlan, square: usize) -> Self {
-        let squares = inner(plan) / square;
+        let squares = plan.inner() as usize / square;
         let columns = squares * plan.columns as usize;
         Self {
             classes: Array2::from_elem((squares, columns), UNLABELLED_CLASS),
@@ -64,7 +64,7 @@ impl Row {
         square: usize,
         in_tissue: impl Fn([f64; 2]) -> bool,
     ) {
-        let (margin, inner) = (plan.margin as usize, inner(plan));
+        let (margin, inner) = (plan.margin as usize, plan.inner() as usize);
         let inside = margin..margin + inner;
         let said = said.slice(s![.., inside.clone(), inside]);
         let mut squares = most_probable(sums(said, square).view());
@@ -93,11 +93,6 @@ impl Row {
             ..TileLine::left_out(tile)
         });
     }
-}
-
-/// Pixels along a side of a tile without its margins.
-fn inner(plan: &TilePlan) -> usize {
-    (plan.side - 2 * plan.margin) as usize
 }
 
 /// The sums of squares of values `[classes, height, width]`.
