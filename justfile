@@ -315,6 +315,68 @@ dual-simulated methods="plain,dividemix,dual,dual+priors" seeds="0" python="pyth
     fi
     just _nuclei-study dual-simulated dual truth {{methods}} "{{seeds}}" {{python}}
 
+# Few masks and many diagnoses: two tumours of simulated liver, and living and dead cells, with masks of 5 to 50 % of the cases
+# (an hour and a half on 2 cores; resumes). Needs the data for the cells, and Python with the packages that
+# benches/living_cells.py names.
+complementary seeds="0 1 2" data="../shared/data/live-dead-cells" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    start=$(date +%s)
+    liver=runs/complementary
+    if [ ! -e $liver/data/labels/v6 ]; then
+        rm -rf $liver/data
+        $bin simulate $liver/data --tissue --cases 160 --patches 3
+        $bin split $liver/data --test 0.44 --validation 0.18
+        just _unlabelled $liver "50 80 90 95 0"
+    fi
+    {{python}} benches/complementary_recipes.py $liver 600 < benches/complementary.toml
+    just _complementary $liver "05 10" plain,partial,forward,presumed "{{seeds}}" truth
+    just _complementary $liver "20 50" plain,partial,forward "{{seeds}}" truth
+    just _complementary $liver 100 plain "{{seeds}}" truth
+    cells=runs/complementary-cells
+    if [ ! -e $cells/data/labels/v5 ]; then
+        rm -rf $cells
+        {{python}} benches/living_cells.py {{data}} $cells
+        import="--images {{data}}/images --classes background,living,dead"
+        $bin import masks $cells/masks $cells/data $import --source simulator
+        $bin import masks $cells/masks $cells/data $import --as-reference truth
+        $bin import diagnoses $cells/diagnoses.csv $cells/data --excludes "no dead=dead" --excludes "no living=living"
+        $bin split $cells/data --test 0.4
+        just _unlabelled $cells "80 95 0" v2
+    fi
+    {{python}} benches/complementary_recipes.py $cells 600 < benches/complementary.toml
+    just _complementary $cells "05 20" plain,partial,forward "{{seeds}}" truth
+    just _complementary $cells 100 plain "{{seeds}}" truth
+    {{python}} benches/complementary.py $liver $cells --minutes $(( ($(date +%s) - start) / 60 )) \
+        < benches/complementary-meaning.md
+
+# Label versions in which masks of so many percent of the cases are taken away.
+_unlabelled run rates labels="v1":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    for rate in {{rates}}; do
+        left=$(printf %02d $((100 - rate)))
+        $bin inject unlabel {{run}}/data --labels {{labels}} --source simulator --rate 0.$rate --name few-$left --reference all
+    done
+
+# All methods with masks of a share of the cases: two networks are trained at once, and then all are compared.
+_complementary run shares methods seeds reference:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    bench="$bin bench {{run}}/data --threads 1 --reference {{reference}}"
+    methods={{methods}}
+    for share in {{shares}}; do for seed in {{seeds}}; do for method in ${methods//,/ }; do
+        echo $share $seed $method
+    done; done; done | xargs -P 2 -L 1 bash -c \
+        "$bench --recipe {{run}}/recipe-\$0.toml --methods \$2 --seeds 1 --seed \$1 --out {{run}}/bench-\$0 > {{run}}/\$2-\$0-\$1.log"
+    for share in {{shares}}; do
+        $bench --recipe {{run}}/recipe-$share.toml --methods $methods --seeds $(wc -w <<< "{{seeds}}") --out {{run}}/bench-$share
+    done
+
 _nuclei-study name script reference methods seeds python:
     #!/usr/bin/env bash
     set -euo pipefail

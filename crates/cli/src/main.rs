@@ -6,8 +6,10 @@
 mod arguments;
 mod commands;
 mod context;
+mod diagnoses;
 mod experts;
 mod failure;
+mod held;
 mod measures;
 mod network_run;
 mod new_folder;

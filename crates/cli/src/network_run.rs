@@ -9,13 +9,12 @@
 //! lock                                while a process trains here
 //! model.safetensors, metrics.jsonl    in the end: the network of all images, all epochs
 //! report.html                         in the end: pictures, measures, curves
-//! predictions/                        in the end: labels by networks that did not see the image's case; images for test
-//!                                     are predicted by the network of all others
+//! predictions/                        in the end: labels by networks that did not see the image's case; images for test,
+//!                                     and unlabelled ones for validation, are predicted by the network of all others
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::{publish_folder, write_file};
@@ -27,7 +26,9 @@ use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, De
 use cleanslide_learn::dual::{DualSettings, DualTraining};
 use cleanslide_learn::experts::{ExpertMethod, ExpertSettings};
 use cleanslide_learn::segment::correction::MaskCorrectionSettings;
-use cleanslide_learn::segment::{LossSettings, ObjectSettings, PredictSettings, SegmentSettings};
+use cleanslide_learn::segment::{
+    ComplementarySettings, LossSettings, ObjectSettings, PredictSettings, SegmentSettings,
+};
 use cleanslide_learn::training::TrainSettings;
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::networks::{DetectionConfig, SegmentationConfig};
@@ -35,10 +36,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
+use crate::held::Held;
 use crate::run_folder::read_recipe;
 
 /// The method that corrects labels while they are learned from.
 pub const SISSI: &str = "sissi";
+
+/// The method that learns from diagnoses too.
+pub const COMPLEMENTARY: &str = "complementary";
 
 /// The method of two networks.
 pub const DUAL: &str = "dual";
@@ -46,7 +51,6 @@ pub const DUAL: &str = "dual";
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
 const SPLIT: &str = "split.csv";
-const LOCK: &str = "lock";
 
 /// Other data that a network learns from too, in the same batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +77,17 @@ pub struct Experts {
     pub annotators: Vec<String>,
     /// How what they said becomes one loss.
     pub method: ExpertMethod,
+}
+
+/// Diagnoses that a network learns from too, in the same batches: of images that nobody drew anything on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Complementary {
+    /// Whose; by default the only source of kind diagnosis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What they are compared by.
+    pub loss: ComplementarySettings,
 }
 
 /// What a recipe says of the data.
@@ -118,6 +133,11 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + Partia
     /// Whether labels are corrected while they are learned from, so that they measure no progress.
     fn corrects_labels(&self) -> bool {
         self.background().is_some()
+    }
+
+    /// The diagnoses that it learns from too, if there are any.
+    fn complementary(&self) -> Option<&Complementary> {
+        None
     }
 
     /// The name of its network.
@@ -231,6 +251,9 @@ pub struct PixelRecipe {
     /// How a second network filters masks of objects; there is none by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dual: Option<DualSettings>,
+    /// Diagnoses that are learned from too; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complementary: Option<Complementary>,
 }
 
 impl Default for PixelRecipe {
@@ -251,6 +274,7 @@ impl Default for PixelRecipe {
             objects: settings.objects,
             correction: settings.correction,
             dual: None,
+            complementary: None,
         }
     }
 }
@@ -279,12 +303,16 @@ impl NetworkRecipe for PixelRecipe {
         self.correction.is_some() || self.dual.is_some()
     }
 
+    fn complementary(&self) -> Option<&Complementary> {
+        self.complementary.as_ref()
+    }
+
     fn method(&self) -> Option<&'static str> {
         match (&self.experts, &self.dual, &self.correction) {
             (Some(experts), ..) => Some(experts.method.name()),
             (_, Some(_), _) => Some(DUAL),
             (.., Some(_)) => Some(SISSI),
-            (None, None, None) => None,
+            (None, None, None) => self.complementary.as_ref().map(|_| COMPLEMENTARY),
         }
     }
 
@@ -295,6 +323,7 @@ impl NetworkRecipe for PixelRecipe {
             )
             .help("Leave [correction] out, or [dual]."));
         }
+        self.check_complementary()?;
         let Some(experts) = &self.experts else {
             match &self.dual {
                 Some(dual) => self.of_two(dual).check()?,
@@ -329,6 +358,27 @@ impl PixelRecipe {
             predict: self.predict.clone(),
             objects: self.objects.clone(),
             correction: self.correction.clone(),
+            complementary: self.complementary.as_ref().map(|of| of.loss.clone()),
+        }
+    }
+
+    /// Refuses what cannot be learned from beside diagnoses.
+    fn check_complementary(&self) -> Result<()> {
+        if self.complementary.is_none() {
+            return Ok(());
+        }
+        let excluded = [
+            ("experts", self.experts.is_some()),
+            ("also", self.also.is_some()),
+            ("correction", self.correction.is_some()),
+            ("dual", self.dual.is_some()),
+        ];
+        match excluded.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((key, _)) => Err(Failure::usage(format!(
+                "`{key}` and `complementary` exclude each other: diagnoses are learned from beside one source of class masks"
+            ))
+            .help(format!("Leave `{key}` out, or [complementary]."))),
         }
     }
 
@@ -507,6 +557,18 @@ pub struct NetworkManifest {
     /// Other data that were learned from too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub also: Option<AlsoManifest>,
+    /// Diagnoses that were learned from too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosed: Option<DiagnosedManifest>,
+}
+
+/// Whole images of which a run learned what they do not show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiagnosedManifest {
+    /// Whose diagnoses.
+    pub source: String,
+    /// Images on which nobody drew anything.
+    pub images: usize,
 }
 
 /// What a run learned from besides its dataset.
@@ -578,36 +640,8 @@ pub fn predictions_of_run(dataset: &Dataset, run: &Path) -> Result<Labels> {
     ))
 }
 
-/// The folder of a run in which no other process trains: its lock goes with the process.
-pub struct Held {
-    folder: PathBuf,
-    _lock: File,
-}
-
-impl Held {
-    fn new(folder: &Path) -> Result<Self> {
-        let path = folder.join(LOCK);
-        let refused = |action, error| cleanslide_data::Error::io(action, &path, error);
-        let lock = File::create(&path).map_err(|error| refused("create", error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Failure::environment(format!(
-                    "another process trains in {}",
-                    folder.display()
-                ))
-                .help("Wait until it is done, or choose another folder with `--out`."));
-            }
-            // There are file systems without locks, on which nobody can be kept out.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(refused("lock", error).into()),
-        }
-        Ok(Self {
-            folder: folder.to_owned(),
-            _lock: lock,
-        })
-    }
-}
+/// What a process does in the folder of a run.
+const TRAINS: &str = "trains";
 
 /// Makes the folder of a run, or finds the one that it goes on in, and keeps other processes out.
 pub fn begin(
@@ -622,7 +656,7 @@ pub fn begin(
             write_file(&folder.join(SPLIT), split)?;
             write_manifest(folder, manifest)
         })?;
-        return Held::new(folder);
+        return Held::new(folder, TRAINS);
     }
     let other = read_manifest(folder).map_err(|_| {
         Failure::usage(format!(
@@ -649,10 +683,11 @@ pub fn begin(
         ("device", other.device != manifest.device),
         ("images", other.images != manifest.images),
         ("set of other data", !same(&other.also, &manifest.also)),
+        ("set of diagnoses", other.diagnosed != manifest.diagnosed),
         ("split", !same_split),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
-        None => Held::new(folder),
+        None => Held::new(folder, TRAINS),
         Some((what, _)) => Err(Failure::usage(format!(
             "{} is an unfinished run of another {what}",
             folder.display()
@@ -674,10 +709,8 @@ pub fn finish(held: Held, manifest: NetworkManifest, now: String) -> Result<()> 
         finished: Some(now),
         ..manifest
     };
-    write_manifest(&held.folder, &manifest)?;
-    let path = held.folder.join(LOCK);
-    Ok(fs::remove_file(&path)
-        .map_err(|error| cleanslide_data::Error::io("remove", &path, error))?)
+    write_manifest(held.folder(), &manifest)?;
+    held.release()
 }
 
 fn write_manifest(folder: &Path, manifest: &NetworkManifest) -> cleanslide_data::Result<()> {

@@ -167,6 +167,16 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     assert_eq!(lab.ok(&PREDICT), told);
     assert_eq!(tree(&lab.path("found")), before);
 
+    // Not while another process predicts there.
+    let lock = fs::File::create(lab.path("found/lock")).unwrap();
+    lock.lock().unwrap();
+    let held = lab.fails(&PREDICT);
+    assert!(
+        held.starts_with("exit 4") && held.contains("predicts slides in found"),
+        "{held}"
+    );
+    drop(lock);
+
     let mut again = PREDICT;
     again[6] = "again";
     let row = lab.path("again/.Fall 1/row-000000.json");
@@ -297,4 +307,163 @@ fn what_is_wrong_is_said() {
         foreign.starts_with("exit 3") && foreign.contains("cleanslide doctor"),
         "{foreign}"
     );
+}
+
+const CUT: [&str; 16] = [
+    "import",
+    "slides",
+    "slides",
+    "patches",
+    "--classes",
+    "stroma,tumour",
+    "--outlines",
+    "qupath",
+    "--slide-microns-per-pixel",
+    "0.5",
+    "--side",
+    "40",
+    "--patches",
+    "12",
+    "--case-pattern",
+    "^([^ ]+) ",
+];
+
+/// A rectangle of a class, as QuPath writes it.
+fn outline(class: &str, [left, top, right, bottom]: [u32; 4]) -> String {
+    format!(
+        r#"{{"type":"Feature","geometry":{{"type":"Polygon","coordinates":[[[{left},{top}],[{right},{top}],[{right},{bottom}],[{left},{bottom}],[{left},{top}]]]}},"properties":{{"objectType":"annotation","classification":{{"name":"{class}"}}}}}}"#
+    )
+}
+
+#[test]
+fn slides_are_cut_into_patches_with_their_outlines() {
+    let lab = Lab::new();
+    slide(&lab, "slides/K1 a.tif");
+    slide(&lab, "slides/K2 b.tif");
+    lab.write("slides/K3 c.tif", "no slide");
+    // Tiles are 40 pixels wide: the outlines cover two of them wholly, and the half of a third.
+    let outlines = [
+        outline("stroma", [80, 80, 120, 160]),
+        outline("tumour", [120, 80, 140, 120]),
+    ];
+    lab.write("qupath/K1 a.geojson", format!("[{}]", outlines.join(",")));
+    let output = lab.run(&CUT);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let warned = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && warned.contains("K3 c.tif"),
+        "{warned}"
+    );
+    assert!(
+        told.contains("24 patches of 2 slides (1 left out), outlines as v1"),
+        "{told}"
+    );
+    let images = lab.read("patches/images.csv");
+    assert_eq!(
+        images
+            .lines()
+            .filter(|line| line.contains(",K1,K1 a,"))
+            .count(),
+        12,
+        "{images}"
+    );
+    assert!(
+        images.lines().skip(1).all(|line| line.ends_with(",0.5")),
+        "{images}"
+    );
+    // Ten tiles in a row. Those with outlines are among the twelve; what is outside of the outlines is unlabelled.
+    let masks = lab.read("patches/labels/v1/masks.csv");
+    assert_eq!(
+        masks
+            .lines()
+            .filter(|line| line.contains("K1 a/0000"))
+            .count(),
+        3,
+        "{masks}"
+    );
+    let mask = |tile: u32| {
+        let line = masks
+            .lines()
+            .find(|line| line.contains(&format!("K1 a/{tile:06}")))
+            .unwrap();
+        let file = line
+            .split(',')
+            .find(|field| field.ends_with(".png") && !field.starts_with("K1"))
+            .unwrap();
+        image::open(lab.path(&format!("patches/labels/v1/{file}")))
+            .unwrap()
+            .into_luma8()
+    };
+    assert!(mask(22).pixels().all(|pixel| pixel.0 == [0]));
+    let half = mask(23);
+    assert!(
+        half.enumerate_pixels()
+            .all(|(x, _, pixel)| pixel.0 == [if x < 20 { 1 } else { 255 }])
+    );
+    // The patch is what the slide shows there.
+    let patch = image::open(lab.path("patches/images/K1 a/000022.png"))
+        .unwrap()
+        .into_rgb8();
+    assert!(patch.enumerate_pixels().all(|(x, y, pixel)| {
+        let place = (80 + x, 80 + y);
+        let dark = (100..220).contains(&place.0);
+        *pixel == stained(place.0, place.1, dark)
+    }));
+
+    // The same seed takes the same patches, another takes others.
+    let again: Vec<&str> = CUT
+        .iter()
+        .map(|&text| if text == "patches" { "again" } else { text })
+        .collect();
+    lab.ok(&again);
+    assert_eq!(lab.read("again/images.csv"), images);
+    let other: Vec<&str> = again
+        .iter()
+        .map(|&text| if text == "again" { "other" } else { text })
+        .collect();
+    lab.ok(&[&other[..], &["--seed", "1"]].concat());
+    assert_ne!(lab.read("other/images.csv"), images);
+}
+
+#[test]
+fn slides_that_cannot_be_cut_are_told() {
+    let lab = Lab::new();
+    slide(&lab, "slides/K1 a.tif");
+    lab.write(
+        "qupath/K1 a.geojson",
+        format!("[{}]", outline("tumor", [80, 80, 120, 160])),
+    );
+    let class = lab.fails(&CUT);
+    assert!(
+        class.starts_with("exit 3") && class.contains("Did you mean `tumour`"),
+        "{class}"
+    );
+    lab.write("qupath/K1 a.geojson", "[]");
+    let tissue = lab.fails(&[&CUT[..], &["--tissue", "1.5"]].concat());
+    assert!(tissue.starts_with("exit 2"), "{tissue}");
+    let unknown: Vec<&str> = CUT
+        .iter()
+        .copied()
+        .filter(|text| !["--slide-microns-per-pixel", "0.5"].contains(text))
+        .collect();
+    let unknown = lab.fails(&unknown);
+    assert!(
+        unknown.starts_with("exit 2") && unknown.contains("how large its pixels are"),
+        "{unknown}"
+    );
+    let large = lab.fails(
+        &[
+            &CUT[..10],
+            &["--side", "4000", "--case-pattern", "^([^ ]+) "],
+        ]
+        .concat(),
+    );
+    assert!(
+        large.starts_with("exit 3") && large.contains("--tissue"),
+        "{large}"
+    );
+    assert!(!lab.path("patches").exists());
+    lab.write("empty/notes.txt", "");
+    let none = lab.fails(&["import", "slides", "empty", "patches", "--classes", "a,b"]);
+    assert!(none.starts_with("exit 3"), "{none}");
 }

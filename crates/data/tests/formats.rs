@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use cleanslide_data::formats::{
-    ClassColumns, VoteColumns, read_class_folders, read_class_table, read_votes,
+    ClassColumns, VoteColumns, read_class_folders, read_class_table, read_diagnoses, read_votes,
 };
 use cleanslide_data::{Scope, Source, Split, Target};
 
@@ -154,4 +154,123 @@ fn complaints_name_file_line_and_remedy() {
         votes("image,split,anna\na.png,tset,x\n", None),
         "DIR/table.csv, line 2: the split `tset` is none of train, validation and test | "
     );
+}
+
+/// A dataset of two cases of two slides with the classes stroma, first and second.
+fn cases(folder: &Path) -> cleanslide_data::Dataset {
+    let classes = ["stroma", "first", "second"].map(String::from).to_vec();
+    let manifest = cleanslide_data::Manifest {
+        format: cleanslide_data::FORMAT,
+        task: cleanslide_data::Task::Segmentation,
+        classes: cleanslide_data::Classes::new(classes).unwrap(),
+        sources: Vec::new(),
+    };
+    let images = (0..4).map(|image| cleanslide_data::ImageRecord {
+        id: format!("{image}.png"),
+        path: format!("{image}.png"),
+        case: format!("case {}", image / 2),
+        slide: format!("slide {image}"),
+        ..cleanslide_data::ImageRecord::default()
+    });
+    cleanslide_data::Dataset::create(&folder.join("data"), manifest, images.collect(), None, &[])
+        .unwrap()
+}
+
+#[test]
+fn diagnoses_exclude_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = cases(folder.path());
+    let meanings = ["A=second", "B = first, stroma", "unclear="].map(|text| text.parse().unwrap());
+    let read = |text: &str| {
+        read_diagnoses(
+            &table(folder.path(), text),
+            None,
+            &meanings,
+            (&dataset, "registry"),
+        )
+    };
+    let found = read("case,diagnosis\ncase 1,B\ncase 0,A\ncase 9,A\ncase 0,A\n").unwrap();
+    let said: Vec<_> = found
+        .evidence
+        .iter()
+        .map(|piece| {
+            (
+                piece.source.as_str(),
+                piece.scope.clone(),
+                piece.target.clone(),
+            )
+        })
+        .collect();
+    let none_of = |classes: &[usize]| Target::NoneOf(classes.iter().copied().collect());
+    assert_eq!(
+        said,
+        [
+            ("registry", Scope::Case("case 1".into()), none_of(&[0, 1])),
+            ("registry", Scope::Case("case 0".into()), none_of(&[2])),
+        ]
+    );
+    assert_eq!(found.unknown, ["case 9"]);
+    assert_eq!(found.counts["A"], 1);
+    // What excludes nothing, and an empty field, say nothing.
+    let found = read("slide,diagnosis\nslide 3,A\nslide 2,unclear\nslide 1,\n").unwrap();
+    assert_eq!(found.evidence.len(), 1);
+    assert_eq!(found.evidence[0].scope, Scope::Slide("slide 3".into()));
+    assert_eq!(found.counts["unclear"], 1);
+}
+
+#[test]
+fn diagnoses_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = cases(folder.path());
+    let problem = |text: &str, meanings: &[&str]| {
+        let meanings: Vec<_> = meanings.iter().map(|text| text.parse().unwrap()).collect();
+        let path = table(folder.path(), text);
+        let error = read_diagnoses(&path, None, &meanings, (&dataset, "registry")).unwrap_err();
+        format!("{error} {}", error.help().unwrap_or_default())
+    };
+    for (text, meanings, expected) in [
+        (
+            "case,diagnosis\ncase 0,C\n",
+            vec!["A=second"],
+            "line 2: it is not said what `C` excludes",
+        ),
+        (
+            "case,diagnosis\ncase 0,A\ncase 0,B\n",
+            vec!["A=second", "B=first"],
+            "in line 2",
+        ),
+        (
+            "case,diagnosis\ncase 7,A\n",
+            vec!["A=second"],
+            "names no case of the dataset",
+        ),
+        (
+            "patient,diagnosis\n0,A\n",
+            vec!["A=second"],
+            "no column is called",
+        ),
+        (
+            "case,finding\ncase 0,A\n",
+            vec!["A=second"],
+            "no column `diagnosis`",
+        ),
+        (
+            "case,diagnosis\ncase 0,A\n",
+            vec!["A=secnd"],
+            "Did you mean `second`",
+        ),
+        (
+            "case,diagnosis\ncase 0,A\n",
+            vec!["A=first", "A=second"],
+            "said twice",
+        ),
+        (
+            "case,diagnosis\ncase 0,A\n",
+            vec!["A=first,second,stroma"],
+            "excludes every class",
+        ),
+    ] {
+        let found = problem(text, &meanings);
+        assert!(found.contains(expected), "{found}");
+    }
 }

@@ -37,6 +37,7 @@ mod auprc;
 mod auroc;
 mod bootstrap;
 mod calibration;
+pub mod case_calls;
 mod confusion;
 pub mod detection;
 mod error;

@@ -34,13 +34,25 @@ pub fn key_figures(figures: &[KeyFigure]) -> Markup {
                 @for figure in figures {
                     div class="key-figure" {
                         h2 { (figure.question) }
-                        p class="value" { (value(&figure.value)) }
+                        p class=(class(&figure.value)) { (value(&figure.value)) }
                         p class="what" { (figure.what) }
                         @for paragraph in &figure.prose { p class="prose" { (paragraph) } }
                     }
                 }
             }
         }
+    }
+}
+
+/// Words with more letters than this are written smaller, so that they are not divided.
+const LONG: usize = 16;
+
+fn class(value: &KeyValue) -> &'static str {
+    match value {
+        KeyValue::Text(text) if text.split(' ').any(|word| word.chars().count() > LONG) => {
+            "value long"
+        }
+        _ => "value",
     }
 }
 

@@ -5,8 +5,9 @@
 //! script. Pages are made of blocks – [`key_figures`], [`table`], [`figure`], [`gallery`],
 //! [`contact_sheet`],
 //! [`page`] – and [`plots`]; [`classification`] is the page about class labels, [`training`] that of a run of networks
-//! for pixels or boxes.
+//! for pixels or boxes, and [`cases`] those of cases that were called.
 
+pub mod cases;
 pub mod classification;
 pub mod contact_sheet;
 pub mod figure;

@@ -51,6 +51,8 @@ impl Column {
 pub enum Cell {
     /// Words.
     Text(String),
+    /// Words that lead to another page: its address, relative to this one.
+    Link(String, String),
     /// A number without an interval.
     Number(f64),
     /// A number with its 95 % interval.
@@ -115,6 +117,10 @@ fn cell(cell: &Cell, column: &Column, names_row: bool) -> Markup {
     };
     match cell {
         Cell::Text(text) if names_row => html! { th scope="row" class=[class] { (text) } },
+        Cell::Link(text, page) if names_row => {
+            html! { th scope="row" class=[class] { a href=(page) { (text) } } }
+        }
+        Cell::Link(text, page) => html! { td class=[class] { a href=(page) { (text) } } },
         Cell::Text(text) => html! { td class=[class] { (text) } },
         Cell::Number(value) => html! {
             td class=[class] data-value=(sorted_by(*value)) {

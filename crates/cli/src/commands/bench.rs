@@ -4,6 +4,7 @@
 mod boxes;
 mod cells;
 mod comparison;
+mod diagnoses;
 mod networks;
 mod objects;
 
@@ -76,7 +77,8 @@ pub struct Bench {
     /// that was not found), +trust (scores weigh corrected boxes) and +completed (given boxes stay), all by +average (a
     /// running average). For masks of objects they are these, sissi (as the recipe says), losses such as gce, and
     /// small-loss, co-teaching, jocor and dividemix, which may be followed by +selection, +contrast and +priors; dual is
-    /// co-teaching+selection+contrast
+    /// co-teaching+selection+contrast. For class masks beside diagnoses ([complementary] in the recipe) they are plain,
+    /// negative, partial, forward and presumed
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed
@@ -157,6 +159,8 @@ impl Bench {
         let recipe: PixelRecipe = request.recipe()?;
         if recipe.experts.is_none() && has_objects(dataset, recipe.labels)? {
             objects::run(context, dataset, &request)
+        } else if recipe.complementary.is_some() {
+            diagnoses::run(context, dataset, &request)
         } else {
             networks::run(context, dataset, &request)
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::{Dataset, Labels, Table, Task, VersionId};
+use cleanslide_data::{Dataset, Evidence, Labels, Split, Table, Task, VersionId};
 use cleanslide_eval::{
     Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights,
 };
@@ -108,6 +108,17 @@ fn given_sources(dataset: &Dataset, given: &Labels, asked: &str) -> Result<Vec<S
 enum Judgement {
     Probabilities(Predictions),
     Labels(BTreeMap<String, usize>),
+}
+
+/// Predictions without those of images for validation, which may have chosen something.
+fn unseen(dataset: &Dataset, predictions: Labels) -> Result<Labels> {
+    let chose = |piece: &Evidence| {
+        let image = dataset.position(piece.scope.item());
+        image.is_some_and(|image| dataset.images()[image].split == Some(Split::Validation))
+    };
+    let mut evidence = predictions.into_evidence();
+    evidence.retain(|piece| !chose(piece));
+    Ok(Labels::new(evidence, dataset.classes())?)
 }
 
 impl Evaluate {
@@ -211,7 +222,7 @@ impl Evaluate {
     fn labels_of_shapes(&self, dataset: &Dataset) -> Result<Labels> {
         let run = Path::new(&self.prediction);
         if run.is_dir() {
-            return predictions_of_run(dataset, run);
+            return unseen(dataset, predictions_of_run(dataset, run)?);
         }
         let version = self.prediction.parse::<VersionId>().map_err(|_| {
             let is_selection = run.file_name().is_some_and(|name| name == selection::TABLE);

@@ -1,8 +1,10 @@
 //! `cleanslide import`: labels that exist become a dataset.
 
 mod annotations;
+mod diagnoses;
 mod gleason2019;
 mod numbering;
+mod slides;
 
 use std::path::{Path, PathBuf};
 
@@ -72,6 +74,12 @@ cleanslide import classes labels.csv liver --class-column diagnosis --source reg
         #[arg(long, value_name = "REGEX")]
         case_pattern: Option<String>,
     },
+    /// Patches of slides, with what was outlined on them in QuPath
+    #[command(
+        after_help = "Examples:\n  cleanslide import slides archive/ liver --classes stroma,HCC,CCA --outlines qupath/ \\\n    \
+--case-pattern '^([^-]+)-'\n  cleanslide import slides one.svs patches --classes tumour,other --patches 200 --side 256"
+    )]
+    Slides(slides::Slides),
     /// Pascal VOC: a folder of XML files, one per image, with boxes
     #[command(
         after_help = "Examples:\n  cleanslide import voc annotations/ smears --images images/\n  \
@@ -170,6 +178,13 @@ cleanslide import masks ben/ cfos --images images/ --source ben \
         #[command(flatten)]
         shared: annotations::Shared,
     },
+    /// Diagnoses of the cases, slides or images of a dataset, and what they exclude: that a case has one tumour says that it
+    /// does not show another
+    #[command(
+        after_help = "Example:\n  cleanslide import diagnoses cases.csv liver \\\n    \
+--excludes \"HCC=cholangiocellular tumour\" --excludes \"CCA=hepatocellular tumour\""
+    )]
+    Diagnoses(diagnoses::Diagnoses),
     /// The Gleason 2019 challenge: cores of the prostate, the masks of six pathologists, and the
     /// split of Xiao et al. (arXiv 2104.02602)
     ///
@@ -403,6 +418,8 @@ impl Import {
             What::Aperio { input, shared } => {
                 import_shapes(context, &Format::Aperio, &input, &shared)?
             }
+            What::Slides(command) => return command.run(context),
+            What::Diagnoses(command) => return command.run(context),
             What::Gleason2019(command) => return command.run(context),
         };
         context.output.show(&summary)

@@ -2,6 +2,7 @@
 
 mod classes;
 mod objects;
+mod unlabel;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub use classes::difficulty_table;
 /// The noisy labels are a new version with a source of their own; the labels before become a
 /// reference, for evaluation only. Classes of images: uniform, asymmetric, difficult. Boxes and
 /// instance masks: drop, add, merge, split, swap, expert; boxes: shift, rescale; instance masks:
-/// dilate-erode; instance and class masks: border.
+/// dilate-erode; instance and class masks: border. All of these: unlabel, which takes labels away.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide inject uniform liver --rate 0.3\n  \
@@ -163,6 +164,15 @@ enum Kind {
         #[command(flatten)]
         share: Share,
     },
+    /// Nobody labelled some of the cases: their boxes and masks are taken away, and so are those of images for validation and
+    /// test. Of what diagnoses tell apart, about the same share of each stays; what a smaller rate leaves has all that a
+    /// larger one does
+    Unlabel {
+        #[command(flatten)]
+        shared: Shared,
+        #[command(flatten)]
+        share: Share,
+    },
     /// All objects as an expert with these habits would draw them
     Expert {
         #[command(flatten)]
@@ -184,7 +194,7 @@ enum Kind {
 
 #[derive(Debug, Args)]
 struct Share {
-    /// Share that becomes wrong, from 0 to 1
+    /// Share that becomes wrong, or is taken away, from 0 to 1
     #[arg(long)]
     rate: f64,
 }
@@ -276,6 +286,7 @@ impl Inject {
                 };
                 return classes::run(context, &noise, &shared);
             }
+            Kind::Unlabel { shared, share } => return unlabel::run(context, share.rate, &shared),
             Kind::Drop { shared, share } => (Of::Drop, Some(share.rate), shared),
             Kind::Add {
                 shared,

@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod audit;
 pub mod bench;
+pub mod cases;
 pub mod correct;
 pub mod demo;
 pub mod diff;
@@ -101,6 +102,8 @@ pub enum Command {
     Evaluate(evaluate::Evaluate),
     /// Measure how densely cells of a class lie in tissue, and where they form foci
     Infiltration(infiltration::Infiltration),
+    /// Call each case by how much of each tumour was predicted, and say when that is too little
+    Cases(cases::Cases),
     /// Compare methods over kinds and rates of noise, or over networks; every cell with seeds and intervals
     ///
     /// Each cell predicts every image by models that did not see its case, and is judged against the reference; where
@@ -138,6 +141,7 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Predict(command) => command.run(&context),
         Command::Evaluate(command) => command.run(&context),
         Command::Infiltration(command) => command.run(&context),
+        Command::Cases(command) => command.run(&context),
         Command::Bench(command) => command.run(&context),
         Command::Report(command) => command.run(&context),
         Command::Export(command) => command.run(&context),

@@ -1,10 +1,10 @@
 //! `cleanslide predict`: classes, masks or objects of new images, and classes of slides.
 
 mod boxes;
-mod inputs;
-mod networks;
+pub mod inputs;
+pub mod networks;
 mod pixels;
-mod slides;
+pub mod slides;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! `cleanslide simulate`: a dataset of simulated tissue with known truth.
 
-mod cells;
+mod pictures;
 
 use std::path::{Path, PathBuf};
 
@@ -21,17 +21,20 @@ use super::inject::difficulty_table;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count};
+use pictures::Told;
 
 /// Make a dataset of simulated tissue with known truth
 ///
 /// Patches of H&E-stained liver in four classes, from cases that differ in stain and focus, labelled
 /// by three simulated annotators with habits and gaps. With `--cells`, pictures of 128 µm a side in which
-/// the nuclei of some kinds are outlined rightly; `inject` makes mistakes of it. The truth is kept apart as
+/// the nuclei of some kinds are outlined rightly; with `--tissue`, pictures of 256 µm of two kinds of liver tumour in which every
+/// pixel has its class and every case its diagnosis. `inject` makes mistakes of it. The truth is kept apart as
 /// the reference `truth`. Simulated tissue is for trying things out; no claim about real tissue rests on it.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide simulate liver --cases 24 --patches 40 --seed 1\n  \
-cleanslide simulate immune-cells --cells immune --cases 12 --patches 6"
+cleanslide simulate immune-cells --cells immune --cases 12 --patches 6\n  \
+cleanslide simulate tumours --tissue --cases 60 --patches 3"
 )]
 pub struct Simulate {
     /// Folder of the new dataset
@@ -53,9 +56,13 @@ pub struct Simulate {
         value_delimiter = ',',
         value_name = "KINDS",
         conflicts_with = "clean",
-        value_parser = cells::kind
+        value_parser = pictures::kind
     )]
     cells: Vec<CellKind>,
+    /// The class of every pixel and a diagnosis of every case, hepatocellular or cholangiocellular, instead of classes of
+    /// patches
+    #[arg(long, conflicts_with_all = ["clean", "cells"])]
+    tissue: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,7 +81,7 @@ impl Simulate {
         if self.cases == 0 || self.patches == 0 {
             return Err(Failure::usage("there is nothing to simulate: 0 patches"));
         }
-        let dataset = if self.cells.is_empty() {
+        let dataset = if self.cells.is_empty() && !self.tissue {
             let task = PatchClassification {
                 seed: context.seed,
                 cases: self.cases,
@@ -83,13 +90,11 @@ impl Simulate {
             };
             simulate(context, &self.dataset, &task, self.clean)?
         } else {
-            cells::simulate(
-                context,
-                &self.dataset,
-                self.cases,
-                self.patches,
-                &self.cells,
-            )?
+            let told = match self.tissue {
+                true => Told::Tissue,
+                false => Told::Cells(&self.cells),
+            };
+            pictures::simulate(context, &self.dataset, self.cases, self.patches, &told)?
         };
         let labels = dataset.labels(dataset.latest()?)?;
         context.output.show(&Summary {
@@ -112,6 +117,7 @@ impl Simulate {
             },
             next: match dataset.manifest().task {
                 Task::Classification => "fuse",
+                Task::Segmentation | Task::Detection if self.tissue => "inject unlabel",
                 Task::Segmentation | Task::Detection => "inject add",
             },
         })
@@ -215,7 +221,7 @@ pub fn simulate(
 }
 
 /// Refuses a folder that is there.
-fn refuse_existing(folder: &Path) -> Result<()> {
+pub fn refuse_existing(folder: &Path) -> Result<()> {
     if folder.exists() {
         return Err(
             Failure::usage(format!("{} exists already", folder.display()))
@@ -226,24 +232,26 @@ fn refuse_existing(folder: &Path) -> Result<()> {
 }
 
 /// Moves what a dataset consists of into the folder around it.
-fn unpack(inside: &Path, around: &Path) -> cleanslide_data::Result<()> {
-    for entry in ["dataset.toml", "images.csv", "labels", "reference"] {
-        let from = inside.join(entry);
-        std::fs::rename(&from, around.join(entry))
-            .map_err(|error| cleanslide_data::Error::io("rename", &from, error))?;
+pub fn unpack(inside: &Path, around: &Path) -> cleanslide_data::Result<()> {
+    let refused = |action, path: &Path, error| cleanslide_data::Error::io(action, path, error);
+    for entry in std::fs::read_dir(inside).map_err(|error| refused("read", inside, error))? {
+        let entry = entry.map_err(|error| refused("read", inside, error))?;
+        let from = entry.path();
+        std::fs::rename(&from, around.join(entry.file_name()))
+            .map_err(|error| refused("rename", &from, error))?;
     }
-    std::fs::remove_dir(inside).map_err(|error| cleanslide_data::Error::io("remove", inside, error))
+    std::fs::remove_dir(inside).map_err(|error| refused("remove", inside, error))
 }
 
-/// So many objects are marked.
+/// So many objects are marked; a class mask and a diagnosis are one label each.
 fn objects(target: &Target) -> usize {
     match target {
         Target::Instances { classes, .. } => classes.len(),
-        _ => 0,
+        _ => 1,
     }
 }
 
-fn write_picture(path: &Path, picture: &RgbImage) -> cleanslide_data::Result<()> {
+pub fn write_picture(path: &Path, picture: &RgbImage) -> cleanslide_data::Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture
         .write_to(&mut bytes, image::ImageFormat::Png)

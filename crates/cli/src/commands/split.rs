@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
+use crate::diagnoses::strata;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
@@ -15,8 +16,8 @@ use cleanslide_learn::image_labels::ImageLabels;
 
 /// Divide a dataset into training, validation and test, by case
 ///
-/// Images that share a case, a slide or a group stay together; where images have classes, every part gets about its
-/// share of every class.
+/// Images that share a case, a slide or a group stay together; where images have classes, or their cases diagnoses, every
+/// part gets about its share of each.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cleanslide split mitoses --test 0.2 --validation 0.1 --seed 1")]
 pub struct Split {
@@ -118,7 +119,12 @@ impl Split {
                 "`--labels` and `--source` are for classes of images; boxes and masks are divided by case alone",
             ));
         }
-        Ok(vec![None; dataset.images().len()])
+        if dataset.versions()?.is_empty() {
+            return Ok(vec![None; dataset.images().len()]);
+        }
+        let version = dataset.version(dataset.latest()?)?;
+        let labels = dataset.labels(version.id)?;
+        strata(dataset, &version, &labels)
     }
 }
 

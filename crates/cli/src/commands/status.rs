@@ -1,10 +1,10 @@
 //! `cleanslide status`: what is in a dataset.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use cleanslide_data::{Dataset, ImageRecord, Labels, Objects, Split, Target, leaks};
+use cleanslide_data::{Dataset, ImageRecord, Labels, Objects, Scope, Split, Target, leaks};
 use serde::Serialize;
 
 use crate::arguments::DatasetArgument;
@@ -33,6 +33,8 @@ struct Summary {
     labels: Option<String>,
     versions: usize,
     sources: Vec<SourceLine>,
+    /// What diagnoses exclude, in words.
+    diagnoses: Vec<String>,
     labelled_images: usize,
     references: Vec<String>,
     leaks: Vec<String>,
@@ -107,6 +109,7 @@ impl Status {
             labels: latest.map(|latest| latest.to_string()),
             versions: dataset.versions()?.len(),
             sources: source_lines(&dataset, &labels),
+            diagnoses: diagnosis_lines(&dataset, &labels),
             labelled_images: images
                 .iter()
                 .filter(|image| labelled.contains(image.id.as_str()))
@@ -127,7 +130,11 @@ fn source_lines(dataset: &Dataset, labels: &Labels) -> Vec<SourceLine> {
                 let all = labels.evidence().iter();
                 all.filter(|piece| piece.source == source.id)
             };
-            let images: BTreeSet<&str> = said().map(|piece| piece.scope.item()).collect();
+            let of_images = said().filter_map(|piece| match &piece.scope {
+                Scope::Image(id) | Scope::Region(id, _) => Some(id.as_str()),
+                Scope::Case(_) | Scope::Slide(_) => None,
+            });
+            let images: BTreeSet<&str> = of_images.collect();
             let mut per_class = vec![0; dataset.classes().len()];
             for class in said().flat_map(|piece| classes(&piece.target)) {
                 per_class[class] += 1;
@@ -138,6 +145,27 @@ fn source_lines(dataset: &Dataset, labels: &Labels) -> Vec<SourceLine> {
                 images: images.len(),
                 per_class,
             }
+        })
+        .collect()
+}
+
+/// Of cases, slides and images, how many are said to be none of which classes.
+fn diagnosis_lines(dataset: &Dataset, labels: &Labels) -> Vec<String> {
+    let mut counts: BTreeMap<(&str, &str, String), usize> = BTreeMap::new();
+    for piece in labels.evidence() {
+        if let Target::NoneOf(classes) = &piece.target {
+            let names: Vec<String> = classes
+                .iter()
+                .map(|&class| dataset.classes().name(class))
+                .collect();
+            let key = (piece.source.as_str(), piece.scope.kind(), names.join(", "));
+            *counts.entry(key).or_default() += 1;
+        }
+    }
+    let lines = counts.into_iter();
+    lines
+        .map(|((source, kind, classes), number)| {
+            format!("{} without {classes}, by {source}", count(number, kind))
         })
         .collect()
 }
@@ -201,6 +229,10 @@ impl Show for Summary {
         }
         lines.push(String::new());
         lines.push(table.text());
+        if !self.diagnoses.is_empty() {
+            lines.push(String::new());
+            lines.push(self.diagnoses.join("\n"));
+        }
         for leak in &self.leaks {
             lines.push(format!("warning: the split leaks: {leak} are on two sides"));
         }

@@ -10,6 +10,7 @@ pub mod aperio;
 pub mod asap;
 mod classes;
 pub mod coco;
+mod diagnoses;
 pub mod geojson;
 pub mod gleason2019;
 pub mod imagej;
@@ -26,6 +27,7 @@ pub mod yolo;
 
 pub use annotation::{AnnotatedImage, Annotation, Attribute, Reading, Shape, Warning};
 pub use classes::{ClassColumns, read_class_folders, read_class_table};
+pub use diagnoses::{Diagnosed, Meaning, read_diagnoses};
 pub use run_length::RunLengths;
 pub use votes::{VoteColumns, read_votes};
 

@@ -1,5 +1,7 @@
 //! A small head on measurements of pixels, trained on a sample of the labelled ones.
 
+use std::collections::BTreeSet;
+
 use cleanslide_data::{TryMap, UNLABELLED_CLASS};
 use cleanslide_nn::heads::HeadKind;
 use image::RgbImage;
@@ -52,6 +54,11 @@ pub trait PixelImages: Sync {
     /// How far the mask of an image is believed, from 0 to 1.
     fn trust(&self, _image: usize) -> f32 {
         1.0
+    }
+
+    /// Classes that no pixel of an image is of, whatever else is said. Default none is known.
+    fn excluded(&self, _image: usize) -> BTreeSet<usize> {
+        BTreeSet::new()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Networks that give every pixel a class: how they are trained, and how they predict.
 
+mod complementary;
 pub mod correction;
 mod gaussian_attention;
 mod loss;
@@ -10,6 +11,7 @@ mod settings;
 mod signed_distances;
 mod trainer;
 
+pub use complementary::{ComplementaryForm, ComplementarySettings, ForwardSettings, named_instead};
 pub use gaussian_attention::GaussianAttention;
 pub use loss::{LossSettings, PixelBootstrapSettings, PixelLoss};
 pub(crate) use loss::{SegmentationLoss, one_hot};

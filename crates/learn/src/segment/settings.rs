@@ -2,7 +2,7 @@ use cleanslide_nn::networks::SegmentationConfig;
 use serde::{Deserialize, Serialize};
 
 use super::correction::MaskCorrectionSettings;
-use super::{LossSettings, ObjectSettings, PredictSettings};
+use super::{ComplementarySettings, LossSettings, ObjectSettings, PredictSettings};
 use crate::augment::AugmentSettings;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
@@ -26,6 +26,8 @@ pub struct SegmentSettings {
     pub objects: ObjectSettings,
     /// When and how masks of objects are corrected meanwhile. Default never.
     pub correction: Option<MaskCorrectionSettings>,
+    /// How pixels are learned from of which only a diagnosis is known. Default not at all.
+    pub complementary: Option<ComplementarySettings>,
 }
 
 impl SegmentSettings {
@@ -41,6 +43,9 @@ impl SegmentSettings {
         self.loss.build()?;
         if let Some(correction) = &self.correction {
             correction.check(&self.predict, &self.objects)?;
+        }
+        if let Some(complementary) = &self.complementary {
+            complementary.check()?;
         }
         let wrong = |name, value: usize, reason: String| {
             Err(Error::Setting {

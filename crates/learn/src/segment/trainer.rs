@@ -1,5 +1,6 @@
 //! Training of networks that give every pixel a class.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use image::RgbImage;
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::ChaCha8Rng;
 
+use super::complementary::{Exclusions, against_diagnosis};
 use super::correction::{
     CorrectedMask, MaskCorrectionSettings, MaskCycle, MaskCycleImage, Masks, mask_path,
 };
@@ -51,6 +53,7 @@ impl<I: PixelImages> Trainer<'_, I> {
             classes: self.classes,
             settings: self.settings,
             loss: self.settings.loss.build()?,
+            exclusions: self.exclusions()?,
             device: self.device,
             items: self.items,
             folder: self.folder,
@@ -59,13 +62,29 @@ impl<I: PixelImages> Trainer<'_, I> {
         let network = self.train(&task, watch)?;
         Ok(task.segmenter(network))
     }
+
+    /// The loss of pixels that nobody drew, if they are learned from.
+    fn exclusions(&self) -> Result<Option<Exclusions>> {
+        let Some(settings) = &self.settings.complementary else {
+            return Ok(None);
+        };
+        let images = self.items.iter().chain(self.also);
+        let excluded: Vec<BTreeSet<usize>> =
+            images.map(|&item| self.images.excluded(item)).collect();
+        settings.build(&excluded, self.classes.len()).map(Some)
+    }
 }
+
+/// The mean probability of classes that are excluded, over the pixels that nobody drew.
+const AGAINST_DIAGNOSIS: &str = "probability against the diagnosis";
 
 struct Pixels<'a, I> {
     images: &'a I,
     classes: &'a [String],
     settings: &'a SegmentSettings,
     loss: SegmentationLoss,
+    /// Of pixels that nobody drew.
+    exclusions: Option<Exclusions>,
     device: &'a Device,
     /// Those whose masks may be corrected.
     items: &'a [usize],
@@ -83,6 +102,18 @@ struct Crop {
     weights: Vec<f32>,
     /// `[size · size, classes]`, signed; nothing if the loss does not measure distances.
     distances: Vec<f32>,
+    /// What is known of pixels that nobody drew; nothing if that is not learned from.
+    undrawn: Option<Undrawn>,
+}
+
+/// What a diagnosis says of the pixels of a crop that nobody drew.
+struct Undrawn {
+    /// Classes as the loss compares them, `[size · size, classes]`.
+    targets: Vec<f32>,
+    /// 1 at excluded classes, `[size · size, classes]`.
+    excluded: Vec<f32>,
+    /// `[size · size]`; 0 where something was drawn, or nothing is known.
+    weights: Vec<f32>,
 }
 
 impl<I: PixelImages> Pixels<'_, I> {
@@ -191,6 +222,33 @@ impl<I: PixelImages> Pixels<'_, I> {
             targets: one_hot(&given, classes),
             weights,
             distances: self.loss.distances(&given, size, classes),
+            undrawn: self.undrawn(item, &given),
+        })
+    }
+
+    /// What a diagnosis says of a crop with these given classes.
+    fn undrawn(&self, item: usize, given: &[u8]) -> Option<Undrawn> {
+        let exclusions = self.exclusions.as_ref()?;
+        let (pixels, classes) = (given.len(), self.classes.len());
+        let of_image = self.images.excluded(item);
+        let Some(target) = exclusions.target(&of_image) else {
+            return Some(Undrawn {
+                targets: vec![0.0; pixels * classes],
+                excluded: vec![0.0; pixels * classes],
+                weights: vec![0.0; pixels],
+            });
+        };
+        let is_excluded = |class| f32::from(u8::from(of_image.contains(&class)));
+        let excluded: Vec<f32> = (0..classes).map(is_excluded).collect();
+        let trust = self.images.trust(item);
+        let weight = |&class: &u8| match class {
+            UNLABELLED_CLASS => trust,
+            _ => 0.0,
+        };
+        Some(Undrawn {
+            targets: target.repeat(pixels),
+            excluded: excluded.repeat(pixels),
+            weights: given.iter().map(weight).collect(),
         })
     }
 }
@@ -215,6 +273,7 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             predict,
             objects,
             correction,
+            complementary,
             train: _,
         } = self.settings;
         serde_json::to_value((
@@ -224,6 +283,7 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             predict,
             objects,
             correction,
+            complementary,
             self.classes,
         ))
         .map_err(|error| Error::Device(error.to_string()))
@@ -271,15 +331,27 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             mix(&mut crop.targets, &other.targets, size, &mixture);
             mix(&mut crop.weights, &other.weights, size, &mixture);
             mix(&mut crop.distances, &other.distances, size, &mixture);
+            if let (Some(undrawn), Some(other)) = (&mut crop.undrawn, &other.undrawn) {
+                mix(&mut undrawn.targets, &other.targets, size, &mixture);
+                mix(&mut undrawn.excluded, &other.excluded, size, &mixture);
+                mix(&mut undrawn.weights, &other.weights, size, &mixture);
+            }
         }
         Ok(crop)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        match self.exclusions {
+            Some(_) => vec![AGAINST_DIAGNOSIS.to_owned()],
+            None => Vec::new(),
+        }
     }
 
     fn compare(
         &self,
         network: &SegmentationNetwork,
         crops: Vec<Crop>,
-        _: Moment,
+        at: Moment,
         device: &Device,
     ) -> Result<Compared> {
         let size = self.settings.train.crop;
@@ -287,7 +359,17 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
         let (pixels, classes) = (count * size * size, self.classes.len());
         let (mut images, mut targets) = (Vec::new(), Vec::new());
         let (mut weights, mut distances) = (Vec::new(), Vec::new());
+        let mut undrawn = Undrawn {
+            targets: Vec::new(),
+            excluded: Vec::new(),
+            weights: Vec::new(),
+        };
         for crop in crops {
+            if let Some(of_crop) = crop.undrawn {
+                undrawn.targets.extend(of_crop.targets);
+                undrawn.excluded.extend(of_crop.excluded);
+                undrawn.weights.extend(of_crop.weights);
+            }
             images.extend(crop.image);
             targets.extend(crop.targets);
             weights.extend(crop.weights);
@@ -299,15 +381,28 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
             .reshape([pixels, classes]);
         let of_classes =
             |values| Tensor::from_data(TensorData::new(values, [pixels, classes]), device);
-        let weights = Tensor::from_data(TensorData::new(weights, [pixels]), device);
+        let of_pixels = |values| Tensor::from_data(TensorData::new(values, [pixels]), device);
         let distances = self
             .loss
             .measures_distances()
             .then(|| of_classes(distances));
-        let loss = self
-            .loss
-            .of(scores, of_classes(targets), weights, distances);
-        Ok(loss.into())
+        let drawn = self.loss.of(
+            scores.clone(),
+            of_classes(targets),
+            of_pixels(weights),
+            distances,
+        );
+        let Some(exclusions) = &self.exclusions else {
+            return Ok(drawn.into());
+        };
+        let weights: Tensor<1> = of_pixels(undrawn.weights);
+        let targets = of_classes(undrawn.targets);
+        let loss = exclusions.of(scores.clone(), targets, weights.clone(), at);
+        let against = against_diagnosis(scores, undrawn.excluded, weights, device);
+        Ok(Compared {
+            loss: drawn + loss,
+            notes: Some(against),
+        })
     }
 
     fn measure(&self, network: &SegmentationNetwork, items: &[usize]) -> Result<f64, I::Failure> {
@@ -465,6 +560,7 @@ mod tests {
             classes: &["a", "b"].map(String::from)[..classes],
             settings: &settings,
             loss: settings.loss.build()?,
+            exclusions: None,
             device: &Device::flex(),
             items: &[],
             folder: Path::new(""),
@@ -591,6 +687,7 @@ mod tests {
                 classes: &["a", "b"].map(String::from),
                 settings: &settings,
                 loss: settings.loss.build().unwrap(),
+                exclusions: None,
                 device: &Device::flex(),
                 items: &[],
                 folder: Path::new(""),

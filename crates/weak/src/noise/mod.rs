@@ -8,6 +8,7 @@
 mod asymmetric;
 mod instance_dependent;
 pub mod spatial;
+mod stratified_order;
 mod uniform;
 
 use ndarray::Array2;
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 pub use asymmetric::{asymmetric, between, pair_flip, symmetric};
 pub use instance_dependent::{Selection, instance_dependent, mislabelling_score};
+pub use stratified_order::stratified_order;
 pub use uniform::{Uniform, uniform};
 
 /// How far a row of a transition matrix may be from a sum of 1: well above the rounding of

@@ -8,6 +8,7 @@
 //!     overlay.png         the slide, small, with all classes but the first in colour
 //!     map.png             the class of each small square; 255 where there is no tissue
 //!     tiles.csv           the tiles that were looked at, and how many pixels of their tissue are of each class
+//! OUT/lock                while a process predicts here
 //! OUT/.NAME/              a slide that is not: each row of tiles that is
 //! ```
 //!
@@ -34,6 +35,7 @@ use self::work::{Rows, TileLine};
 use super::networks::{names, network};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::held::Held;
 use crate::network_run::{Labelled, NetworkManifest, PixelRecipe, read_config, read_manifest};
 use crate::new_folder::refuse_existing;
 use crate::output::{Show, count};
@@ -118,6 +120,9 @@ struct Summary {
 
 const REQUEST: &str = "request.json";
 
+/// What a process does in the folder.
+const PREDICTS: &str = "predicts slides";
+
 /// Squares of the map are about so many microns wide.
 const MAP: f64 = 4.0;
 
@@ -159,7 +164,7 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
     if readable.is_empty() {
         return Err(Failure::input("none of the slides can be predicted"));
     }
-    looking.begin()?;
+    let held = looking.begin()?;
     let mut summary = Summary {
         folder: request.out.to_owned(),
         slides: readable.len(),
@@ -184,6 +189,7 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
     });
     let table = to_csv(&["slide", "class", "area_mm2", "share"], rows);
     write_file(&request.out.join("areas.csv"), &table)?;
+    held.release()?;
     context.output.show(&summary)
 }
 
@@ -234,13 +240,14 @@ impl<'a> Looking<'a> {
     }
 
     /// Makes the folder, or goes on with one that was begun with the same request.
-    fn begin(&self) -> Result<()> {
+    fn begin(&self) -> Result<Held> {
         let path = self.request.out.join(REQUEST);
         if !path.exists() {
             refuse_existing(self.request.out)?;
             let text = serde_json::to_vec_pretty(&self.asked);
             let text = text.map_err(|error| Failure::other(error.to_string()))?;
-            return Ok(write_file(&path, &text)?);
+            write_file(&path, &text)?;
+            return Held::new(self.request.out, PREDICTS);
         }
         let bytes = std::fs::read(&path)
             .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
@@ -256,20 +263,11 @@ impl<'a> Looking<'a> {
                 path.display()
             )));
         }
-        Ok(())
+        Held::new(self.request.out, PREDICTS)
     }
 
     fn open(&self, path: &Path) -> Result<Slide> {
-        let options = OpenOptions::default();
-        let slide = Slide::open(path, &options)?;
-        if slide.microns_per_pixel().is_ok() {
-            return Ok(slide);
-        }
-        let told = OpenOptions {
-            microns_per_pixel: self.asked.slide_microns_per_pixel,
-            ..options
-        };
-        Ok(Slide::open(path, &told)?)
+        open_slide(path, self.asked.slide_microns_per_pixel)
     }
 
     /// Tiles as the network sees them: whole squares of the map, and a margin that other tiles have too.
@@ -388,6 +386,20 @@ impl<'a> Looking<'a> {
             })
             .collect()
     }
+}
+
+/// Opens a slide; what is told of the size of its pixels holds where it does not say it itself.
+pub fn open_slide(path: &Path, microns_per_pixel: Option<f64>) -> Result<Slide> {
+    let options = OpenOptions::default();
+    let slide = Slide::open(path, &options)?;
+    if slide.microns_per_pixel().is_ok() {
+        return Ok(slide);
+    }
+    let told = OpenOptions {
+        microns_per_pixel,
+        ..options
+    };
+    Ok(Slide::open(path, &told)?)
 }
 
 impl Show for Summary {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{
     Dataset, Evidence, ImageRecord, Labels, MAX_PIXELS, Proportions, Scope, Split, Target, Trust,
-    VersionId, assign_folds, assign_splits, read_image, to_csv,
+    VersionId, assign_folds, assign_splits, independent_units, read_image, to_csv,
 };
 use cleanslide_learn::correction::Background;
 use cleanslide_learn::training::{Checkpoints, Epoch, Speed, Watch};
@@ -24,10 +24,12 @@ use super::page::RunPage;
 use crate::arguments::LabelsArguments;
 use crate::commands::evaluate::shapes::{Judged, cases, measures};
 use crate::context::{Context, command_line, now, program};
+use crate::diagnoses::{Diagnoses, Exclusion};
 use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
 use crate::network_run::{
-    self, Also, AlsoManifest, Chosen, Experts, NetworkManifest, NetworkRecipe, begin, finish,
+    self, Also, AlsoManifest, Chosen, DiagnosedManifest, Experts, NetworkManifest, NetworkRecipe,
+    begin, finish,
 };
 use crate::output::{Show, count};
 use crate::pipeline::{may_be_learned_from, refuse_leaks};
@@ -83,13 +85,13 @@ pub struct Part {
     pub name: String,
     /// Images that it learns from, by their place among the labelled ones.
     pub items: Vec<usize>,
-    /// Images of other data that it learns from.
+    /// Images of other data that it learns from, or those of which only a diagnosis is known.
     pub also: Vec<usize>,
     /// Images that measure its progress.
     pub validation: Vec<usize>,
     /// Labelled images that it predicts, because it did not see them.
     pub held_out: Vec<usize>,
-    /// Images for test, which it predicts too; nothing of their labels is known.
+    /// Images for test, and others of which no label is known here, which it predicts too.
     pub test: Vec<usize>,
 }
 
@@ -112,7 +114,7 @@ impl Part {
     /// Steps of its training, if it does not stop early.
     fn steps<R: NetworkRecipe>(&self, job: &Job<R>) -> usize {
         let train = job.recipe.train();
-        let own = train.own_crops(job.other.is_some());
+        let own = train.own_crops(!self.also.is_empty());
         self.items.len().div_ceil(own) * train.epochs
     }
 }
@@ -125,6 +127,8 @@ pub struct Job<'a, R> {
     pub labels: &'a ShapeLabels,
     /// What is learned from besides.
     pub other: Option<&'a OtherData>,
+    /// What is known of whole images, if that is learned from.
+    pub diagnosed: Option<&'a Diagnosed>,
     /// The images for test, which a network of all images predicts.
     pub test: &'a [ImageRecord],
     /// All settings.
@@ -141,6 +145,59 @@ pub struct OtherData {
     classes: Vec<usize>,
 }
 
+/// What diagnoses say of images that may be learned from.
+pub struct Diagnosed {
+    /// The source.
+    pub source: String,
+    /// The images on which nobody drew anything.
+    pub images: Vec<ImageRecord>,
+    /// What is said of each labelled image, and then of these.
+    said: Vec<Option<Exclusion>>,
+    /// The case of each of all these, numbered from 0.
+    units: Vec<usize>,
+}
+
+impl Diagnosed {
+    fn read(dataset: &Dataset, labels: &ShapeLabels, source: Option<&str>) -> Result<Self> {
+        let version = dataset.version(labels.version)?;
+        let all = dataset.labels(labels.version)?;
+        let diagnoses = Diagnoses::read(dataset, (&version, &all), source)?;
+        let drawn: BTreeSet<&str> = labels
+            .images
+            .iter()
+            .map(|image| image.id.as_str())
+            .collect();
+        let images: Vec<ImageRecord> = dataset
+            .images()
+            .iter()
+            .filter(|image| may_be_learned_from(image) && !drawn.contains(image.id.as_str()))
+            .filter(|image| diagnoses.of_image(image).is_some())
+            .cloned()
+            .collect();
+        if images.is_empty() {
+            return Err(Failure::input(format!(
+                "`{}` says nothing of an image that may be learned from and that `{}` did not draw on",
+                diagnoses.source, labels.source
+            ))
+            .help("Leave [complementary] out, or split the images otherwise."));
+        }
+        let both = || labels.images.iter().chain(&images);
+        let of_all = independent_units(dataset.images());
+        let units = both().filter_map(|image| Some(of_all[dataset.position(&image.id)?]));
+        Ok(Self {
+            units: dense(&units.collect::<Vec<_>>()),
+            said: both().map(|image| diagnoses.of_image(image)).collect(),
+            source: diagnoses.source,
+            images,
+        })
+    }
+
+    /// What is said of a labelled image, or of one on which nobody drew, by its number.
+    pub fn of(&self, image: usize) -> Option<&Exclusion> {
+        self.said.get(image)?.as_ref()
+    }
+}
+
 /// A labelled image.
 pub struct Labelled<'a> {
     /// The image.
@@ -151,7 +208,8 @@ pub struct Labelled<'a> {
     classes: Option<&'a [usize]>,
 }
 
-/// Images are numbered: those that are labelled here, those of other data, those for test.
+/// Images are numbered: those that are labelled here, those of other data or those of which only a diagnosis is known, those
+/// for test.
 impl<R> Job<'_, R> {
     /// A labelled image by its number.
     pub fn image(&self, image: usize) -> Labelled<'_> {
@@ -174,8 +232,17 @@ impl<R> Job<'_, R> {
     pub fn record(&self, image: usize) -> &ImageRecord {
         match image.checked_sub(self.test_from()) {
             Some(place) => &self.test[place],
-            None => self.image(image).record,
+            None => match self.undrawn(image) {
+                Some(record) => record,
+                None => self.image(image).record,
+            },
         }
+    }
+
+    /// An image of which only a diagnosis is known, by its number.
+    pub fn undrawn(&self, image: usize) -> Option<&ImageRecord> {
+        let place = image.checked_sub(self.labels.images.len())?;
+        self.diagnosed?.images.get(place)
     }
 
     /// The pixels of an image, labelled or not.
@@ -189,7 +256,7 @@ impl<R> Job<'_, R> {
         Ok(read_image(&path, MAX_PIXELS)?.pixels)
     }
 
-    /// The numbers of the images of other data.
+    /// The numbers of the images of other data, or of those of which only a diagnosis is known.
     pub fn also(&self) -> Vec<usize> {
         (self.labels.images.len()..self.test_from()).collect()
     }
@@ -201,7 +268,8 @@ impl<R> Job<'_, R> {
 
     fn test_from(&self) -> usize {
         let others = self.other.map_or(0, |other| other.labels.images.len());
-        self.labels.images.len() + others
+        let undrawn = self.diagnosed.map_or(0, |of| of.images.len());
+        self.labels.images.len() + others + undrawn
     }
 }
 
@@ -287,14 +355,7 @@ pub fn train<L: Learner>(
         count(manifest.cases, "case"),
         labels.source,
         labels.version,
-        manifest
-            .also
-            .as_ref()
-            .map_or_else(String::new, |also| format!(
-                " and {} of {}",
-                count(also.images, "image"),
-                also.dataset.display()
-            )),
+        beside(&manifest),
         parts
             .iter()
             .map(|part| part.name.as_str())
@@ -363,6 +424,7 @@ pub fn check<L: Learner>(
 struct Data {
     labels: ShapeLabels,
     other: Option<OtherData>,
+    diagnosed: Option<Diagnosed>,
     test: Vec<ImageRecord>,
 }
 
@@ -387,14 +449,19 @@ impl Data {
             Some(also) => Some(other_data(context, dataset, &labels, also)?),
             None => None,
         };
+        let diagnosed = match recipe.complementary() {
+            Some(of) => Some(Diagnosed::read(dataset, &labels, of.source.as_deref())?),
+            None => None,
+        };
         let test = if chosen.whole {
-            test_images(dataset).cloned().collect()
+            unknown_images(dataset, &labels).cloned().collect()
         } else {
             Vec::new()
         };
         Ok(Self {
             labels,
             other,
+            diagnosed,
             test,
         })
     }
@@ -409,6 +476,7 @@ impl Data {
             dataset,
             labels: &self.labels,
             other: self.other.as_ref(),
+            diagnosed: self.diagnosed.as_ref(),
             test: &self.test,
             recipe,
             device,
@@ -420,6 +488,36 @@ impl Data {
 pub fn test_images(dataset: &Dataset) -> impl Iterator<Item = &ImageRecord> {
     let images = dataset.images().iter();
     images.filter(|image| image.split == Some(Split::Test))
+}
+
+/// What is learned from besides, in words.
+fn beside(manifest: &NetworkManifest) -> String {
+    let also = manifest.also.as_ref().map(|also| {
+        let dataset = also.dataset.display();
+        format!(" and {} of {dataset}", count(also.images, "image"))
+    });
+    let diagnosed = manifest.diagnosed.as_ref().map(|of| {
+        let images = count(of.images, "image");
+        format!(" and {images} of which only `{}` is known", of.source)
+    });
+    also.or(diagnosed).unwrap_or_default()
+}
+
+/// The images of which a network of all others learns nothing: those for test, and of those for validation the ones that
+/// nobody labelled, which choose the threshold of a call.
+fn unknown_images<'a>(
+    dataset: &'a Dataset,
+    labels: &ShapeLabels,
+) -> impl Iterator<Item = &'a ImageRecord> {
+    let labelled: BTreeSet<String> = labels.images.iter().map(|image| image.id.clone()).collect();
+    dataset
+        .images()
+        .iter()
+        .filter(move |image| match image.split {
+            Some(Split::Test) => true,
+            Some(Split::Validation) => !labelled.contains(&image.id),
+            Some(Split::Train) | None => false,
+        })
 }
 
 /// What may go wrong where a network is shown nothing but objects on blurred grounds.
@@ -581,26 +679,42 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
     let mut parts = Vec::new();
     if chosen.folds > 0 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let of_all: Vec<usize> = all.iter().map(|&image| units[image]).collect();
-        let renumbered = dense(&of_all);
-        let folds = assign_folds(&renumbered, &vec![None; all.len()], chosen.folds, &mut rng)?;
+        // Nothing is learned of a case that is held out, not even its diagnosis.
+        let (units, undrawn) = match job.diagnosed {
+            Some(diagnosed) => (diagnosed.units.as_slice(), job.also()),
+            None => (units, Vec::new()),
+        };
+        let both: Vec<usize> = all.iter().chain(&undrawn).copied().collect();
+        let of_both: Vec<usize> = both.iter().map(|&image| units[image]).collect();
+        let folds = assign_folds(
+            &dense(&of_both),
+            &vec![None; both.len()],
+            chosen.folds,
+            &mut rng,
+        )?;
         for fold in 0..chosen.folds {
-            let (mut items, mut held_out) = (Vec::new(), Vec::new());
-            for (&image, &of) in all.iter().zip(&folds) {
-                if of == fold {
-                    held_out.push(image);
-                } else {
-                    items.push(image);
-                }
-            }
-            parts.push(Part {
+            let mut part = Part {
                 name: format!("fold-{}", fold + 1),
-                items,
-                also: job.also(),
+                items: Vec::new(),
+                also: if undrawn.is_empty() {
+                    job.also()
+                } else {
+                    Vec::new()
+                },
                 validation: Vec::new(),
-                held_out,
+                held_out: Vec::new(),
                 test: Vec::new(),
-            });
+            };
+            for (&image, &of) in both.iter().zip(&folds) {
+                let kind = match (job.undrawn(image), of == fold) {
+                    (None, true) => &mut part.held_out,
+                    (None, false) => &mut part.items,
+                    (Some(_), true) => &mut part.test,
+                    (Some(_), false) => &mut part.also,
+                };
+                kind.push(image);
+            }
+            parts.push(part);
         }
     }
     if chosen.whole {
@@ -627,6 +741,12 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
         _ => {
             for part in &mut parts {
                 validate(job.dataset, labels, units, share, seed, part)?;
+                if let Some(Diagnosed { units, .. }) = job.diagnosed {
+                    let validated: BTreeSet<usize> =
+                        part.validation.iter().map(|&image| units[image]).collect();
+                    part.also
+                        .retain(|&image| !validated.contains(&units[image]));
+                }
             }
         }
     }
@@ -663,11 +783,16 @@ fn divide(
 fn split_table<R>(job: &Job<R>, parts: &[Part]) -> Vec<u8> {
     let names = parts.iter().map(|part| part.name.as_str());
     let header: Vec<&str> = std::iter::once("image").chain(names).collect();
-    let images = (0..job.labels.images.len()).chain(job.test());
+    let undrawn = (0..job.test_from()).filter(|&image| job.undrawn(image).is_some());
+    let images = (0..job.labels.images.len())
+        .chain(undrawn)
+        .chain(job.test());
     let rows = images.map(|image| {
         let role = |part: &Part| {
             if part.items.contains(&image) {
                 "learns"
+            } else if job.undrawn(image).is_some() && part.also.contains(&image) {
+                "diagnosis"
             } else if part.validation.contains(&image) {
                 "validates"
             } else if part.predicts().any(|other| other == image) {
@@ -752,6 +877,10 @@ fn manifest<R: NetworkRecipe>(
         device_model: job.device.model.clone(),
         images: labels.images.len(),
         cases: units.iter().max().map_or(0, |last| last + 1),
+        diagnosed: job.diagnosed.map(|of| DiagnosedManifest {
+            source: of.source.clone(),
+            images: of.images.len(),
+        }),
         also: match job.other {
             Some(other) => Some(AlsoManifest {
                 dataset: other.dataset.folder().to_owned(),

@@ -1,5 +1,6 @@
 //! Networks that give every pixel a class, also to tell objects from each other.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -18,7 +19,7 @@ use super::dual::{refuse_unknown_priors, train_dual, write_selection};
 use super::experts::{method_by_name, train_of_experts, write_beliefs};
 use super::networks::{Job, Learner, Part};
 use crate::failure::{Failure, Result};
-use crate::network_run::{DUAL, NetworkRecipe, PixelRecipe, SISSI};
+use crate::network_run::{COMPLEMENTARY, DUAL, NetworkRecipe, PixelRecipe, SISSI};
 use crate::shape_labels::about;
 
 /// Networks for class masks and instance masks.
@@ -61,6 +62,13 @@ impl Learner for Pixels {
                 ..recipe
             });
         }
+        if name == COMPLEMENTARY {
+            let complementary = recipe.complementary.unwrap_or_default();
+            return Ok(PixelRecipe {
+                complementary: Some(complementary),
+                ..recipe
+            });
+        }
         let mut experts = recipe.experts.clone().unwrap_or_default();
         let method = method_by_name(name)?;
         if method.name() != experts.method.name() {
@@ -84,6 +92,13 @@ impl Learner for Pixels {
                 labels.source
             ))
             .help("Leave [correction] and [dual] out; a robust loss of pixels is [loss] pixels = { name = \"gce\" }."));
+        }
+        if job.recipe.complementary.is_some() && labels.family != Family::Mask {
+            return Err(Failure::input(format!(
+                "`{}` gives masks of objects, and diagnoses are learned from beside class masks",
+                labels.source
+            ))
+            .help("Leave [complementary] out, or choose a source of class masks."));
         }
         if let Some(dual) = &job.recipe.dual {
             refuse_unknown_priors(job, dual)?;
@@ -192,11 +207,26 @@ impl PixelImages for LabelledImages<'_, '_> {
     }
 
     fn trust(&self, image: usize) -> f32 {
-        self.0.image(image).piece.trust.value()
+        let Self(job) = self;
+        match (job.undrawn(image), job.diagnosed) {
+            (Some(_), Some(diagnosed)) => diagnosed.of(image).map_or(0.0, |said| said.trust),
+            _ => job.image(image).piece.trust.value(),
+        }
+    }
+
+    fn excluded(&self, image: usize) -> BTreeSet<usize> {
+        let diagnosed = self.0.diagnosed;
+        let said = diagnosed.and_then(|diagnosed| diagnosed.of(image));
+        said.map_or_else(BTreeSet::new, |said| said.classes.clone())
     }
 
     fn read(&self, image: usize) -> Result<(RgbImage, Array2<u8>)> {
         let Self(job) = self;
+        if job.undrawn(image).is_some() {
+            let pixels = job.pixels(image)?;
+            let size = (pixels.height() as usize, pixels.width() as usize);
+            return Ok((pixels, Array2::from_elem(size, UNLABELLED_CLASS)));
+        }
         let labelled = job.image(image);
         let classes = match &labelled.piece.target {
             Target::Instances { .. } => {
