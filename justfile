@@ -332,7 +332,8 @@ complementary seeds="0 1 2" data="../shared/data/live-dead-cells" python="python
         just _unlabelled $liver "50 80 90 95 0"
     fi
     {{python}} benches/complementary_recipes.py $liver 600 < benches/complementary.toml
-    just _complementary $liver "05 10" plain,partial,forward,presumed "{{seeds}}" truth
+    just _complementary $liver "05" plain,shown,partial,forward,presumed "{{seeds}}" truth
+    just _complementary $liver "10" plain,partial,forward,presumed "{{seeds}}" truth
     just _complementary $liver "20 50" plain,partial,forward "{{seeds}}" truth
     just _complementary $liver 100 plain "{{seeds}}" truth
     cells=runs/complementary-cells

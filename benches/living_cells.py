@@ -37,7 +37,7 @@ for path in sorted((data / "annotations").glob("*.xml")):
         seen.add(kind)
     Image.fromarray(mask).save(folder / "masks" / f"{path.stem}.png")
     if len(seen) == 1:
-        diagnoses.append((image.name, "no dead" if seen == {1} else "no living"))
+        diagnoses.append((path.stem, "no dead" if seen == {1} else "no living"))
 with (folder / "diagnoses.csv").open("w", newline="") as file:
     writer = csv.writer(file)
     writer.writerow(("image", "diagnosis"))

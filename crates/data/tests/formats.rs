@@ -167,7 +167,7 @@ fn cases(folder: &Path) -> cleanslide_data::Dataset {
     };
     let images = (0..4).map(|image| cleanslide_data::ImageRecord {
         id: format!("{image}.png"),
-        path: format!("{image}.png"),
+        path: format!("../scans/scan {image}.png"),
         case: format!("case {}", image / 2),
         slide: format!("slide {image}"),
         ..cleanslide_data::ImageRecord::default()
@@ -216,6 +216,14 @@ fn diagnoses_exclude_classes() {
     assert_eq!(found.evidence.len(), 1);
     assert_eq!(found.evidence[0].scope, Scope::Slide("slide 3".into()));
     assert_eq!(found.counts["unclear"], 1);
+    // Images are known by the names of their files too.
+    let found = read("image,diagnosis\n1.png,A\nscan 2.png,B\nscan 9.png,A\n").unwrap();
+    let scopes: Vec<_> = found
+        .evidence
+        .iter()
+        .map(|piece| piece.scope.item())
+        .collect();
+    assert_eq!((scopes, found.unknown.len()), (vec!["1.png", "2.png"], 1));
 }
 
 #[test]

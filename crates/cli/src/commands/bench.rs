@@ -78,7 +78,7 @@ pub struct Bench {
     /// running average). For masks of objects they are these, sissi (as the recipe says), losses such as gce, and
     /// small-loss, co-teaching, jocor and dividemix, which may be followed by +selection, +contrast and +priors; dual is
     /// co-teaching+selection+contrast. For class masks beside diagnoses ([complementary] in the recipe) they are plain,
-    /// negative, partial, forward and presumed
+    /// shown, negative, partial, forward and presumed
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
     /// Number of seeds, counted up from --seed

@@ -73,15 +73,7 @@ pub fn read_diagnoses(
             ))
         })?;
     let diagnoses = table.column(column.unwrap_or("diagnosis"))?;
-    let known: BTreeSet<&str> = dataset
-        .images()
-        .iter()
-        .map(|image| match kind {
-            "case" => image.case.as_str(),
-            "slide" => image.slide.as_str(),
-            _ => image.id.as_str(),
-        })
-        .collect();
+    let known = known_items(dataset, kind);
     let mut said: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
     let (mut order, mut unknown) = (Vec::new(), Vec::new());
     for row in table.rows() {
@@ -99,6 +91,10 @@ pub fn read_diagnoses(
                     "Give `--excludes \"{diagnosis}=CLASS,…\"`, with nothing after `=` if it excludes nothing.{close}"
                 )));
         }
+        let Some(&item) = known.get(item) else {
+            unknown.push(item.to_owned());
+            continue;
+        };
         match said.insert(item, (diagnosis, row.line)) {
             Some((other, line)) if other != diagnosis => {
                 let problem =
@@ -106,8 +102,7 @@ pub fn read_diagnoses(
                 return Err(table.error(row, problem));
             }
             Some(_) => {}
-            None if known.contains(item) && !item.is_empty() => order.push(item),
-            None => unknown.push(item.to_owned()),
+            None => order.push(item),
         }
     }
     if order.is_empty() {
@@ -143,6 +138,34 @@ pub fn read_diagnoses(
         }
     }
     Ok(found)
+}
+
+/// What a table may call the cases, slides or images of a dataset, and what they are called there: images also by the names of
+/// their files, where these are unique.
+fn known_items<'a>(dataset: &'a Dataset, kind: &str) -> BTreeMap<&'a str, &'a str> {
+    let images = dataset.images();
+    let names: Vec<&str> = images
+        .iter()
+        .map(|image| match kind {
+            "case" => image.case.as_str(),
+            "slide" => image.slide.as_str(),
+            _ => image.id.as_str(),
+        })
+        .collect();
+    let mut known = BTreeMap::new();
+    if kind == "image" {
+        let mut several = BTreeSet::new();
+        for image in images {
+            let file = image.path.rsplit(['/', '\\']).next().unwrap_or_default();
+            if known.insert(file, image.id.as_str()).is_some() {
+                several.insert(file);
+            }
+        }
+        known.retain(|file, _| !several.contains(file));
+    }
+    let named = names.into_iter().filter(|name| !name.is_empty());
+    known.extend(named.map(|name| (name, name)));
+    known
 }
 
 fn excluded_by<'a>(

@@ -17,10 +17,11 @@ use crate::training::Moment;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComplementarySettings {
-    /// What becomes of an excluded class. Default the published loss: where few images are drawn it finds more of what is
-    /// diagnosed, and takes somewhat more other tissue for it (`results/complementary.md`).
+    /// What becomes of an excluded class. Default partial labels: they take less other tissue for what is diagnosed than the
+    /// published loss, and are as good otherwise (`results/complementary.md`).
     pub form: ComplementaryForm,
-    /// The share of this loss beside the others, which is averaged over the pixels that nobody drew. Default 1.
+    /// The share of this loss beside the others, which is averaged over the pixels that nobody drew. Default 1. With 0 the
+    /// images are in the batches, and so in the normalisation of features, but nothing is learned of them.
     pub share: f64,
     /// The part of the training, from 0 to 1, in which the share rises evenly from 0. Default 0.2.
     pub ramp: f64,
@@ -37,13 +38,14 @@ impl Default for ComplementarySettings {
 }
 
 /// A loss of what pixels are not.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum ComplementaryForm {
     /// Minus the logarithm of one less the probability of each excluded class ([`NegativeLearning`]).
     Negative,
     /// Minus the logarithm of the probability of all other classes together ([`PartialLabel`]). Of one excluded class it is
     /// the same.
+    #[default]
     Partial,
     /// The published loss ([`Complementary`], Hägele et al., doi:10.1038/s41598-024-75256-w): which classes are named as
     /// excluded where a class is true is counted from the images that are learned from ([`named_instead`]).
@@ -51,12 +53,6 @@ pub enum ComplementaryForm {
     /// Every pixel is of the only class that is diagnosed by excluding the others. This is wrong of all other tissue, and
     /// there to be compared with.
     Presumed,
-}
-
-impl Default for ComplementaryForm {
-    fn default() -> Self {
-        Self::Forward(ForwardSettings::default())
-    }
 }
 
 /// Settings of the published loss.
@@ -88,8 +84,8 @@ impl ComplementarySettings {
                 reason: reason.to_owned(),
             })
         };
-        if !(self.share > 0.0 && self.share.is_finite()) {
-            return wrong("share", self.share, "expected more than 0");
+        if !(self.share >= 0.0 && self.share.is_finite()) {
+            return wrong("share", self.share, "expected at least 0");
         }
         if !(0.0..=1.0).contains(&self.ramp) {
             return wrong("ramp", self.ramp, "expected a number from 0 to 1");
@@ -275,14 +271,14 @@ mod tests {
         let device = Device::flex();
         let at = |step| {
             let scores = Tensor::from_floats([[0.0, 0.0]], &device);
+            // A set of one of two classes.
             let targets = Tensor::from_floats([[0.0, 1.0]], &device);
             let weights = Tensor::from_floats([1.0], &device);
             let moment = Moment { step, steps: 8 };
             loss.of(scores, targets, weights, moment)
                 .into_scalar::<f32>()
         };
-        // Of two classes the other one has a probability of a half: (1 - 0.5)^2 times log 2.
-        let full = 2.0 * 0.25 * 2f32.ln();
+        let full = 2.0 * 2f32.ln();
         for (step, share) in [(0, 0.25), (1, 0.5), (3, 1.0), (7, 1.0)] {
             assert!((at(step) - share * full).abs() < 1e-6, "step {step}");
         }
@@ -291,7 +287,7 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_refused() {
         for (recipe, name) in [
-            ("share = 0.0", "share"),
+            ("share = -1.0", "share"),
             ("ramp = 1.5", "ramp"),
             ("form = { name = \"forward\", gamma = -1.0 }", "gamma"),
         ] {

@@ -7,7 +7,7 @@ use cleanslide_data::{Dataset, Family};
 use cleanslide_eval::case_calls::CallSettings;
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_eval::{Error, LabelPairs, Ranking, Weights};
-use cleanslide_learn::segment::{ComplementaryForm, ForwardSettings};
+use cleanslide_learn::segment::{ComplementaryForm, ComplementarySettings, ForwardSettings};
 use ndarray::Array2;
 
 use super::cells::{Request, rows};
@@ -19,11 +19,11 @@ use crate::commands::train::pixels::Pixels;
 use crate::context::Context;
 use crate::diagnoses::Diagnoses;
 use crate::failure::{Failure, Result};
-use crate::network_run::PixelRecipe;
+use crate::network_run::{Complementary, PixelRecipe};
 use crate::truth::reference_name;
 
 /// The methods by default. `negative` is left out: of one excluded class it is the same as `partial`, and slower.
-const METHODS: [&str; 4] = ["plain", "partial", "forward", "presumed"];
+const METHODS: [&str; 5] = ["plain", "shown", "partial", "forward", "presumed"];
 
 /// What methods are compared by. Dice is the mean over the classes, of all images together; false tumour is the share of
 /// the pixels without tumour that are predicted to be one; cases are called as `cases` calls them, a case without a call
@@ -140,33 +140,45 @@ fn diagnoses(dataset: &Dataset, base: &PixelRecipe) -> Result<Diagnoses> {
 
 /// The recipe with a method by its name.
 fn with_method(base: &PixelRecipe, method: &str) -> Result<PixelRecipe> {
-    let form = match method {
+    let asked = base.complementary.clone().unwrap_or_default();
+    let with = |form, share| PixelRecipe {
+        complementary: Some(Complementary {
+            loss: ComplementarySettings {
+                form,
+                share,
+                ..asked.loss.clone()
+            },
+            ..asked.clone()
+        }),
+        ..base.clone()
+    };
+    let share = asked.loss.share;
+    Ok(match method {
         "plain" => {
             // As many steps, and as many drawn images in each, as where diagnoses are learned from too.
             let mut plain = base.clone();
             plain.train.batch_size = plain.train.own_crops(true);
             plain.complementary = None;
-            return Ok(plain);
+            plain
         }
-        "negative" => ComplementaryForm::Negative,
-        "partial" => ComplementaryForm::Partial,
-        "forward" => ComplementaryForm::Forward(ForwardSettings::default()),
-        "presumed" => ComplementaryForm::Presumed,
+        "shown" => with(ComplementaryForm::Partial, 0.0),
+        "negative" => with(ComplementaryForm::Negative, share),
+        "partial" => with(ComplementaryForm::Partial, share),
+        "forward" => with(
+            ComplementaryForm::Forward(ForwardSettings::default()),
+            share,
+        ),
+        "presumed" => with(ComplementaryForm::Presumed, share),
         _ => {
             return Err(Failure::usage(format!(
                 "there is no method `{method}` for diagnoses beside class masks"
             ))
             .help(
-                "The methods are plain (masks alone); negative, partial and forward, the losses of classes that a \
-                 diagnosis excludes; and presumed, which takes all of a case for what is diagnosed.",
+                "The methods are plain (masks alone); shown (images without masks are in the batches, and nothing is learned of \
+                 them); negative, partial and forward, the losses of classes that a diagnosis excludes; and presumed, which \
+                 takes all of a case for what is diagnosed.",
             ));
         }
-    };
-    let mut complementary = base.complementary.clone().unwrap_or_default();
-    complementary.loss.form = form;
-    Ok(PixelRecipe {
-        complementary: Some(complementary),
-        ..base.clone()
     })
 }
 
