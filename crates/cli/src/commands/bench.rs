@@ -77,7 +77,7 @@ pub struct Bench {
     /// that was not found), +trust (scores weigh corrected boxes) and +completed (given boxes stay), all by +average (a
     /// running average). For masks of objects they are these, sissi (as the recipe says), losses such as gce, and
     /// small-loss, co-teaching, jocor and dividemix, which may be followed by +selection, +contrast and +priors; dual is
-    /// co-teaching+selection+contrast. For class masks beside diagnoses ([complementary] in the recipe) they are plain,
+    /// co-teaching+selection+contrast. For class masks beside diagnoses (the recipe has a table `complementary`) they are plain,
     /// shown, negative, partial, forward and presumed
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
