@@ -331,18 +331,16 @@ impl NetworkRecipe for PixelRecipe {
             }
             return Ok(());
         };
-        let excluded = [
-            ("source", self.source.is_some()),
-            ("also", self.also.is_some()),
-            ("correction", self.correction.is_some()),
-            ("dual", self.dual.is_some()),
-        ];
-        if let Some((key, _)) = excluded.iter().find(|(_, given)| *given) {
-            return Err(Failure::usage(format!(
-                "`{key}` and `experts` exclude each other: several experts are learned from in the place of one source, as they are"
-            ))
-            .help(format!("Leave `{key}` out, or [experts].")));
-        }
+        refuse_beside(
+            "experts",
+            &[
+                ("source", self.source.is_some()),
+                ("also", self.also.is_some()),
+                ("correction", self.correction.is_some()),
+                ("dual", self.dual.is_some()),
+            ],
+            "several experts are learned from in the place of one source, as they are",
+        )?;
         Ok(self.of_experts(experts).check()?)
     }
 }
@@ -367,19 +365,16 @@ impl PixelRecipe {
         if self.complementary.is_none() {
             return Ok(());
         }
-        let excluded = [
-            ("experts", self.experts.is_some()),
-            ("also", self.also.is_some()),
-            ("correction", self.correction.is_some()),
-            ("dual", self.dual.is_some()),
-        ];
-        match excluded.iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((key, _)) => Err(Failure::usage(format!(
-                "`{key}` and `complementary` exclude each other: diagnoses are learned from beside one source of class masks"
-            ))
-            .help(format!("Leave `{key}` out, or [complementary]."))),
-        }
+        refuse_beside(
+            "complementary",
+            &[
+                ("experts", self.experts.is_some()),
+                ("also", self.also.is_some()),
+                ("correction", self.correction.is_some()),
+                ("dual", self.dual.is_some()),
+            ],
+            "diagnoses are learned from beside one source of class masks",
+        )
     }
 
     /// What a training of two networks is told.
@@ -396,6 +391,17 @@ impl PixelRecipe {
             method: experts.method.clone(),
             segment: self.settings(),
         }
+    }
+}
+
+/// Refuses the first of these keys that is given beside a table of a recipe, and says why.
+fn refuse_beside(table: &str, keys: &[(&str, bool)], why: &str) -> Result<()> {
+    match keys.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((key, _)) => Err(Failure::usage(format!(
+            "`{key}` and `{table}` exclude each other: {why}"
+        ))
+        .help(format!("Leave `{key}` out, or [{table}]."))),
     }
 }
 

@@ -21,6 +21,17 @@ form = { name = \"negative\" }
 ramp = 0.5
 ";
 
+const DIAGNOSES: [&str; 8] = [
+    "import",
+    "diagnoses",
+    "cases.csv",
+    "data",
+    "--excludes",
+    "red=blue tumour",
+    "--excludes",
+    "blue=red tumour",
+];
+
 const TRAIN: [&str; 6] = ["train", "data", "--recipe", "recipe.toml", "--out", "run"];
 
 /// Twenty cases of two images: a red tumour, or a blue one, on a light ground; the last eight are for test, the four before
@@ -79,16 +90,7 @@ fn tumours() -> Lab {
 
 fn diagnosed() -> Lab {
     let lab = tumours();
-    let said = lab.ok(&[
-        "import",
-        "diagnoses",
-        "cases.csv",
-        "data",
-        "--excludes",
-        "red=blue tumour",
-        "--excludes",
-        "blue=red tumour",
-    ]);
+    let said = lab.ok(&DIAGNOSES);
     assert!(said.contains("red") && said.contains("as v2"), "{said}");
     let few = lab.ok(&[
         "inject", "unlabel", "data", "--source", "anna", "--rate", "0.75", "--name", "few",
@@ -234,14 +236,7 @@ fn what_cannot_be_learned_from_diagnoses_is_refused() {
         "{none}"
     );
 
-    let unknown = lab.fails(&[
-        "import",
-        "diagnoses",
-        "cases.csv",
-        "data",
-        "--excludes",
-        "red=blue tumour",
-    ]);
+    let unknown = lab.fails(&DIAGNOSES[..6]);
     assert!(
         unknown.contains("cases.csv, line 4") && unknown.contains("`blue`"),
         "{unknown}"
@@ -259,16 +254,7 @@ fn what_cannot_be_learned_from_diagnoses_is_refused() {
         "{text}"
     );
 
-    lab.ok(&[
-        "import",
-        "diagnoses",
-        "cases.csv",
-        "data",
-        "--excludes",
-        "red=blue tumour",
-        "--excludes",
-        "blue=red tumour",
-    ]);
+    lab.ok(&DIAGNOSES);
     // All images that may be learned from are drawn on.
     lab.write(
         "recipe.toml",

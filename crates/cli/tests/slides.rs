@@ -411,17 +411,10 @@ fn slides_are_cut_into_patches_with_their_outlines() {
     }));
 
     // The same seed takes the same patches, another takes others.
-    let again: Vec<&str> = CUT
-        .iter()
-        .map(|&text| if text == "patches" { "again" } else { text })
-        .collect();
-    lab.ok(&again);
+    let into = |folder: &'static str| CUT.map(|text| if text == "patches" { folder } else { text });
+    lab.ok(&into("again"));
     assert_eq!(lab.read("again/images.csv"), images);
-    let other: Vec<&str> = again
-        .iter()
-        .map(|&text| if text == "again" { "other" } else { text })
-        .collect();
-    lab.ok(&[&other[..], &["--seed", "1"]].concat());
+    lab.ok(&[&into("other")[..], &["--seed", "1"]].concat());
     assert_ne!(lab.read("other/images.csv"), images);
 }
 

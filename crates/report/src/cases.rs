@@ -5,6 +5,7 @@ use maud::html;
 use crate::contact_sheet::{Tile, contact_sheet};
 use crate::figure::{Size, figure, figures};
 use crate::key_figures::{KeyFigure, KeyValue, key_figures};
+use crate::measures::{first_measures, measures_table};
 use crate::number::{Estimate, Format};
 use crate::page::{Page, Provenance, Section, note, warnings};
 use crate::plots::{Axis, Histogram, Reference};
@@ -97,7 +98,11 @@ pub fn render(report: &CasesReport) -> String {
         title: report.title.clone(),
         lead: html! {
             p class="lead" { (report.lead) }
-            (key_figures(&first_measures(report)))
+            (key_figures(&first_measures(
+                report.measures.iter().take(FIRST),
+                Format::Decimal(2),
+                &report.against,
+            )))
             (warnings(&report.warnings))
         },
         sections: sections.into_iter().flatten().collect(),
@@ -109,36 +114,17 @@ pub fn render(report: &CasesReport) -> String {
 /// Measures on the first screen.
 const FIRST: usize = 2;
 
-fn first_measures(report: &CasesReport) -> Vec<KeyFigure> {
-    let first = report.measures.iter().take(FIRST);
-    first
-        .map(|(name, estimate)| KeyFigure {
-            question: name.clone(),
-            value: KeyValue::Estimate(*estimate, Format::Decimal(2)),
-            what: report.against.clone(),
-            prose: Vec::new(),
-        })
-        .collect()
-}
-
 fn measures(report: &CasesReport) -> Option<Section> {
-    let row = |(name, estimate): &(String, Estimate)| {
-        vec![Cell::Text(name.clone()), Cell::Estimate(*estimate)]
-    };
     (!report.measures.is_empty()).then(|| Section {
         anchor: "measures",
         heading: "How often calls are right".to_owned(),
-        body: table(&Table {
+        body: measures_table(&report.measures, Table {
             title: report.against.clone(),
             caption: "With 95 % intervals over cases.".to_owned(),
-            columns: vec![
-                Column::text("measure"),
-                Column::number("value", Format::Decimal(3)),
-            ],
-            rows: report.measures.iter().map(row).collect(),
             footnote: "Where all calls are right, resampling cases shows no doubt: there, look at the intervals of the \
                        shares (Wilson)."
                 .to_owned(),
+            ..Table::default()
         }),
     })
 }

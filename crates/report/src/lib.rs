@@ -14,6 +14,7 @@ pub mod figure;
 pub mod gallery;
 pub mod key_figures;
 pub mod learning_curves;
+mod measures;
 pub mod number;
 pub mod page;
 pub mod picture;

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::number::{Estimate, Format, MISSING};
 
 /// A table with typed columns.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// What the table shows.
     pub title: String,

@@ -4,8 +4,9 @@
 use maud::html;
 
 use crate::contact_sheet::{Tile, contact_sheet};
-use crate::key_figures::{KeyFigure, KeyValue, key_figures};
+use crate::key_figures::key_figures;
 use crate::learning_curves::{LearningCurves, learning_section};
+use crate::measures::{first_measures, measures_table};
 use crate::number::{Estimate, Format};
 use crate::page::{Page, Provenance, Section, note, warnings};
 use crate::table::{Cell, Column, Table, table};
@@ -102,27 +103,17 @@ pub fn render(report: &TrainingReport) -> String {
         title: report.title.clone(),
         lead: html! {
             p class="lead" { (report.lead) }
-            (key_figures(&first_measures(report)))
+            (key_figures(&first_measures(
+                report.measures.iter().take(FIRST),
+                Format::Decimal(3),
+                &format!("out of sample, against {}", report.against),
+            )))
             (warnings(&report.warnings))
         },
         sections: sections.into_iter().flatten().collect(),
         provenance: report.provenance.clone(),
     }
     .render()
-}
-
-fn first_measures(report: &TrainingReport) -> Vec<KeyFigure> {
-    report
-        .measures
-        .iter()
-        .take(FIRST)
-        .map(|(name, estimate)| KeyFigure {
-            question: name.clone(),
-            value: KeyValue::Estimate(*estimate, Format::Decimal(3)),
-            what: format!("out of sample, against {}", report.against),
-            prose: Vec::new(),
-        })
-        .collect()
 }
 
 fn pictures(report: &TrainingReport) -> Option<Section> {
@@ -134,22 +125,16 @@ fn pictures(report: &TrainingReport) -> Option<Section> {
 }
 
 fn measures(report: &TrainingReport) -> Option<Section> {
-    let row = |(name, estimate): &(String, Estimate)| {
-        vec![Cell::Text(name.clone()), Cell::Estimate(*estimate)]
-    };
     (!report.measures.is_empty()).then(|| Section {
         anchor: "measures",
         heading: "How well predictions agree".to_owned(),
-        body: table(&Table {
-            title: format!("Out of sample, against {}", report.against),
-            caption: String::new(),
-            columns: vec![
-                Column::text("measure"),
-                Column::number("value", Format::Decimal(3)),
-            ],
-            rows: report.measures.iter().map(row).collect(),
-            footnote: String::new(),
-        }),
+        body: measures_table(
+            &report.measures,
+            Table {
+                title: format!("Out of sample, against {}", report.against),
+                ..Table::default()
+            },
+        ),
     })
 }
 

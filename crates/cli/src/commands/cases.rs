@@ -21,6 +21,7 @@ use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
 use crate::new_folder::{publish, refuse_existing};
 use crate::output::{Show, count, percent};
+use crate::pipeline::refuse_leaks;
 use crate::text_table::TextTable;
 
 /// Call each case by how much of each tumour was predicted, and say when that is too little
@@ -122,6 +123,7 @@ impl Cases {
         }
         refuse_existing(&self.out)?;
         let dataset = context.open(&self.dataset.dataset)?;
+        refuse_leaks(&dataset)?;
         let version = match self.labels.labels {
             Some(version) => version,
             None => dataset.latest()?,

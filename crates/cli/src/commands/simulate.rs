@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::inject::difficulty_table;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::new_folder::refuse_existing;
 use crate::output::{Show, count};
 use pictures::Told;
 
@@ -218,17 +219,6 @@ pub fn simulate(
         Ok(())
     })?;
     Ok(Dataset::open(folder)?)
-}
-
-/// Refuses a folder that is there.
-pub fn refuse_existing(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        return Err(
-            Failure::usage(format!("{} exists already", folder.display()))
-                .help("Choose another folder for the dataset, or remove this one."),
-        );
-    }
-    Ok(())
 }
 
 /// Moves what a dataset consists of into the folder around it.

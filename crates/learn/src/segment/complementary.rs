@@ -177,7 +177,7 @@ impl Exclusions {
         target.contains(&1.0).then_some(target)
     }
 
-    /// The loss, `[1]`, of scores `[pixels, classes]` with targets for each pixel and weights `[pixels]`; and its note.
+    /// The loss, `[1]`, of scores `[pixels, classes]` with targets for each pixel and weights `[pixels]`.
     pub(crate) fn of(
         &self,
         scores: Tensor<2>,

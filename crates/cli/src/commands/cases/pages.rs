@@ -1,9 +1,10 @@
 //! The pages of cases.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, Evidence, Family, Labels};
+use cleanslide_data::{Dataset, Evidence, Family};
 use cleanslide_report::cases::{CaseReport, CaseRow, CasesReport, render, render_case};
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::key_figures::{KeyFigure, KeyValue};
@@ -52,7 +53,9 @@ pub fn write(
         context,
         summary,
         dataset,
-        predictions,
+        masks: predictions
+            .as_ref()
+            .map(|labels| labels.of_images(SOURCE, Family::Mask)),
     };
     write_file(
         &folder.join("report.html"),
@@ -82,8 +85,8 @@ struct Pages<'a> {
     context: &'a Context,
     summary: &'a Summary,
     dataset: &'a Dataset,
-    /// Of the images of a dataset; none of slides.
-    predictions: Option<Labels>,
+    /// What was predicted of images of a dataset; none of slides.
+    masks: Option<BTreeMap<&'a str, &'a Evidence>>,
 }
 
 impl Pages<'_> {
@@ -271,8 +274,7 @@ impl Pages<'_> {
     }
 
     fn tiles(&self, of: &OfCase) -> Result<Vec<Tile>> {
-        if let Some(predictions) = &self.predictions {
-            let masks = predictions.of_images(SOURCE, Family::Mask);
+        if let Some(masks) = &self.masks {
             let images = evenly(&of.images, IMAGES).into_iter();
             return images
                 .filter_map(|image| {

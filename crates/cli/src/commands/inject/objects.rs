@@ -134,7 +134,7 @@ struct Outcome {
 /// Makes objects or masks wrong, as a new version.
 pub fn run(context: &Context, noise: &Noise, arguments: &ObjectsShared) -> Result<()> {
     let shared = &arguments.shared;
-    let dataset = context.open(&shared.dataset.dataset)?;
+    let mut dataset = context.open(&shared.dataset.dataset)?;
     let clean = ShapeLabels::load(&dataset, &shared.labels)?;
     let folder = tempfile::tempdir().map_err(|error| {
         Failure::environment(format!("failed to make a temporary folder: {error}"))
@@ -168,24 +168,30 @@ pub fn run(context: &Context, noise: &Noise, arguments: &ObjectsShared) -> Resul
         target,
         ..piece.clone()
     });
-    summary.labels = store(context, dataset, &clean, noisy.collect(), shared, &summary)?;
+    let told = (
+        "with injected noise",
+        format!("made {} wrong", summary.what()),
+    );
+    let labels = (&clean, noisy.collect());
+    summary.labels = store(context, &mut dataset, labels, shared, told)?;
     context.output.show(&summary)
 }
 
-fn store(
+/// Adds noisy labels in the place of the clean ones, which become a reference: `noise` says in the source what was done, and
+/// `summary` in the version. Gives the version's name.
+pub fn store(
     context: &Context,
-    mut dataset: Dataset,
-    clean: &ShapeLabels,
-    noisy: Vec<Evidence>,
+    dataset: &mut Dataset,
+    (clean, noisy): (&ShapeLabels, Vec<Evidence>),
     shared: &super::Shared,
-    summary: &Summary,
+    (noise, summary): (&str, String),
 ) -> Result<String> {
     let truth = clean.pieces.iter().map(|piece| Evidence {
         source: "reference".to_owned(),
         ..piece.clone()
     });
     let truth = Labels::new(truth.collect(), dataset.classes())?;
-    keep_truth(&dataset, &shared.reference, truth)?;
+    keep_truth(dataset, &shared.reference, truth)?;
     let evidence = dataset
         .labels(clean.version)?
         .into_evidence()
@@ -201,11 +207,11 @@ fn store(
         sources: vec![Source {
             id: shared.name.clone(),
             kind: SourceKind::Algorithm,
-            description: format!("{} with injected noise: {}", clean.source, command_line()),
+            description: format!("{} {noise}: {}", clean.source, command_line()),
             values: None,
         }],
         labels,
-        provenance: context.provenance(format!("made {} wrong", summary.what())),
+        provenance: context.provenance(summary),
         notes: Vec::new(),
     })?;
     Ok(version.id.to_string())

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use cleanslide_data::{Evidence, Labels, NewVersion, Source, SourceKind, independent_units};
+use cleanslide_data::{Evidence, independent_units};
 use cleanslide_weak::noise::stratified_order;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use super::{Shared, keep_truth};
-use crate::context::{Context, command_line};
+use super::Shared;
+use super::objects::store;
+use crate::context::Context;
 use crate::diagnoses::strata;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent};
@@ -81,28 +82,8 @@ pub fn run(context: &Context, rate: f64, shared: &Shared) -> Result<()> {
         cases: ranked.len(),
         cases_kept: kept.min(ranked.len()),
     };
-    let truth = clean.pieces.iter().map(|piece| Evidence {
-        source: "reference".to_owned(),
-        ..piece.clone()
-    });
-    let truth = Labels::new(truth.collect(), dataset.classes())?;
-    keep_truth(&dataset, &shared.reference, truth)?;
-    let others = labels.into_evidence().into_iter();
-    let others = others.filter(|piece| piece.source != clean.source && piece.source != shared.name);
-    let added = dataset.add_version(NewVersion {
-        parent: Some(clean.version),
-        produced: Some(shared.name.clone()),
-        sources: vec![Source {
-            id: shared.name.clone(),
-            kind: SourceKind::Algorithm,
-            description: format!("{} of some cases: {}", clean.source, command_line()),
-            values: None,
-        }],
-        labels: Labels::new(others.chain(few).collect(), dataset.classes())?,
-        provenance: context.provenance(format!("kept {}", summary.what())),
-        notes: Vec::new(),
-    })?;
-    summary.labels = added.id.to_string();
+    let told = ("of some cases", format!("kept {}", summary.what()));
+    summary.labels = store(context, &mut dataset, (&clean, few), shared, told)?;
     context.output.show(&summary)
 }
 

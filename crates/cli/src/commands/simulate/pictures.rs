@@ -13,9 +13,10 @@ use cleanslide_weak::simulate::{
 };
 use ndarray::Array2;
 
-use super::{SIMULATOR, TRUTH, refuse_existing, unpack, write_picture};
+use super::{SIMULATOR, TRUTH, unpack, write_picture};
 use crate::context::Context;
 use crate::failure::{self, Failure};
+use crate::new_folder::refuse_existing;
 use crate::output::count;
 
 /// A kind of cell by the first word of its name.
