@@ -15,14 +15,17 @@
 //! said has weight 0.
 //!
 //! Some losses have no targets, or no logits: [`KullbackLeibler`] and [`JensenShannon`] compare predictions,
-//! [`NtXent`], [`SupervisedContrastive`] and [`PrototypeContrast`] features.
+//! [`SupervisedContrastive`] and [`PrototypeContrast`] features. Those of networks that learn without labels compare views of
+//! the same items: [`NtXent`], [`InfoNce`], [`BarlowTwins`] and [`Dino`].
 
 mod annotator_confusion;
+mod barlow_twins;
 mod binary_focal;
 mod bootstrapping;
 mod boundary;
 mod complementary;
 mod cross_entropy;
+mod dino;
 mod early_learning;
 mod faster_rcnn;
 mod fcos;
@@ -30,6 +33,7 @@ mod focal;
 mod forward_correction;
 mod generalized_cross_entropy;
 mod generalized_iou;
+mod info_nce;
 mod jensen_shannon;
 mod kullback_leibler;
 mod label_set_dice;
@@ -48,11 +52,13 @@ mod tversky;
 mod weighted_mean;
 
 pub use annotator_confusion::{annotator_log_probabilities, mean_trace};
+pub use barlow_twins::BarlowTwins;
 pub use binary_focal::{BinaryFocal, binary_cross_entropy};
 pub use bootstrapping::{Bootstrapping, Prediction};
 pub use boundary::boundary_loss;
 pub use complementary::{Complementary, ComplementaryError};
 pub use cross_entropy::CrossEntropy;
+pub use dino::Dino;
 pub use early_learning::early_learning_regularisation;
 pub use faster_rcnn::{AnchorTargets, FasterRcnnLoss, RegionTargets};
 pub use fcos::{FcosLoss, FcosTargets};
@@ -60,6 +66,7 @@ pub use focal::Focal;
 pub use forward_correction::ForwardCorrection;
 pub use generalized_cross_entropy::GeneralizedCrossEntropy;
 pub use generalized_iou::generalized_iou_loss;
+pub use info_nce::InfoNce;
 pub use jensen_shannon::JensenShannon;
 pub use kullback_leibler::{Detached, KullbackLeibler};
 pub use label_set_dice::LabelSetDice;
@@ -70,6 +77,7 @@ pub use nt_xent::NtXent;
 pub use partial_label::PartialLabel;
 pub use prototype_contrast::{PrototypeContrast, Prototypes};
 pub use reverse_cross_entropy::ReverseCrossEntropy;
+pub use similarity::{standardized, unit};
 pub use smooth_l1::smooth_l1;
 pub use supervised_contrastive::{SupervisedContrastive, Unlabelled};
 pub use symmetric_cross_entropy::SymmetricCrossEntropy;

@@ -6,10 +6,21 @@ use burn::tensor::{Bool, Device, Tensor};
 const SHORTEST: f64 = 1e-12;
 
 /// Rows `[items, features]` of length 1. Rows without a direction become zeros, and have no gradient.
-pub(super) fn unit(rows: Tensor<2>) -> Tensor<2> {
+pub fn unit(rows: Tensor<2>) -> Tensor<2> {
     let squared = rows.clone().square().sum_dim(1);
     let short = squared.clone().lower_scalar(SHORTEST * SHORTEST);
     rows / squared.mask_fill(short, f32::INFINITY).sqrt()
+}
+
+/// PyTorch's constant of batch normalisation.
+const EPSILON: f64 = 1e-5;
+
+/// Features `[items, features]`, each of mean 0 and variance 1 over the items, as batch normalisation without parameters
+/// makes them.
+pub fn standardized(features: Tensor<2>) -> Tensor<2> {
+    let centred = features.clone() - features.mean_dim(0);
+    let variance = centred.clone().square().mean_dim(0);
+    centred / variance.add_scalar(EPSILON).sqrt()
 }
 
 /// Rows `[items, features]`, with zeros where `absent` `[items]`, whatever was there.
