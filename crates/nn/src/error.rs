@@ -91,6 +91,22 @@ pub enum WeightsError {
         /// What was expected.
         expected: String,
     },
+    /// The card of an encoder cannot be understood.
+    #[error("{file}: its card (metadata entry cleanslide) is damaged: {problem}")]
+    Card {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A network that Cleanslide trained to predict.
+    #[error("{file} is a network of Cleanslide that predicts {kind}, and no encoder")]
+    Kind {
+        /// The file.
+        file: String,
+        /// What it predicts.
+        kind: String,
+    },
     /// No tensor of the file belongs to the network.
     #[error("{file} does not hold {network}: none of its {tensors} tensors belongs to it; {looks}")]
     WrongNetwork {

@@ -3,6 +3,7 @@
 //! An embedding depends on its image, the encoder's settings and the machine's instruction set;
 //! never on the other images of the batch, their order or the number of threads.
 
+mod card;
 pub mod classical;
 pub mod efficientnet_lite;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 use image::RgbImage;
 use ndarray::Array2;
 
+pub use card::{Card, Pooling};
 pub use classical::ClassicalEncoder;
 pub use efficientnet_lite::EfficientNetLiteEncoder;
 
