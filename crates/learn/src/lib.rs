@@ -20,6 +20,7 @@ pub mod methods;
 pub mod penalty;
 pub mod pixels;
 pub mod predictions;
+pub mod pretrain;
 pub mod segment;
 mod several;
 pub mod study;

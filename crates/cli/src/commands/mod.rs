@@ -17,6 +17,7 @@ pub mod infiltration;
 pub mod inject;
 pub mod log;
 pub mod predict;
+pub mod pretrain;
 pub mod report;
 pub mod simulate;
 pub mod split;
@@ -75,6 +76,8 @@ pub enum Command {
     Fuse(fuse::Fuse),
     /// Measure how far experts agree with each other, with 95 % intervals
     Agreement(agreement::Agreement),
+    /// Train an encoder on images without labels
+    Pretrain(pretrain::Pretrain),
     /// Compute the embeddings of a dataset's images, once
     Embed(embed::Embed),
     /// Find the labels that are probably wrong, and say how much noise there is
@@ -135,6 +138,7 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Fuse(command) => command.run(&context),
         Command::Agreement(command) => command.run(&context),
         Command::Embed(command) => command.run(&context),
+        Command::Pretrain(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Train(command) => command.run(&context),
         Command::Correct(command) => command.run(&context),

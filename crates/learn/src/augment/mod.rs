@@ -16,4 +16,4 @@ pub use mix::{Mixture, mix};
 pub use placement::Placement;
 pub(crate) use placement::mirrored;
 pub use settings::AugmentSettings;
-pub(crate) use standard::{shares_of_white, standardized};
+pub(crate) use standard::{MEAN, STANDARD_DEVIATION, shares_of_white, standardized};

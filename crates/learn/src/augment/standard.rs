@@ -2,10 +2,10 @@
 
 /// The mean of each channel, as a share of white, that networks expect: that of ImageNet, so that pretrained
 /// parameters fit.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub(crate) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
 /// The standard deviation of each channel.
-const STANDARD_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+pub(crate) const STANDARD_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// A pixel, as shares of white, for a network.
 pub(crate) fn standardized(pixel: [f32; 3]) -> [f32; 3] {

@@ -327,7 +327,7 @@ impl<T: Task> Run<'_, T> {
             let gathered = (steps.len() - 1) % train.accumulate + 1;
             if gathered == train.accumulate || steps.len() == batches {
                 let gradients = accumulator.grads();
-                update(training, gradients, rate, train.clip);
+                self.update(training, gradients, rate, at);
             }
             (watch.step)();
             Ok(())
@@ -390,18 +390,38 @@ impl<T: Task> Run<'_, T> {
         at: Moment,
     ) -> Result<(Step, GradientsParams)> {
         let device = self.device.clone().autodiff();
-        let Compared { loss, notes } = self.task.compare(network, batch.crops, at, &device)?;
         let gathered = self.task.settings().accumulate as f64;
-        let share = loss.clone().div_scalar(gathered);
-        let gradients = GradientsParams::from_grads(share.backward(), network);
+        let (compared, gradients) =
+            self.task
+                .gradients(network, batch.crops, at, gathered, &device)?;
         let step = Step {
-            compared: Compared {
-                loss: loss.inner(),
-                notes,
-            },
+            compared,
             items: batch.items,
         };
         Ok((step, gradients))
+    }
+
+    fn update(
+        &self,
+        training: &mut Training<T::Network>,
+        gradients: GradientsParams,
+        rate: f64,
+        at: Moment,
+    ) {
+        let network = training.network.clone();
+        let most = self.task.settings().clip;
+        let gradients = if most > 0.0 {
+            clip(&network, gradients, most)
+        } else {
+            gradients
+        };
+        let network = training.optimiser.step(rate, network, gradients);
+        training.network = self.task.moved(network, at);
+        if let Some(average) = training.average.take() {
+            let average = average.follow(&training.network.valid());
+            training.state.averaged_steps = average.steps();
+            training.average = Some(average);
+        }
     }
 
     /// Reads the losses of an epoch back, all at once, so that no step waits for the device.
@@ -518,21 +538,6 @@ impl<T: Task> Run<'_, T> {
             &self.folder.join("metrics.jsonl"),
             lines.as_bytes(),
         )?)
-    }
-}
-
-fn update<N: Module>(training: &mut Training<N>, gradients: GradientsParams, rate: f64, most: f64) {
-    let network = training.network.clone();
-    let gradients = if most > 0.0 {
-        clip(&network, gradients, most)
-    } else {
-        gradients
-    };
-    training.network = training.optimiser.step(rate, network, gradients);
-    if let Some(average) = training.average.take() {
-        let average = average.follow(&training.network.valid());
-        training.state.averaged_steps = average.steps();
-        training.average = Some(average);
     }
 }
 

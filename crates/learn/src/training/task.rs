@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use cleanslide_nn::weights::Weights;
 use rand_chacha::ChaCha8Rng;
@@ -64,6 +65,29 @@ pub(crate) trait Task: Sync {
         at: Moment,
         device: &Device,
     ) -> Result<Compared>;
+
+    /// The loss of a batch, without a gradient, and the gradients of `1 / parts` of it.
+    fn gradients(
+        &self,
+        network: &Self::Network,
+        crops: Vec<Self::Crop>,
+        at: Moment,
+        parts: f64,
+        device: &Device,
+    ) -> Result<(Compared, GradientsParams)> {
+        let Compared { loss, notes } = self.compare(network, crops, at, device)?;
+        let gradients = loss.clone().div_scalar(parts).backward();
+        let compared = Compared {
+            loss: loss.inner(),
+            notes,
+        };
+        Ok((compared, GradientsParams::from_grads(gradients, network)))
+    }
+
+    /// The network after its parameters have moved by a step.
+    fn moved(&self, network: Self::Network, _: Moment) -> Self::Network {
+        network
+    }
 
     /// The measure of progress, of a network that predicts.
     fn measure(&self, network: &Self::Network, items: &[usize]) -> Result<f64, Self::Failure>;

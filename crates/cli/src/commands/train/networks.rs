@@ -899,7 +899,7 @@ fn manifest<R: NetworkRecipe>(
 const SAME_SCALE: f64 = 0.05;
 
 /// The mean size of the pixels of images, if all are known and nearly the same.
-fn one_scale(images: &[ImageRecord]) -> Option<f64> {
+pub fn one_scale(images: &[ImageRecord]) -> Option<f64> {
     let sizes: Vec<f64> =
         (images.iter().map(|image| image.microns_per_pixel)).collect::<Option<_>>()?;
     let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
