@@ -28,6 +28,7 @@ from segmentation_models_pytorch.decoders.pspnet.decoder import PSPDecoder
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.encoders._utils import replace_strides_with_dilation
 from segmentation_models_pytorch.encoders.timm_efficientnet import EfficientNetBaseEncoder
+from timm.layers import SwiGLUPacked
 from timm.models.efficientnet import EfficientNet
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.hrnet import HighResolutionNet
@@ -111,8 +112,14 @@ class Tokens(timm.models.VisionTransformer):
         return self.forward_features(images).transpose(1, 2)[..., None]
 
 
-def vision_transformer():
-    return Tokens((16, 24), 8, embed_dim=24, depth=2, num_heads=3, num_classes=0)
+def vision_transformer(**further):
+    return Tokens((16, 24), 8, embed_dim=24, depth=2, num_heads=3, num_classes=0, **further)
+
+
+def gated_vision_transformer(**further):
+    return vision_transformer(
+        mlp_layer=SwiGLUPacked, act_layer=nn.SiLU, mlp_ratio=1.5, init_values=0.1, reg_tokens=2, **further
+    )
 
 
 def features(encoder, images):
@@ -376,6 +383,11 @@ NETWORKS = {
     "hrnet": (hrnet, (2, 3, 96, 64)),
     "encoder_unet": (encoder_unet, (2, 3, 96, 96)),
     "vision_transformer": (vision_transformer, (2, 3, 16, 24)),
+    "vision_transformer_gated": (gated_vision_transformer, (2, 3, 16, 24)),
+    "vision_transformer_registers": (
+        partial(gated_vision_transformer, no_embed_class=True),
+        (2, 3, 16, 24),
+    ),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),
     "resnet_bottleneck": (
         lambda: resnet(Bottleneck, [1, 1, 1, 2], dilated=2),

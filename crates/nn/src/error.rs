@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::encoders::Pooling;
+
 /// A weights file that cannot be used.
 #[derive(Debug, Error)]
 pub enum WeightsError {
@@ -177,14 +179,142 @@ pub enum EncoderError {
     Weights(#[from] WeightsError),
     /// The name is neither built in nor a file.
     #[error(
-        "no encoder {specification:?}: give {known}, or the path of a safetensors file \
-         (there is no such file)"
+        "no encoder {specification:?}: give {known}, the path of a file (there is no such file), or NAME=FILE with a \
+         name that `cleanslide encoders` lists"
     )]
     Unknown {
         /// What was asked for.
         specification: String,
-        /// The names that are built in.
+        /// The names that need no file.
         known: String,
+    },
+    /// There is no published encoder of the name.
+    #[error("no published encoder is called {name:?}; these are known: {known}")]
+    Name {
+        /// What was asked for.
+        name: String,
+        /// The names in the table.
+        known: String,
+    },
+    /// A name was given for a file that says itself what it is.
+    #[error("{file} has a card of its own, by which it is {card:?}: give its path without {name}=")]
+    Named {
+        /// The file.
+        file: String,
+        /// The name on its card.
+        card: String,
+        /// The name that was given.
+        name: String,
+    },
+    /// The file holds another network than the published encoder of the name.
+    #[error("{file} is not {name}, which is a {expected}: it holds a {found}")]
+    NotPublished {
+        /// The file.
+        file: String,
+        /// The name that was given.
+        name: String,
+        /// The network by the table.
+        expected: String,
+        /// The network in the file.
+        found: String,
+    },
+    /// Several published encoders have this network, or it is unknown how its images were made.
+    #[error(
+        "{file} holds a {found}, and nothing in it says how images are to be made for it; {candidates}: say which by \
+         NAME={file}"
+    )]
+    Ambiguous {
+        /// The file.
+        file: String,
+        /// The network in the file.
+        found: String,
+        /// The names that fit, as a clause.
+        candidates: String,
+    },
+    /// The file holds nothing that can embed.
+    #[error(
+        "{file} holds no encoder known here: {looks}; vision transformers, ResNets and EfficientNet-Lite0 are \
+         (`cleanslide encoders`)"
+    )]
+    NoEncoder {
+        /// The file.
+        file: String,
+        /// What it looks like.
+        looks: String,
+    },
+    /// The file holds a Swin transformer.
+    #[error(
+        "{file} holds a Swin transformer, as CTransPath is one: its blocks are not supported; take a vision \
+         transformer or a ResNet (`cleanslide encoders`)"
+    )]
+    Swin {
+        /// The file.
+        file: String,
+    },
+    /// It cannot be told which tensors are the encoder.
+    #[error(
+        "{file} holds no encoder, or several, under names that are known here; its names begin with {found}: write \
+         the tensors of one encoder into a file, without what is before their names"
+    )]
+    Wrappers {
+        /// The file.
+        file: String,
+        /// What is before the names of encoders.
+        found: String,
+    },
+    /// A tensor is missing, or has another number of dimensions, from which sizes of the network are read.
+    #[error(
+        "{file}: the network cannot be told without tensor {tensor} of {dimensions} dimensions (found: {found:?})"
+    )]
+    Telling {
+        /// The file.
+        file: String,
+        /// The tensor, as timm and torchvision call it.
+        tensor: String,
+        /// The dimensions that it should have.
+        dimensions: usize,
+        /// The lengths of those that it has.
+        found: Option<Vec<usize>>,
+    },
+    /// A transformer's positions are those of images of another size.
+    #[error(
+        "{file} has {positions} positions, which are not those of images of {size} pixels in patches of {patch}{}; \
+         positions are not interpolated: state the size that it was trained on",
+        trained.map(|size| format!(", but of {size} pixels")).unwrap_or_default()
+    )]
+    Positions {
+        /// The file.
+        file: String,
+        /// Positions in the file.
+        positions: usize,
+        /// The side of images that was asked for, in pixels.
+        size: u32,
+        /// The side of a patch, in pixels.
+        patch: usize,
+        /// The side of images that they fit, in pixels.
+        trained: Option<u32>,
+    },
+    /// The heads of the attention do not divide its values.
+    #[error(
+        "{file}: {heads} heads of the attention do not divide tokens of {width} values; state the heads"
+    )]
+    Heads {
+        /// The file.
+        file: String,
+        /// The heads.
+        heads: usize,
+        /// Values of a token.
+        width: usize,
+    },
+    /// A network has no such features.
+    #[error("{file}: embeddings of a {network} cannot be {pooling}")]
+    Pooling {
+        /// The file.
+        file: String,
+        /// The network in the file.
+        network: String,
+        /// How features were to become an embedding.
+        pooling: Pooling,
     },
     /// The central crop has no pixels.
     #[error("the central crop must be at least 1 pixel wide")]

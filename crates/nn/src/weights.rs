@@ -172,6 +172,15 @@ impl Weights {
         self
     }
 
+    /// The same file with other tensors, or the same under other names.
+    pub(crate) fn with_tensors(
+        mut self,
+        change: impl FnOnce(BTreeMap<String, WeightTensor>) -> BTreeMap<String, WeightTensor>,
+    ) -> Self {
+        self.tensors = change(self.tensors);
+        self
+    }
+
     /// What the file seems to be, by the names of its tensors: a clause for messages.
     pub fn looks_like(&self) -> String {
         let has = |part: &str| self.tensors.keys().any(|name| name.contains(part));
@@ -183,8 +192,14 @@ impl Weights {
             "an EfficientNet-Lite (efficientnet_pytorch names)"
         } else if has("blocks.0.0.conv_dw") {
             "a timm EfficientNet or MobileNet"
+        } else if has("relative_position_bias_table") {
+            "a Swin transformer"
         } else if has("blocks.0.attn.qkv") {
             "a timm vision transformer"
+        } else if has("encoder.layer.0.layer_scale1.lambda1") {
+            "a Hugging Face vision transformer of DINOv2"
+        } else if has("embeddings.patch_embeddings.projection") {
+            "a Hugging Face vision transformer"
         } else if has("encoder.layer.0.attention") || has("encoder.layers.0.self_attn") {
             "a Hugging Face transformer"
         } else if has("layer1.0.conv1") {

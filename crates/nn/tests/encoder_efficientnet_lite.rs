@@ -338,12 +338,14 @@ fn other_weights_are_refused() {
     let file = "tests/goldens/efficientnet_lite_narrow_reference.safetensors";
     let message = open(file, None).map(|_| ()).unwrap_err().to_string();
     assert!(
-        message.contains("none of its 3 tensors belongs to it"),
+        message.contains(
+            "holds no encoder known here: it looks like no network known here (first tensors: embedding, input, logits)"
+        ),
         "{message}"
     );
     assert_eq!(
         open("effnet", None).map(|_| ()).unwrap_err().to_string(),
-        "no encoder \"effnet\": give \"classical\", or the path of a safetensors file (there is \
-         no such file)"
+        "no encoder \"effnet\": give \"classical\", the path of a file (there is no such file), or NAME=FILE with a \
+         name that `cleanslide encoders` lists"
     );
 }

@@ -13,7 +13,7 @@ use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::networks::{
     DeepLabV3Plus, EfficientNetLiteConfig, EncoderConfig, EncoderUNet, FasterRcnn,
-    FasterRcnnConfig, Fcos, FcosConfig, HighResolutionNetConfig, HrNet, Origin, PspNet,
+    FasterRcnnConfig, Fcos, FcosConfig, HighResolutionNetConfig, HrNet, Origin, Positions, PspNet,
     ResNetConfig, Stage, UNetConfig, VisionTransformerConfig,
 };
 use cleanslide_nn::operators::Region;
@@ -275,12 +275,30 @@ fn vision_transformer() {
         width: 24,
         depth: 2,
         heads: 3,
+        ..VisionTransformerConfig::small()
     };
-    compare(
-        "vision_transformer",
-        |start| config.init(start),
-        |network, images| network.forward(images).unsqueeze_dim(2),
-    );
+    let gated = VisionTransformerConfig {
+        hidden: Some(36),
+        gated: true,
+        layer_scale: true,
+        registers: 2,
+        ..config.clone()
+    };
+    let without_positions = VisionTransformerConfig {
+        positions: Positions::Patches,
+        ..gated.clone()
+    };
+    for (name, config) in [
+        ("vision_transformer", config),
+        ("vision_transformer_gated", gated),
+        ("vision_transformer_registers", without_positions),
+    ] {
+        compare(
+            name,
+            |start| config.init(start),
+            |network, images| network.forward(images).unsqueeze_dim(2),
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -24,6 +25,17 @@ pub enum Pooling {
     MeanOfPatches,
     /// The token of the whole image, then the mean of the tokens of patches: twice as many components.
     ClassTokenAndMeanOfPatches,
+}
+
+impl fmt::Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Average => "the mean over positions",
+            Self::ClassToken => "the class token",
+            Self::MeanOfPatches => "the mean of patches",
+            Self::ClassTokenAndMeanOfPatches => "the class token and the mean of patches",
+        })
+    }
 }
 
 /// What an encoder's tensors do not say: what its images are made into, and what is taken of its features.

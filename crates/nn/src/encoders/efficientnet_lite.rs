@@ -143,6 +143,11 @@ impl EfficientNetLiteEncoder {
         })
     }
 
+    /// Whether a file has names that this encoder's files have.
+    pub(super) fn looks_fit(weights: &Weights) -> bool {
+        weights.tensor("_conv_stem.weight").is_some()
+    }
+
     /// What is done to each image before the network.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing

@@ -4,8 +4,12 @@
 //! never on the other images of the batch, their order or the number of threads.
 
 mod card;
+mod checkpoint;
 pub mod classical;
 pub mod efficientnet_lite;
+pub mod known;
+mod network;
+mod shape;
 
 use std::path::Path;
 
@@ -13,8 +17,11 @@ use image::RgbImage;
 use ndarray::Array2;
 
 pub use card::{Card, Pooling};
+pub use checkpoint::Naming;
 pub use classical::ClassicalEncoder;
 pub use efficientnet_lite::EfficientNetLiteEncoder;
+pub use network::NetworkEncoder;
+pub use shape::{Shape, TransformerShape};
 
 pub use crate::error::EncoderError;
 
@@ -47,12 +54,14 @@ pub trait Encoder: Send + Sync {
     fn embed(&self, images: &[RgbImage]) -> Result<Array2<f32>, EncoderError>;
 }
 
-/// Opens an encoder: `classical`, or the path of a safetensors file with EfficientNet-Lite0
-/// weights. `central_crop` is the side in pixels of the part of each image that is embedded;
-/// `None` takes the whole image.
+/// Opens an encoder: `classical`; the path of a file of weights; or `NAME=FILE`, which says by a name of
+/// [`known::ENCODERS`] how images are to be made for a file that several published encoders might be. Files hold
+/// EfficientNet-Lite0 or a network that [`NetworkEncoder`] knows. `central_crop` is the side in pixels of the part of
+/// each image that is embedded; `None` takes the whole image.
 ///
 /// # Errors
-/// When the specification is neither, the weights cannot be used, or the crop is 0.
+/// When the specification is none of these, the weights cannot be used, it is unknown how images are to be made for
+/// them, or the crop is 0.
 pub fn open(
     specification: &str,
     central_crop: Option<u32>,
@@ -63,18 +72,24 @@ pub fn open(
     if specification == classical::NAME {
         return Ok(Box::new(ClassicalEncoder::new(central_crop)));
     }
-    let path = Path::new(specification);
-    if !path.exists() {
+    let (name, file) = match specification.split_once('=') {
+        Some((name, file)) if !Path::new(specification).exists() => (Some(name), file),
+        _ => (None, specification),
+    };
+    if !Path::new(file).exists() {
         return Err(EncoderError::Unknown {
             specification: specification.to_owned(),
             known: format!("{:?}", classical::NAME),
         });
     }
-    let weights = Weights::read(path)?;
-    Ok(Box::new(EfficientNetLiteEncoder::new(
-        &weights,
-        central_crop,
-    )?))
+    let weights = Weights::read(Path::new(file))?;
+    if name.is_none() && EfficientNetLiteEncoder::looks_fit(&weights) {
+        return Ok(Box::new(EfficientNetLiteEncoder::new(
+            &weights,
+            central_crop,
+        )?));
+    }
+    Ok(Box::new(NetworkEncoder::new(weights, name, central_crop)?))
 }
 
 /// Embeds every image on its own, in parallel, into the rows of one matrix.

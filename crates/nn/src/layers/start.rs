@@ -13,6 +13,7 @@ pub struct Start<'a> {
     device: &'a Device,
     made: u64,
     frozen_norms: bool,
+    blank: bool,
 }
 
 impl<'a> Start<'a> {
@@ -23,7 +24,15 @@ impl<'a> Start<'a> {
             device,
             made: 0,
             frozen_norms: false,
+            blank: false,
         }
+    }
+
+    /// Zeros instead of random values, for a network whose every parameter a file will replace: those of large ones
+    /// take long to draw.
+    pub(crate) fn blank(mut self) -> Self {
+        self.blank = true;
+        self
     }
 
     /// What `make` makes. If `frozen`, its batch normalisations keep the statistics, factors and summands that they
@@ -51,10 +60,14 @@ impl<'a> Start<'a> {
         shape: [usize; D],
         fan_in: usize,
     ) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
         let bound = 1.0 / (fan_in as f32).sqrt();
-        let values = (0..shape.iter().product())
-            .map(|_| self.rng.random_range(-bound..=bound))
-            .collect();
+        let values = if self.blank {
+            vec![0.0; count]
+        } else {
+            let values = (0..count).map(|_| self.rng.random_range(-bound..=bound));
+            values.collect()
+        };
         self.parameter(values, shape)
     }
 

@@ -40,5 +40,5 @@ pub use resnet::{ResNet, ResNetConfig};
 pub use segmentation::{SegmentationConfig, SegmentationNetwork};
 pub use unet::{UNet, UNetConfig};
 pub use view_network::{SaidOfViews, ViewNetwork, ViewNetworkConfig};
-pub use vision_transformer::{VisionTransformer, VisionTransformerConfig};
+pub use vision_transformer::{Positions, VisionTransformer, VisionTransformerConfig};
 pub use weighting::{WeightingNetwork, WeightingNetworkConfig};

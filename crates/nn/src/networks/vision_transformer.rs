@@ -1,14 +1,26 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
 
 use crate::layers::{FullyConnected, LayerNorm, Start};
 use crate::operators::{Activation, add, attention, linear};
 
-/// timm's constant of its transformers.
-const EPSILON: f64 = 1e-6;
+/// What layer scales begin with, as DINOv2's.
+const LAYER_SCALE: f32 = 1e-5;
+
+/// Which tokens have a position of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// All: that of the whole image, registers, patches. timm's own.
+    All,
+    /// That of the whole image and patches; registers come between them afterwards. DINOv2's own.
+    WholeAndPatches,
+    /// Patches alone; timm's `no_embed_class`.
+    Patches,
+}
 
 /// The size of a [`VisionTransformer`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VisionTransformerConfig {
     /// Channels of the images. Default 3.
     pub channels: usize,
@@ -22,6 +34,18 @@ pub struct VisionTransformerConfig {
     pub depth: usize,
     /// Heads of the attention.
     pub heads: usize,
+    /// Values that the perceptron of a block has in between. Default four times the width.
+    pub hidden: Option<usize>,
+    /// One half of them, after SiLU, is a factor of the other (SwiGLU), instead of GELU on all. Default false.
+    pub gated: bool,
+    /// What a block adds is scaled, value by value (Touvron et al., arXiv 2103.17239). Default false.
+    pub layer_scale: bool,
+    /// Tokens that belong neither to the whole image nor to a patch (Darcet et al., arXiv 2309.16588). Default 0.
+    pub registers: usize,
+    /// Which tokens have a position. Default all.
+    pub positions: Positions,
+    /// Added to variances in normalisations. Default 1e-6, as in timm; 1e-12 in Hugging Face's ViT.
+    pub epsilon: f64,
 }
 
 /// The vision transformer (Dosovitskiy et al., arXiv 2010.11929) without its classifier, with timm's parameter
@@ -29,10 +53,13 @@ pub struct VisionTransformerConfig {
 #[derive(Module, Debug)]
 pub struct VisionTransformer {
     cls_token: Param<Tensor<3>>,
+    reg_token: Option<Param<Tensor<3>>>,
     pos_embed: Param<Tensor<3>>,
     patch_embed: PatchEmbedding,
     blocks: Vec<Block>,
     norm: LayerNorm,
+    #[module(skip)]
+    positions: Positions,
 }
 
 impl VisionTransformerConfig {
@@ -45,6 +72,12 @@ impl VisionTransformerConfig {
             width: 384,
             depth: 12,
             heads: 6,
+            hidden: None,
+            gated: false,
+            layer_scale: false,
+            registers: 0,
+            positions: Positions::All,
+            epsilon: 1e-6,
         }
     }
 
@@ -57,38 +90,69 @@ impl VisionTransformerConfig {
         }
     }
 
+    /// Tokens before those of patches.
+    pub fn prefix(&self) -> usize {
+        1 + self.registers
+    }
+
+    /// Tokens that have a position.
+    pub fn positioned(&self) -> usize {
+        let patches = self.size[0] / self.patch * (self.size[1] / self.patch);
+        match self.positions {
+            Positions::All => self.prefix() + patches,
+            Positions::WholeAndPatches => 1 + patches,
+            Positions::Patches => patches,
+        }
+    }
+
     /// The network with random parameters.
     pub fn init(&self, start: &mut Start) -> VisionTransformer {
-        let patches = self.size[0] / self.patch * (self.size[1] / self.patch);
+        let (width, registers) = (self.width, self.registers);
         VisionTransformer {
-            cls_token: start.uniform([1, 1, self.width], self.width),
-            pos_embed: start.uniform([1, patches + 1, self.width], self.width),
+            cls_token: start.uniform([1, 1, width], width),
+            reg_token: (registers > 0).then(|| start.uniform([1, registers, width], width)),
+            pos_embed: start.uniform([1, self.positioned(), width], width),
             patch_embed: PatchEmbedding {
                 proj: Projection::new(self, start),
             },
-            blocks: (0..self.depth)
-                .map(|_| Block::new(self.width, self.heads, start))
-                .collect(),
-            norm: LayerNorm::new(self.width, EPSILON, start),
+            blocks: (0..self.depth).map(|_| Block::new(self, start)).collect(),
+            norm: LayerNorm::new(width, self.epsilon, start),
+            positions: self.positions,
         }
     }
 }
 
 impl VisionTransformer {
-    /// Images `[n, height, width, channels]` to tokens `[n, 1 + patches, width]`: the first is that of the whole
-    /// image, then one for each patch, row by row.
+    /// Images `[n, height, width, channels]` to tokens `[n, 1 + registers + patches, width]`: the first is that of the
+    /// whole image, the last are those of patches, row by row.
     ///
     /// # Panics
     /// When the images have another size than the network was made for.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let patches = self.patch_embed.proj.forward(images);
-        let [n, ..] = patches.dims();
-        let whole = self.cls_token.val().repeat_dim(0, n);
-        let mut tokens = Tensor::cat(vec![whole, patches], 1) + self.pos_embed.val();
+        let mut tokens = self.with_positions(patches);
         for block in &self.blocks {
             tokens = block.forward(tokens);
         }
         self.norm.forward(tokens)
+    }
+
+    fn with_positions(&self, patches: Tensor<3>) -> Tensor<3> {
+        let [n, ..] = patches.dims();
+        let mut whole = self.cls_token.val();
+        let mut positions = self.pos_embed.val();
+        let registers = self.reg_token.iter().map(Param::val);
+        let each = |token: Tensor<3>| token.repeat_dim(0, n);
+        if self.positions == Positions::All {
+            let before = std::iter::once(whole).chain(registers).map(each);
+            return Tensor::cat(before.chain([patches]).collect(), 1) + positions;
+        }
+        if self.positions == Positions::WholeAndPatches {
+            whole = whole + positions.clone().slice_dim(1, 0..1);
+            positions = positions.slice_dim(1, 1..);
+        }
+        let before = std::iter::once(whole).chain(registers).map(each);
+        Tensor::cat(before.chain([patches + positions]).collect(), 1)
     }
 }
 
@@ -141,32 +205,63 @@ impl Projection {
 struct Block {
     norm1: LayerNorm,
     attn: SelfAttention,
+    ls1: Option<LayerScale>,
     norm2: LayerNorm,
     mlp: Perceptron,
+    ls2: Option<LayerScale>,
 }
 
 impl Block {
-    fn new(width: usize, heads: usize, start: &mut Start) -> Self {
+    fn new(config: &VisionTransformerConfig, start: &mut Start) -> Self {
+        let VisionTransformerConfig {
+            width,
+            heads,
+            gated,
+            epsilon,
+            ..
+        } = *config;
+        let hidden = config.hidden.unwrap_or(4 * width);
+        let outputs = if gated { hidden / 2 } else { hidden };
+        let scale = |start: &mut Start| {
+            config.layer_scale.then(|| LayerScale {
+                gamma: start.constant(LAYER_SCALE, width),
+            })
+        };
         Self {
-            norm1: LayerNorm::new(width, EPSILON, start),
+            norm1: LayerNorm::new(width, epsilon, start),
             attn: SelfAttention {
                 qkv: FullyConnected::new([width, 3 * width], start),
                 proj: FullyConnected::new([width, width], start),
                 heads,
             },
-            norm2: LayerNorm::new(width, EPSILON, start),
+            ls1: scale(start),
+            norm2: LayerNorm::new(width, epsilon, start),
             mlp: Perceptron {
-                fc1: FullyConnected::new([width, 4 * width], start),
-                fc2: FullyConnected::new([4 * width, width], start),
+                fc1: FullyConnected::new([width, hidden], start),
+                fc2: FullyConnected::new([outputs, width], start),
+                gated,
             },
+            ls2: scale(start),
         }
     }
 
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let heeded = self.attn.forward(self.norm1.forward(tokens.clone()));
-        let tokens = add(heeded, tokens, Activation::Identity);
+        let tokens = add(scaled(&self.ls1, heeded), tokens, Activation::Identity);
         let changed = self.mlp.forward(self.norm2.forward(tokens.clone()));
-        add(changed, tokens, Activation::Identity)
+        add(scaled(&self.ls2, changed), tokens, Activation::Identity)
+    }
+}
+
+#[derive(Module, Debug)]
+struct LayerScale {
+    gamma: Param<Tensor<1>>,
+}
+
+fn scaled(scale: &Option<LayerScale>, tokens: Tensor<3>) -> Tensor<3> {
+    match scale {
+        Some(scale) => tokens * scale.gamma.val().unsqueeze(),
+        None => tokens,
     }
 }
 
@@ -189,10 +284,24 @@ impl SelfAttention {
 struct Perceptron {
     fc1: FullyConnected,
     fc2: FullyConnected,
+    #[module(skip)]
+    gated: bool,
 }
 
 impl Perceptron {
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.fc2.tokens(self.fc1.tokens_gelu(tokens))
+        let hidden = if self.gated {
+            let [gate, values] = halves(self.fc1.tokens(tokens));
+            silu(gate) * values
+        } else {
+            self.fc1.tokens_gelu(tokens)
+        };
+        self.fc2.tokens(hidden)
     }
+}
+
+fn halves(tokens: Tensor<3>) -> [Tensor<3>; 2] {
+    let [.., values] = tokens.dims();
+    let first = tokens.clone().slice_dim(2, 0..values / 2);
+    [first, tokens.slice_dim(2, values / 2..)]
 }
