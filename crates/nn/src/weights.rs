@@ -641,6 +641,24 @@ mod tests {
             "w.safetensors does not hold a small network: none of its 1 tensors belongs to it; it \
              looks like a timm vision transformer (first tensors: blocks.0.attn.qkv.weight)"
         );
+        for (name, kind) in [
+            (
+                "layers.0.blocks.0.attn.relative_position_bias_table",
+                "a Swin transformer",
+            ),
+            (
+                "embeddings.patch_embeddings.projection.weight",
+                "a Hugging Face vision transformer",
+            ),
+            (
+                "encoder.layer.0.layer_scale1.lambda1",
+                "a Hugging Face vision transformer of DINOv2",
+            ),
+        ] {
+            let message = load(&[entry(name, &[2])]).unwrap_err().to_string();
+            let says = format!("it looks like {kind} (first tensors: {name})");
+            assert!(message.ends_with(&says), "{message}");
+        }
     }
 
     #[test]

@@ -6,9 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use cleanslide_nn::encoders::{Card, Encoder, EncoderError, NetworkEncoder, Pooling, known, open};
+use cleanslide_nn::layers::Start;
+use cleanslide_nn::networks::VisionTransformerConfig;
 use cleanslide_nn::weights::Weights;
 use image::RgbImage;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Sums of at most some hundred products in f32 through two blocks of a transformer, or some ten convolutions of a
@@ -117,6 +122,45 @@ fn neighbours_order_and_threads_do_not_matter() {
             );
         }
         assert_eq!(encoder.embed(&[]).unwrap().dim(), (0, encoder.dimension()));
+    }
+}
+
+#[test]
+fn threads_do_not_matter_to_many_tokens() {
+    // More tokens than a thread multiplies alone, so that the rows of a product are divided among threads.
+    let card = Card {
+        name: "ours".into(),
+        size: 224,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+        pooling: Pooling::ClassTokenAndMeanOfPatches,
+        heads: None,
+        microns_per_pixel: None,
+    };
+    let config = VisionTransformerConfig {
+        width: 64,
+        heads: 1,
+        depth: 2,
+        patch: 8,
+        ..VisionTransformerConfig::small()
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(20);
+    let network = config.init(&mut Start::new(&mut rng, &Device::flex()));
+    let bytes = Weights::to_bytes(&network, card.to_metadata(), str::to_owned).unwrap();
+    let weights = Weights::from_bytes(&bytes, "ours").unwrap();
+    let encoder = NetworkEncoder::new(weights, None, None).unwrap();
+    assert_eq!(encoder.card(), &card);
+    let images = [picture(7), picture(3), picture(1)];
+    let embed = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build()
+            .unwrap()
+            .install(|| encoder.embed(&images))
+            .unwrap()
+    };
+    let one = embed(1);
+    for threads in [2, 3, 5, 8] {
+        assert_eq!(embed(threads), one, "{threads} threads");
     }
 }
 
@@ -377,7 +421,6 @@ fn the_table_is_in_order_and_tells_networks_apart() {
     for (name, dimension) in [
         ("h-optimus-0", 1536),
         ("lunit-dino-vits8", 384),
-        ("lunit-swav", 2048),
         ("phikon", 768),
         ("phikon-v2", 1024),
         ("prov-gigapath", 1536),

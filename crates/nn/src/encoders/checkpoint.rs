@@ -32,8 +32,8 @@ const ANCHORS: [(&str, Naming); 3] = [
 /// What only Hugging Face's Dinov2 has in its blocks.
 const DINOV2: &str = ".layer_scale1.lambda1";
 
-/// What only Swin transformers have in their blocks.
-const SWIN: &str = "relative_position_bias_table";
+/// What only Swin transformers have in blocks that are in layers.
+const SWIN: &str = ".attn.relative_position_bias_table";
 
 /// What frameworks put before the names of an encoder, in any order.
 const WRAPPERS: [&str; 14] = [
@@ -111,7 +111,8 @@ impl Checkpoint {
 /// What is before the names of the encoder, and whose these are.
 fn find(weights: &Weights) -> Result<(String, Naming), EncoderError> {
     let file = || weights.file().to_owned();
-    if weights.names().any(|name| name.ends_with(SWIN)) {
+    let of_swin = |name: &String| name.contains("layers.") && name.ends_with(SWIN);
+    if weights.names().any(of_swin) {
         return Err(EncoderError::Swin { file: file() });
     }
     let all: BTreeSet<(&str, usize)> = weights

@@ -3,9 +3,11 @@
 //! Networks, means and deviations are those with which their authors load them, as repeated by TRIDENT
 //! (<https://github.com/mahmoodlab/TRIDENT>, `trident/patch_encoder_models/load.py`), LazySlide
 //! (<https://github.com/rendeirolab/LazySlide>, `models/vision/`) and slide2vec
-//! (<https://github.com/clemsgrs/slide2vec>, `encoders/models/`), from where scales and licences are, too; of Lunit's,
-//! RetCCL and Prov-GigaPath from the README and licence of their own repositories. Their authors' resizing is
-//! bilinear or bicubic; here it is always bilinear, which matters only where images have another size.
+//! (<https://github.com/clemsgrs/slide2vec>, `encoders/models/`), where scales and licences are from, too; of RetCCL
+//! and Prov-GigaPath from the README and licence of their own repositories; of Lunit's transformers from eva
+//! (<https://github.com/kaiko-ai/eva>, `backbones/pathology/lunit.py`). With which mean and deviation Lunit's ResNets
+//! were trained no source tells, so they are not in the table: `resnet` opens them, with those of ImageNet. Resizing
+//! is bicubic with some authors, and here always bilinear, which matters only where images have another size.
 
 use super::Shape::{ResNet, VisionTransformer};
 use super::{Card, EncoderError, Naming, Pooling, Shape, TransformerShape};
@@ -15,7 +17,7 @@ const IMAGENET: Colours = Colours {
     std: [0.229, 0.224, 0.225],
 };
 const LUNIT: Colours = Colours {
-    mean: [0.703_229_89, 0.536_064_87, 0.660_966_31],
+    mean: [0.703_229_9, 0.536_064_87, 0.660_966_31],
     std: [0.217_165_36, 0.260_815_74, 0.207_234_64],
 };
 const BIOPTIMUS: Colours = Colours {
@@ -62,7 +64,7 @@ pub struct Known {
     pub pooling: Pooling,
     /// Heads of its attention, where they are not one for each 64 values.
     pub heads: Option<usize>,
-    /// The scale of the images that it was trained on, where that is one.
+    /// The scale of the images that it is meant for, where that is one.
     pub microns_per_pixel: Option<f64>,
     /// Under which terms it may be used.
     pub licence: &'static str,
@@ -70,7 +72,7 @@ pub struct Known {
     pub source: &'static str,
 }
 
-const HUGGING_FACE_GATED: &str = "CC-BY-NC-ND 4.0";
+const NON_COMMERCIAL: &str = "CC-BY-NC-ND 4.0";
 
 const TRANSFORMER: TransformerShape = TransformerShape {
     naming: Naming::Timm,
@@ -80,12 +82,6 @@ const TRANSFORMER: TransformerShape = TransformerShape {
     registers: 0,
     gated: false,
     layer_scale: false,
-};
-
-const RESNET50: Shape = ResNet {
-    width: 64,
-    blocks: [3, 4, 6, 3],
-    bottleneck: true,
 };
 
 const ENTRY: Known = Known {
@@ -108,12 +104,6 @@ const LUNIT_ENTRY: Known = Known {
     microns_per_pixel: Some(0.5),
     licence: "Lunit's Public License, research only",
     ..ENTRY
-};
-
-const LUNIT_RESNET: Known = Known {
-    network: Network::Published(RESNET50),
-    pooling: Pooling::Average,
-    ..LUNIT_ENTRY
 };
 
 /// All that are known, by name.
@@ -152,14 +142,9 @@ pub const ENCODERS: &[Known] = &[
         common: false,
         colours: BIOPTIMUS,
         microns_per_pixel: Some(0.5),
-        licence: HUGGING_FACE_GATED,
+        licence: NON_COMMERCIAL,
         source: "huggingface.co/bioptimus/H-optimus-1, gated",
         ..ENTRY
-    },
-    Known {
-        name: "lunit-barlow-twins",
-        source: "github.com/lunit-io/benchmark-ssl-pathology, release pretrained-weights: bt_rn50_ep200.torch",
-        ..LUNIT_RESNET
     },
     Known {
         name: "lunit-dino-vits16",
@@ -177,16 +162,6 @@ pub const ENCODERS: &[Known] = &[
         source: "github.com/lunit-io/benchmark-ssl-pathology, release pretrained-weights: \
                  dino_vit_small_patch8_ep200.torch",
         ..LUNIT_ENTRY
-    },
-    Known {
-        name: "lunit-moco-v2",
-        source: "github.com/lunit-io/benchmark-ssl-pathology, release pretrained-weights: mocov2_rn50_ep200.torch",
-        ..LUNIT_RESNET
-    },
-    Known {
-        name: "lunit-swav",
-        source: "github.com/lunit-io/benchmark-ssl-pathology, release pretrained-weights: swav_rn50_ep200.torch",
-        ..LUNIT_RESNET
     },
     Known {
         name: "phikon",
@@ -243,7 +218,11 @@ pub const ENCODERS: &[Known] = &[
     Known {
         name: "retccl",
         by: "Wang et al.",
-        network: Network::Published(RESNET50),
+        network: Network::Published(ResNet {
+            width: 64,
+            blocks: [3, 4, 6, 3],
+            bottleneck: true,
+        }),
         size: 256,
         pooling: Pooling::Average,
         microns_per_pixel: Some(1.0),
@@ -262,7 +241,7 @@ pub const ENCODERS: &[Known] = &[
         })),
         common: false,
         microns_per_pixel: Some(0.5),
-        licence: HUGGING_FACE_GATED,
+        licence: NON_COMMERCIAL,
         source: "huggingface.co/MahmoodLab/UNI, gated",
         ..ENTRY
     },
@@ -280,7 +259,7 @@ pub const ENCODERS: &[Known] = &[
         })),
         common: false,
         microns_per_pixel: Some(0.5),
-        licence: HUGGING_FACE_GATED,
+        licence: NON_COMMERCIAL,
         source: "huggingface.co/MahmoodLab/UNI2-h, gated",
         ..ENTRY
     },
@@ -318,7 +297,7 @@ pub const ENCODERS: &[Known] = &[
         common: false,
         pooling: Pooling::ClassTokenAndMeanOfPatches,
         heads: Some(16),
-        licence: HUGGING_FACE_GATED,
+        licence: NON_COMMERCIAL,
         source: "huggingface.co/paige-ai/Virchow2, gated",
         ..ENTRY
     },
