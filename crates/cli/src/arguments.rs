@@ -90,9 +90,9 @@ pub struct LabelsArguments {
 /// Which encoder turns images into embeddings.
 #[derive(Debug, Clone, Args)]
 pub struct EncoderArguments {
-    /// `classical` (stain, texture and nuclei; needs no weights) or a safetensors file of
-    /// EfficientNet-Lite0
-    #[arg(long, default_value = "classical", value_name = "NAME|FILE")]
+    /// `classical` (stain, texture and nuclei; needs no weights), a file of weights, or NAME=FILE
+    /// with a name that `cleanslide encoders` lists
+    #[arg(long, default_value = "classical", value_name = "NAME|FILE|NAME=FILE")]
     pub encoder: String,
     /// Use only the central square of this many pixels of each image
     #[arg(long, value_name = "PIXELS")]

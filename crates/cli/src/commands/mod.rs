@@ -9,6 +9,7 @@ pub mod demo;
 pub mod diff;
 pub mod doctor;
 pub mod embed;
+pub mod encoders;
 pub mod evaluate;
 pub mod export;
 pub mod fuse;
@@ -80,6 +81,8 @@ pub enum Command {
     Pretrain(pretrain::Pretrain),
     /// Compute the embeddings of a dataset's images, once
     Embed(embed::Embed),
+    /// List the published encoders whose files can be used, and where to get them
+    Encoders(encoders::Encoders),
     /// Find the labels that are probably wrong, and say how much noise there is
     Audit(audit::Audit),
     /// Train a model in spite of wrong labels
@@ -139,6 +142,7 @@ pub fn run(arguments: Cleanslide) -> Result<()> {
         Command::Agreement(command) => command.run(&context),
         Command::Embed(command) => command.run(&context),
         Command::Pretrain(command) => command.run(&context),
+        Command::Encoders(command) => command.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Train(command) => command.run(&context),
         Command::Correct(command) => command.run(&context),

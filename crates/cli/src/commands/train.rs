@@ -75,8 +75,8 @@ pub struct Train {
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// `classical` or a safetensors file of EfficientNet-Lite0
-    #[arg(long, value_name = "NAME|FILE")]
+    /// `classical`, a file of weights, or NAME=FILE with a name that `cleanslide encoders` lists
+    #[arg(long, value_name = "NAME|FILE|NAME=FILE")]
     encoder: Option<String>,
     /// Use only the central square of this many pixels of each image
     #[arg(long, value_name = "PIXELS")]
