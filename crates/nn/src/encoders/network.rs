@@ -4,8 +4,6 @@
 //! Hugging Face and within the wrappers of training frameworks; heads of tasks are left out. What tensors do not tell
 //! is on a [`Card`]: the file's own, or that of a published encoder ([`known`]).
 
-use std::fmt::Debug;
-
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use ndarray::Array2;
