@@ -158,6 +158,40 @@ impl Bootstrap {
             .estimates)
     }
 
+    /// What `statistic` makes of each resample, in their order, for statistics that are too many or
+    /// too unlike numbers for [`Bootstrap::estimates`]. Resamples on which it is undefined are left
+    /// out.
+    ///
+    /// # Errors
+    /// Invalid settings, fewer than two groups, a statistic that fails or is undefined on too many
+    /// resamples.
+    pub fn resamples<T: Send>(
+        &self,
+        groups: &Groups,
+        statistic: impl Fn(&[u32]) -> Result<T, Error> + Sync,
+    ) -> Result<Vec<T>, Error> {
+        self.check(groups)?;
+        Ok(self.keep_defined(self.draw(groups, statistic))?.0)
+    }
+
+    /// What a statistic makes of each resample; it receives how often each item was drawn.
+    fn draw<T: Send>(
+        &self,
+        groups: &Groups,
+        statistic: impl Fn(&[u32]) -> Result<T, Error> + Sync,
+    ) -> Vec<Result<T, Error>> {
+        with_buffers(self.replicates, |replicate, of_groups, of_items| {
+            let mut rng = self.stream(replicate as u64);
+            of_groups.clear();
+            of_groups.resize(groups.count(), 0u32);
+            for _ in 0..groups.count() {
+                of_groups[rng.random_range(0..groups.count())] += 1;
+            }
+            groups.spread(of_groups, of_items);
+            statistic(of_items)
+        })
+    }
+
     pub(crate) fn replicate<const N: usize>(
         &self,
         groups: &Groups,
@@ -167,16 +201,7 @@ impl Bootstrap {
         let statistics = |counts: &[u32]| finite(statistics(counts));
         let values = statistics(&vec![1; groups.items()])?;
 
-        let drawn = with_buffers(self.replicates, |replicate, of_groups, of_items| {
-            let mut rng = self.stream(replicate as u64);
-            of_groups.clear();
-            of_groups.resize(groups.count(), 0u32);
-            for _ in 0..groups.count() {
-                of_groups[rng.random_range(0..groups.count())] += 1;
-            }
-            groups.spread(of_groups, of_items);
-            statistics(of_items)
-        });
+        let drawn = self.draw(groups, statistics);
         let (defined, undefined) = self.keep_defined(drawn)?;
 
         let jackknife = match self.method {
@@ -424,6 +449,18 @@ mod tests {
                 "{estimate}"
             );
         }
+    }
+
+    #[test]
+    fn resamples_are_those_of_the_intervals() {
+        let values: Vec<f64> = (0..50).map(|i| f64::from(i % 7)).collect();
+        let groups = Groups::single_items(50).unwrap();
+        let bootstrap = Bootstrap::default();
+        let estimate = bootstrap.estimate(&groups, mean_of(&values)).unwrap();
+        let mean = mean_of(&values);
+        let drawn = bootstrap.resamples(&groups, |counts| mean(Weights::Counts(counts)));
+        let interval = percentile_interval(&drawn.unwrap(), 0.95).unwrap();
+        assert_eq!((interval.low, interval.high), (estimate.low, estimate.high));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Methods that learn in spite of noise, the training loop, embeddings and corrections.
 
+pub mod advise;
 pub mod augment;
 pub mod bench;
 pub mod classify;
