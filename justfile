@@ -81,6 +81,59 @@ amibr data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-
     done
     {{python}} benches/amibr.py $run --minutes $((($(date +%s) - start) / 60))
 
+# How often `advise` chooses a method within a point of the best: three pathologists and their majority with noise of four
+# kinds, and simulated tissue (an hour on 2 cores; resumes). Needs the data, and Python with numpy.
+advise seeds="0 1 2" data="../shared/data/amibr" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/advise
+    mkdir -p $run
+    if [ ! -e $run/amibr-experts/data ]; then
+        $bin import votes {{data}}/votes.csv $run/amibr-experts/data --annotators expert1,expert2,expert3 \
+            --reference majority
+    fi
+    if [ ! -e $run/amibr-majority/data ]; then
+        columns=$({{python}} benches/advise.py labels {{data}}/votes.csv majority $run/amibr.csv {{data}})
+        $bin import votes $run/amibr.csv $run/amibr-majority/data --annotators $columns --reference truth
+    fi
+    if [ ! -e $run/simulated-annotators/data ]; then
+        $bin simulate $run/simulated-annotators/data --seed 2
+    fi
+    if [ ! -e $run/simulated-truth/data ]; then
+        data=$run/simulated-annotators/data
+        {{python}} benches/advise.py images $data truth $run/images.csv
+        columns=$({{python}} benches/advise.py labels $run/images.csv truth $run/simulated.csv $data)
+        $bin import votes $run/simulated.csv $run/simulated-truth/data --annotators $columns --reference truth
+    fi
+    # Forward correction, co-teaching and agreement take four to seven times as long as all others.
+    fast=cross-entropy,focal,mae,gce,sce,nce-rce,elr,bootstrap,wann
+    all=$fast,forward,co-teaching,agreement
+    noise() { for kind in uniform-1 uniform-2 uniform-3 uniform-4 pair-2 pair-4 missed-2 missed-4 added-1 added-2; do
+        echo $kind-$1; done; }
+    study() { # DATA METHODS FLAGS LABELS…
+        local name=$1 methods=$2 flags=$3
+        mkdir -p $run/$name/advice
+        for labels in "${@:4}"; do
+            $bin bench $run/$name/data $flags --labels-of $labels --methods $methods --seeds 1 --threads 1 \
+                --out $run/$name/bench > $run/log
+            mv $run/$name/bench/bench.json $run/$name/bench/$labels.json
+            if [ ! -e $run/$name/advice/$labels.json ]; then
+                $bin advise $run/$name/data $flags --source $labels --methods $methods --threads 1 --json > $run/new.json
+                mv $run/new.json $run/$name/advice/$labels.json
+            fi
+        done
+    }
+    amibr="--crop 64 --recipe benches/amibr.toml"
+    study amibr-experts $fast "$amibr" expert3 all
+    study simulated-annotators $all "" annotator1 annotator2 annotator3
+    for seed in {{seeds}}; do
+        study amibr-majority $fast "$amibr" $(noise $seed)
+        study simulated-truth $all "" $(noise $seed)
+    done
+    {{python}} benches/advise.py report $run < benches/advise-meaning.md
+
 # Speed and memory against Python peers, on a quiet machine. Each script's head names its packages.
 bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors":
     cargo build --release --workspace --examples

@@ -161,7 +161,7 @@ fn what_cannot_be_advised_is_told() {
             "help: Label images of more cases",
         ],
     );
-    refused(&["--source", "carla"], "exit 2", &["5 folds", "4"]);
+    refused(&["--source", "carla"], "exit 3", &["5 folds", "4"]);
     refused(
         &["--source", "dora"],
         "exit 2",

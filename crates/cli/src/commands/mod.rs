@@ -90,7 +90,7 @@ pub enum Command {
     ///
     /// Says how much noise there is and of which kind, tries methods by repeated cross-validation over cases, and
     /// recommends one: plain training (cross-entropy), unless another gains at least half a point of balanced accuracy
-    /// against the given labels of cases that were not seen, and does so in two of three resamples of the cases. Methods
+    /// against the given labels of cases that were not seen, and does so in five of six resamples of the cases. Methods
     /// that are clearly worse after the first repeat are not tried again. No reference is read. With `--out`, writes
     /// advice.json, recipe.toml for `train --recipe` and report.html.
     Advise(advise::Advise),
