@@ -134,6 +134,34 @@ advise seeds="0 1 2" data="../shared/data/amibr" python="python3":
     done
     {{python}} benches/advise.py report $run < benches/advise-meaning.md
 
+# AMi-Br: encoders from images alone, against others, with labels of rising noise (an hour for each method on one core;
+# resumes). Needs the data and the encoder, and Python.
+contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/contrastive
+    mkdir -p $run
+    if [ ! -e $run/data ]; then
+        $bin import votes {{data}}/votes.csv $run/data --annotators expert1,expert2,expert3 --reference majority
+    fi
+    compare() {
+        $bin bench $run/data --encoder $2 --crop 64 --recipe benches/amibr.toml --labels-of reference:majority \
+            --noise none,uniform:0.2,uniform:0.4 --methods cross-entropy,mae,gce,elr --reference majority \
+            --seeds {{seeds}} --out $run/bench-$1
+    }
+    compare classical classical
+    compare efficientnet-lite0 {{weights}}
+    for method in {{methods}}; do
+        if [ ! -e $run/$method/model.safetensors ]; then
+            $bin pretrain $run/data --method $method --view 64 --crop 80 --epochs {{epochs}} --source expert1 \
+                --out $run/$method
+        fi
+        compare $method $run/$method/model.safetensors
+    done
+    {{python}} benches/contrastive.py $run
+
 # Speed and memory against Python peers, on a quiet machine. Each script's head names its packages.
 bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors":
     cargo build --release --workspace --examples

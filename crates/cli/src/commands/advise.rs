@@ -345,13 +345,6 @@ fn sentence(advice: &Advice) -> String {
             ),
         };
     }
-    let how_sure = match chosen.gain.low > 0.0 {
-        true => "the interval leaves out 0".to_owned(),
-        false => format!(
-            "not sure: it gains in {:.0} of 100 resamples of the cases",
-            100.0 * chosen.chance_of_gain
-        ),
-    };
     let truth = chosen.gain_against_truth.map_or_else(String::new, |gain| {
         format!(
             ", about {} against the truth if the noise is as estimated",
@@ -359,9 +352,11 @@ fn sentence(advice: &Advice) -> String {
         )
     });
     format!(
-        "use {}: {} of balanced accuracy over {plain} against the given labels{truth}; {how_sure}.",
+        "use {}: {} of balanced accuracy over {plain} against the given labels{truth}; it gains in {:.0} of 100 resamples \
+         of the cases.",
         chosen.method.name(),
-        points(&chosen.gain)
+        points(&chosen.gain),
+        100.0 * chosen.chance_of_gain
     )
 }
 

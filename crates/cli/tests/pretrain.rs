@@ -1,0 +1,122 @@
+//! An encoder from images without labels, used as any other.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod common;
+
+use common::Lab;
+
+const RECIPE: &str = "\
+probe_every = 1
+[encoder]
+width = 8
+[objective.simclr]
+hidden = 16
+features = 8
+[train]
+epochs = 2
+batch_size = 12
+crop = 32
+";
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.ok(&["simulate", "liver", "--cases", "8", "--patches", "3"]);
+    lab.write("recipe.toml", RECIPE);
+    lab
+}
+
+#[test]
+fn from_images_to_embeddings() {
+    let lab = lab();
+    let pretrain = |out: &str, more: &[&str]| {
+        let arguments = ["pretrain", "liver", "--recipe", "recipe.toml", "--out", out];
+        lab.ok(&[&arguments, more].concat())
+    };
+    let text = pretrain("runs/one", &[]);
+    assert!(
+        text.contains("64 features by simclr from 24 images"),
+        "{text}"
+    );
+    assert!(text.contains("directions of embeddings"), "{text}");
+    assert!(
+        text.contains("--encoder runs/one/model.safetensors --crop 32"),
+        "{text}"
+    );
+    assert!(
+        lab.read("runs/one/report.html")
+            .contains("ResNet-18 by simclr")
+    );
+    assert!(!lab.path("runs/one/checkpoints").exists());
+    assert!(!lab.path("runs/one/lock").exists());
+
+    // The same again gives the same bytes; another method another encoder.
+    pretrain("runs/two", &[]);
+    let model = |run: &str| std::fs::read(lab.path(run).join("model.safetensors")).unwrap();
+    assert!(model("runs/one") == model("runs/two"));
+    pretrain("runs/other", &["--method", "barlow-twins"]);
+    assert!(model("runs/one") != model("runs/other"));
+
+    let encoder = "runs/one/model.safetensors";
+    let text = lab.ok(&[
+        "embed",
+        "liver",
+        "--encoder",
+        encoder,
+        "--crop",
+        "32",
+        "--json",
+    ]);
+    let embedded: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(embedded["encoder"], "ResNet-18 by simclr");
+    assert_eq!(embedded["dimension"], 64);
+    assert_eq!(embedded["images"], 24);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let lab = lab();
+    let fails = |more: &[&str]| {
+        let arguments = [
+            "pretrain",
+            "liver",
+            "--recipe",
+            "recipe.toml",
+            "--out",
+            "runs/x",
+        ];
+        let output = lab.run(&[&arguments, more].concat());
+        assert!(!output.status.success());
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, text) = fails(&["--method", "moco"]);
+    assert!(
+        code == 2 && text.contains("simclr, moco-v3, dino, barlow-twins"),
+        "{text}"
+    );
+    let (code, text) = fails(&["--network", "vgg"]);
+    assert!(code == 2 && text.contains("vit-small"), "{text}");
+    let (_, text) = fails(&["--batch", "25"]);
+    assert!(text.contains("there are 24 images"), "{text}");
+}
+
+#[test]
+fn a_finished_run_is_not_overwritten() {
+    let lab = lab();
+    let arguments = [
+        "pretrain",
+        "liver",
+        "--recipe",
+        "recipe.toml",
+        "--out",
+        "runs/x",
+    ];
+    lab.ok(&arguments);
+    let output = lab.run(&arguments);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("is a finished run"), "{text}");
+}
