@@ -22,7 +22,7 @@ use rand_chacha::ChaCha8Rng;
 
 const IMAGES: usize = 96;
 
-/// Chequers of four sizes, in two colours that say nothing.
+/// Chequers of four sizes, in a dark and a bright colour that say nothing.
 struct Chequers;
 
 fn kind(item: usize) -> usize {
@@ -38,8 +38,12 @@ impl UnlabelledImages for Chequers {
 
     fn read(&self, item: usize) -> Result<RgbImage, Error> {
         let mut rng = ChaCha8Rng::seed_from_u64(item as u64);
-        let mut colour = || Rgb(std::array::from_fn(|_| rng.random_range(60..=200)));
-        let colours = [colour(), colour()];
+        let mut near = |grey: u8| {
+            Rgb(std::array::from_fn(|_| {
+                rng.random_range(grey - 30..=grey + 30)
+            }))
+        };
+        let colours = [near(80), near(180)];
         let side = [2, 4, 7, 12][kind(item)];
         Ok(RgbImage::from_fn(40, 40, |x, y| {
             colours[((x / side + y / side) % 2) as usize]
@@ -52,10 +56,12 @@ fn settings(name: &str) -> PretrainSettings {
         Objective::Simclr(simclr) => Objective::Simclr(simclr),
         Objective::MocoV3(mut moco) => {
             (moco.hidden, moco.features) = (64, 32);
+            moco.momentum = 0.9;
             Objective::MocoV3(moco)
         }
         Objective::Dino(mut dino) => {
             (dino.hidden, dino.features, dino.prototypes) = (64, 32, 64);
+            dino.momentum = 0.9;
             Objective::Dino(dino)
         }
         Objective::BarlowTwins(mut twins) => {
@@ -74,7 +80,7 @@ fn settings(name: &str) -> PretrainSettings {
             epochs: 20,
             crop: 32,
             batch_size: 16,
-            learning_rate: 1e-3,
+            learning_rate: 3e-3,
             warm_up: 1.0,
             checkpoint_every: 1,
             ..PretrainSettings::default().train
@@ -147,7 +153,8 @@ fn every_objective_learns_what_views_have_in_common() {
         let (made, epochs) = pretrain(&settings(name), folder.path(), usize::MAX);
         made.unwrap();
         let purity = epochs.last().unwrap().notes["purity"];
-        assert!(purity > 0.8, "{name}: {purity}, {epochs:?}");
+        // 0.82 before the first step.
+        assert!(purity > 0.87, "{name}: {purity}, {epochs:?}");
         assert!(epochs[0].loss > epochs[19].loss, "{name}: {epochs:?}");
         assert!(
             epochs.iter().all(|epoch| !has_collapsed(epoch)),
