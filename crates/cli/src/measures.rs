@@ -191,6 +191,36 @@ impl Known {
         Ok(bootstrap.estimate(&self.groups()?, mean_over_repeats(&repeats))?)
     }
 
+    /// A statistic of the balanced accuracies at several rates of noise, each the mean over seeds. `predicted` are the
+    /// predictions of each rate.
+    pub fn over_noise(
+        &self,
+        predicted: &[Vec<Array2<f32>>],
+        bootstrap: &Bootstrap,
+        statistic: impl Fn(&[f64]) -> std::result::Result<f64, cleanslide_eval::Error> + Sync,
+    ) -> Result<std::result::Result<Estimate, cleanslide_eval::Error>> {
+        let pairs = predicted
+            .iter()
+            .map(|repeats| {
+                let pairs = repeats
+                    .iter()
+                    .map(|probabilities| self.pairs(&[probabilities]));
+                pairs.collect::<Result<Vec<_>>>()
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mean = |repeats: &Vec<LabelPairs>, w: Weights<'_>| {
+            let mut sum = 0.0;
+            for pairs in repeats {
+                sum += pairs.confusion(w)?.balanced_accuracy()?;
+            }
+            Ok(sum / repeats.len() as f64)
+        };
+        Ok(bootstrap.estimate(&self.groups()?, |w| {
+            let values = pairs.iter().map(|repeats| mean(repeats, w));
+            statistic(&values.collect::<std::result::Result<Vec<_>, cleanslide_eval::Error>>()?)
+        }))
+    }
+
     /// AUROC, mean over classes and seeds.
     pub fn auroc(&self, predicted: &[Array2<f32>], bootstrap: &Bootstrap) -> Result<Estimate> {
         let scores = predicted

@@ -7,10 +7,8 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
-use common::{Lab, png, tree};
-use image::{ImageBuffer, Luma, Rgb, RgbImage, imageops};
-use tiff::encoder::compression::DeflateLevel;
-use tiff::encoder::{Compression, TiffEncoder, colortype::RGB8};
+use common::{Lab, png, slide, stained, tree};
+use image::{ImageBuffer, Luma, RgbImage};
 
 const RECIPE: &str = "[network.unet]
 widths = [4, 8]
@@ -23,17 +21,6 @@ learning_rate = 0.02
 tile = 64
 overlap = 16
 ";
-
-const GLASS: Rgb<u8> = Rgb([243, 242, 244]);
-
-fn stained(x: u32, y: u32, dark: bool) -> Rgb<u8> {
-    let noise = ((x * 7 + y * 13) % 23) as u8;
-    if dark {
-        Rgb([90 + noise, 50, 130 + noise])
-    } else {
-        Rgb([200 + noise, 130 + noise, 170])
-    }
-}
 
 /// Pink tissue with purple squares, half a micron a pixel, as classes; and a network for them.
 fn trained() -> Lab {
@@ -66,27 +53,6 @@ fn trained() -> Lab {
     lab.write("data/images.csv", scaled.join("\n") + "\n");
     lab.ok(&["train", "data", "--recipe", "recipe.toml", "--out", "run"]);
     lab
-}
-
-/// Tissue of 300 x 200 pixels on glass, a purple part of 120 x 100 in it, with a level of half the size.
-fn slide(lab: &Lab, name: &str) {
-    let whole = RgbImage::from_fn(400, 280, |x, y| {
-        let tissue = (40..340).contains(&x) && (30..230).contains(&y);
-        let dark = (100..220).contains(&x) && (80..180).contains(&y);
-        if tissue { stained(x, y, dark) } else { GLASS }
-    });
-    let half = imageops::resize(&whole, 200, 140, imageops::FilterType::Triangle);
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
-    encoder = encoder.with_compression(Compression::Deflate(DeflateLevel::Fast));
-    for level in [whole, half] {
-        let mut image = encoder
-            .new_image::<RGB8>(level.width(), level.height())
-            .unwrap();
-        image.rows_per_strip(16).unwrap();
-        image.write_data(&level).unwrap();
-    }
-    lab.write(name, bytes.into_inner());
 }
 
 const PREDICT: [&str; 7] = [

@@ -55,6 +55,9 @@ pub enum Undefined {
     /// A mask has no surface, so there are no distances to it.
     #[error("the class is missing from the truth or the prediction, so distances are infinite")]
     NoSurface,
+    /// A loss of skill needs some skill.
+    #[error("without noise the metric is not above chance")]
+    NoSkill,
     /// The statistic gave NaN or infinity.
     #[error("the statistic is not a finite number")]
     NotFinite,

@@ -15,12 +15,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cleanslide_data::{Dataset, Error as DataError, assign_folds, independent_units};
-use cleanslide_weak::noise::{NoiseError, Uniform, asymmetric, pair_flip, uniform};
+use cleanslide_weak::noise::{
+    NoiseError, Selection, Uniform, asymmetric, between, instance_dependent, mislabelling_score,
+    pair_flip, uniform,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use thiserror::Error;
 
-use crate::classify::Classifier;
+use crate::classify::{Classifier, EarlyStopping};
 use crate::embed::Embeddings;
 use crate::image_labels::ImageLabels;
 use crate::methods::MethodSettings;
@@ -46,12 +49,23 @@ pub enum BenchError {
         source: crate::Error,
     },
     /// A noise that is not understood.
-    #[error("`{0}` is not a noise: write none, uniform:RATE or pair:RATE")]
+    #[error(
+        "`{0}` is not a noise: write none, uniform:RATE, pair:RATE, toward:CLASS:RATE or instance:RATE, with a rate \
+         from 0 to 1"
+    )]
     NotANoise(String),
+    /// Noise toward a class that the dataset does not have.
+    #[error("there is no class `{class}` for `toward:{class}:…`: the classes are {known}")]
+    NoSuchClass {
+        /// The class.
+        class: String,
+        /// The classes that there are.
+        known: String,
+    },
 }
 
 /// Noise that is added to labels before training.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum AddedNoise {
     /// The labels as they are.
     None,
@@ -59,52 +73,62 @@ pub enum AddedNoise {
     Uniform(f64),
     /// This share of the labels of each class, exactly, becomes the next class.
     Pair(f64),
+    /// This share of the labels of each other class, exactly, becomes this class.
+    Toward(String, f64),
+    /// This share of the labels, exactly, becomes the likeliest wrong class, more often of images that are hard: those of
+    /// which a model that was trained plainly on the labels of other cases holds a wrong class likely. See
+    /// [`instance_dependent`].
+    Instance(f64),
 }
 
 impl AddedNoise {
-    /// The share of labels that it makes wrong.
-    pub fn rate(self) -> f64 {
+    /// The share of labels that it makes wrong; of noise toward a class, of the labels of other classes.
+    pub fn rate(&self) -> f64 {
         match self {
             Self::None => 0.0,
-            Self::Uniform(rate) | Self::Pair(rate) => rate,
+            Self::Uniform(rate)
+            | Self::Pair(rate)
+            | Self::Toward(_, rate)
+            | Self::Instance(rate) => *rate,
         }
     }
 
-    /// Adds the noise to the labelled images.
-    fn add(
-        self,
-        labels: &ImageLabels,
-        classes: usize,
-        seed: u64,
-    ) -> Result<ImageLabels, NoiseError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let given = labels.classes();
-        let known: Vec<usize> = given.iter().copied().flatten().collect();
-        let noisy = match self {
-            Self::None => return Ok(labels.clone()),
-            Self::Uniform(rate) => uniform(&known, classes, rate, Uniform::Anywhere, &mut rng)?,
-            Self::Pair(rate) => asymmetric(&known, pair_flip(classes, rate)?.view(), &mut rng)?,
-        };
-        let mut noisy = noisy.labels.into_iter();
-        let replaced: Vec<Option<usize>> = given
-            .iter()
-            .map(|class| class.and_then(|_| noisy.next()))
-            .collect();
-        Ok(ImageLabels::of_classes(
-            labels.version,
-            labels.source.clone(),
-            &replaced,
-            classes,
-        ))
+    /// What it is, without its rate.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::None => "none".to_owned(),
+            Self::Uniform(_) => "uniform".to_owned(),
+            Self::Pair(_) => "pair".to_owned(),
+            Self::Toward(class, _) => format!("toward:{class}"),
+            Self::Instance(_) => "instance".to_owned(),
+        }
     }
+
+    /// Refuses noise toward a class that is not among these.
+    ///
+    /// # Errors
+    /// Such noise.
+    pub fn check(&self, classes: &[String]) -> Result<(), BenchError> {
+        match self {
+            Self::Toward(class, _) => class_number(class, classes).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn class_number(class: &str, classes: &[String]) -> Result<usize, BenchError> {
+    let found = classes.iter().position(|known| known == class);
+    found.ok_or_else(|| BenchError::NoSuchClass {
+        class: class.to_owned(),
+        known: classes.join(", "),
+    })
 }
 
 impl fmt::Display for AddedNoise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("none"),
-            Self::Uniform(rate) => write!(f, "uniform:{rate}"),
-            Self::Pair(rate) => write!(f, "pair:{rate}"),
+            _ => write!(f, "{}:{}", self.kind(), self.rate()),
         }
     }
 }
@@ -114,18 +138,21 @@ impl FromStr for AddedNoise {
 
     fn from_str(text: &str) -> Result<Self, BenchError> {
         let fail = || BenchError::NotANoise(text.to_owned());
-        match text.split_once(':') {
-            None if text == "none" => Ok(Self::None),
-            Some((kind, rate)) => {
-                let rate: f64 = rate.parse().map_err(|_| fail())?;
-                match kind {
-                    _ if !(0.0..=1.0).contains(&rate) => Err(fail()),
-                    "uniform" => Ok(Self::Uniform(rate)),
-                    "pair" => Ok(Self::Pair(rate)),
-                    _ => Err(fail()),
-                }
-            }
-            None => Err(fail()),
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        // A class may have a colon in its name.
+        let (kind, rate) = text.rsplit_once(':').ok_or_else(fail)?;
+        let rate: f64 = rate.parse().map_err(|_| fail())?;
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(fail());
+        }
+        match (kind, kind.split_once(':')) {
+            ("uniform", _) => Ok(Self::Uniform(rate)),
+            ("pair", _) => Ok(Self::Pair(rate)),
+            ("instance", _) => Ok(Self::Instance(rate)),
+            (_, Some(("toward", class))) => Ok(Self::Toward(class.to_owned(), rate)),
+            _ => Err(fail()),
         }
     }
 }
@@ -228,18 +255,87 @@ impl Bench<'_> {
             cell: cell.to_string(),
             source,
         };
-        let classes = self.dataset.classes().len();
-        let noisy = cell.noise.add(labels, classes, cell.seed)?;
         let query_folds = self.deal(cell.seed)?;
-        let study = Study::new(self.dataset, self.embeddings, &noisy, |_| true).map_err(failed)?;
-        let folds: Vec<usize> = study.rows.iter().map(|&row| query_folds[row]).collect();
+        let clean = Study::new(self.dataset, self.embeddings, labels, |_| true).map_err(failed)?;
+        let folds: Vec<usize> = clean.rows.iter().map(|&row| query_folds[row]).collect();
         let mut classifier = self.classifier.clone();
-        classifier.method = cell.method.clone();
         classifier.train.seed = cell.seed;
+        let noisy = self.noisy(cell, labels, &clean, &folds, &classifier)?;
+        let study = Study::new(self.dataset, self.embeddings, &noisy, |_| true)
+            .map_err(failed)?
+            .watching_clean(clean);
+        classifier.method = cell.method.clone();
         let features = self.embeddings.features.view();
         study
             .predict_held_out(&classifier, &folds, features, &query_folds, &|_, _| {})
             .map_err(failed)
+    }
+
+    /// The labels of a cell with its noise, the same for every method. `clean` are the items of `labels` without it, in
+    /// these folds.
+    fn noisy(
+        &self,
+        cell: &Cell,
+        labels: &ImageLabels,
+        clean: &Study,
+        folds: &[usize],
+        classifier: &Classifier,
+    ) -> Result<ImageLabels, BenchError> {
+        let classes = self.dataset.classes().len();
+        let mut rng = ChaCha8Rng::seed_from_u64(cell.seed);
+        let mut given = labels.classes();
+        let labelled: Vec<usize> = (0..given.len()).filter(|&at| given[at].is_some()).collect();
+        let known: Vec<usize> = given.iter().copied().flatten().collect();
+        let (images, noisy) = match &cell.noise {
+            AddedNoise::None => return Ok(labels.clone()),
+            AddedNoise::Uniform(rate) => {
+                let noisy = uniform(&known, classes, *rate, Uniform::Anywhere, &mut rng)?;
+                (&labelled, noisy)
+            }
+            AddedNoise::Pair(rate) => {
+                let flips = pair_flip(classes, *rate)?;
+                (&labelled, asymmetric(&known, flips.view(), &mut rng)?)
+            }
+            AddedNoise::Toward(class, rate) => {
+                let to = class_number(class, self.dataset.classes().names())?;
+                let others = (0..classes).filter(|&from| from != to);
+                let flips: Vec<_> = others.map(|from| (from, to, *rate)).collect();
+                let flips = between(classes, &flips)?;
+                (&labelled, asymmetric(&known, flips.view(), &mut rng)?)
+            }
+            AddedNoise::Instance(rate) => {
+                let mut plain = classifier.clone();
+                plain.method = MethodSettings::default();
+                plain.train.early_stopping = EarlyStopping::None;
+                let said = clean
+                    .out_of_sample(&plain, folds, &|_, _| {})
+                    .map_err(|source| BenchError::Cell {
+                        cell: cell.to_string(),
+                        source,
+                    })?;
+                let said = said.probabilities.view();
+                let difficulty = mislabelling_score(&clean.given, said)?;
+                let noisy = instance_dependent(
+                    &clean.given,
+                    classes,
+                    *rate,
+                    &difficulty,
+                    Some(said),
+                    Selection::Weighted,
+                    &mut rng,
+                )?;
+                (&clean.images, noisy)
+            }
+        };
+        for (&image, class) in images.iter().zip(noisy.labels) {
+            given[image] = Some(class);
+        }
+        Ok(ImageLabels::of_classes(
+            labels.version,
+            labels.source.clone(),
+            &given,
+            classes,
+        ))
     }
 
     /// The fold of each embedded image. No label has a say in it, so the folds are the same for
@@ -275,10 +371,23 @@ mod tests {
 
     #[test]
     fn noise_is_read_and_written() {
-        for text in ["none", "uniform:0.25", "pair:1"] {
+        for text in [
+            "none",
+            "uniform:0.25",
+            "pair:1",
+            "instance:0.3",
+            "toward:grade 3:4:0.5",
+        ] {
             assert_eq!(text.parse::<AddedNoise>().unwrap().to_string(), text);
         }
-        for text in ["", "uniform", "uniform:2", "uniform:x", "flip:0.1"] {
+        for text in [
+            "",
+            "uniform",
+            "uniform:2",
+            "uniform:x",
+            "flip:0.1",
+            "toward:0.1",
+        ] {
             assert!(text.parse::<AddedNoise>().is_err(), "{text}");
         }
     }

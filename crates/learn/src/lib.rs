@@ -12,6 +12,7 @@ pub mod deceleration;
 pub mod detect;
 pub mod dual;
 pub mod embed;
+pub mod embedding_blocks;
 pub mod error;
 pub mod experts;
 pub mod gaussian_mixture;

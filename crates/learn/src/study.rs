@@ -36,6 +36,8 @@ pub struct Study {
     pub classes: Vec<String>,
     /// What is watched where training stops early; see [`Study::watching`].
     validation: Option<Validation<'static>>,
+    /// The items with clean labels, of which what is held out is watched; see [`Study::watching_clean`].
+    clean: Option<Examples<'static>>,
 }
 
 /// Predictions out of sample, and how the models came about.
@@ -90,6 +92,7 @@ impl Study {
             cases,
             classes,
             validation: None,
+            clean: None,
         })
     }
 
@@ -109,6 +112,16 @@ impl Study {
         let examples = validation.examples;
         Self {
             validation: Some(Validation { examples, labels }),
+            ..self
+        }
+    }
+
+    /// Watches the clean labels of held-out items where training stops early by clean labels. `clean` has the same items.
+    #[must_use]
+    pub fn watching_clean(self, clean: Study) -> Self {
+        let examples = clean.examples;
+        Self {
+            clean: Some(examples),
             ..self
         }
     }
@@ -177,11 +190,15 @@ impl Study {
         items: &[usize],
         progress: &dyn Fn(&Epoch),
     ) -> Result<Fitted> {
-        let held_out = match (classifier.train.early_stopping, &self.validation) {
-            (EarlyStopping::NoisyValidation { .. }, None) => {
-                Some(self.hold_out(items, classifier.train.seed)?)
-            }
+        let watched = match (classifier.train.early_stopping, &self.clean) {
+            _ if self.validation.is_some() => None,
+            (EarlyStopping::NoisyValidation { .. }, _) => Some((&self.examples, Labels::Given)),
+            (EarlyStopping::CleanValidation { .. }, Some(clean)) => Some((clean, Labels::Clean)),
             _ => None,
+        };
+        let held_out = match watched {
+            Some(watched) => Some(self.hold_out(items, watched, classifier.train.seed)?),
+            None => None,
         };
         let (items, validation) = match &held_out {
             Some((training, validation)) => (training.as_slice(), Some(validation)),
@@ -209,8 +226,13 @@ impl Study {
         Context::estimate(&needs, train, examples, &self.classes, &folds, &|_, _| {})
     }
 
-    /// The items without those of a fifth of their cases, and these with their given labels.
-    fn hold_out(&self, items: &[usize], seed: u64) -> Result<(Vec<usize>, Validation<'static>)> {
+    /// The items without those of a fifth of their cases, and these with labels to watch.
+    fn hold_out(
+        &self,
+        items: &[usize],
+        (examples, labels): (&Examples<'static>, Labels),
+        seed: u64,
+    ) -> Result<(Vec<usize>, Validation<'static>)> {
         let folds = self.inner_folds(items, seed)?;
         let of = |watched: bool| -> Vec<usize> {
             let pairs = items.iter().zip(&folds);
@@ -218,8 +240,8 @@ impl Study {
             chosen.map(|(&item, _)| item).collect()
         };
         let validation = Validation {
-            examples: self.examples.subset(&of(true))?,
-            labels: Labels::Given,
+            examples: examples.subset(&of(true))?,
+            labels,
         };
         Ok((of(false), validation))
     }

@@ -317,6 +317,9 @@ fn comparison() -> Comparison {
             .collect(),
     };
     let curve = |method: &str, drop: f64| NoiseCurve {
+        noise: "uniform noise".to_owned(),
+        mean_skill: Some(estimate(0.60 - 0.2 * drop, 0.02)),
+        half_lost_at: Some(estimate(0.4f64.min(0.52 - 0.2 * drop), 0.02)),
         method: method.to_owned(),
         points: [0.0, 0.1, 0.2, 0.3, 0.4]
             .iter()

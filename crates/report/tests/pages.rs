@@ -373,6 +373,9 @@ fn full_report(name: &str, estimate: Estimate) -> ClassificationReport {
                 ],
             }],
             noise_curves: vec![NoiseCurve {
+                noise: text(),
+                mean_skill: Some(estimate),
+                half_lost_at: Some(estimate),
                 method: text(),
                 points: line().points,
             }],

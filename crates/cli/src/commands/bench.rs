@@ -7,8 +7,8 @@ mod comparison;
 mod diagnoses;
 mod networks;
 mod objects;
+mod robustness;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -28,6 +28,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::cells::Request;
+use self::robustness::{Robustness, robustness};
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
@@ -63,7 +64,9 @@ pub struct Bench {
     /// Masks and boxes: networks by name, or recipes whose networks they are; the recipe's by default
     #[arg(long, value_delimiter = ',', value_name = "NAMES|FILES")]
     networks: Vec<String>,
-    /// Noise to add: none, uniform:RATE, pair:RATE
+    /// Noise to add: none; uniform:RATE, to any other class; pair:RATE, to the next class; toward:CLASS:RATE, of all
+    /// others to this class; instance:RATE, of hard images to the likeliest wrong class. Rates are from 0 to 1. Of three
+    /// rates and more of a kind, none among them, robustness is told
     #[arg(
         long,
         value_delimiter = ',',
@@ -139,6 +142,7 @@ struct Summary {
     reference: String,
     folds: usize,
     lines: Vec<Line>,
+    robustness: Vec<Robustness>,
 }
 
 impl Bench {
@@ -226,11 +230,13 @@ impl Bench {
             .help("For example `--labels-of expert1,all`; `cleanslide status` lists the sources."));
         }
         let truth = Truth::of_dataset(dataset, self.reference.as_deref())?;
+        let classes = dataset.classes().names();
         let noises: Vec<AddedNoise> = self
             .noise
             .iter()
             .map(|text| {
                 text.parse()
+                    .and_then(|noise: AddedNoise| noise.check(classes).map(|()| noise))
                     .map_err(|error| Failure::usage(format!("{error}")))
             })
             .collect::<Result<_>>()?;
@@ -249,27 +255,33 @@ impl Bench {
             .collect::<Result<_>>()?;
         let cells = self.cells(&noises, &methods, context.seed);
         self.compute(context, dataset, &labels, &cells)?;
-        let lines = self.judge(dataset, &truth, &cells, context.seed)?;
-        self.write(context, dataset, &labels[0].1, &truth, &lines)?;
+        let (lines, robustness) = self.judge(dataset, &truth, &cells, context.seed)?;
+        self.write(
+            context,
+            dataset,
+            &labels[0].1,
+            &truth,
+            (&lines, &robustness),
+        )?;
         context.output.show(&Summary {
             folder: self.out,
             reference: truth.name,
             folds: self.folds,
             lines,
+            robustness,
         })
     }
 
     fn cells(&self, noises: &[AddedNoise], methods: &[MethodSettings], seed: u64) -> Vec<Cell> {
         let mut cells = Vec::new();
         for labels in &self.labels_of {
-            for &noise in noises {
+            for noise in noises {
                 for method in methods {
                     for seed in seed..seed + self.seeds {
-                        let (labels, method) = (labels.clone(), method.clone());
                         cells.push(Cell {
-                            labels,
-                            noise,
-                            method,
+                            labels: labels.clone(),
+                            noise: noise.clone(),
+                            method: method.clone(),
                             seed,
                         });
                     }
@@ -352,7 +364,7 @@ impl Bench {
         truth: &Truth,
         cells: &[Cell],
         seed: u64,
-    ) -> Result<Vec<Line>> {
+    ) -> Result<(Vec<Line>, Vec<Robustness>)> {
         let bootstrap = Bootstrap {
             seed,
             replicates: REPLICATES,
@@ -394,7 +406,15 @@ impl Bench {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(lines)
+        let seeds = self.seeds as usize;
+        let read = |repeats: &[Cell]| -> Result<Vec<Array2<f32>>> {
+            let files = repeats
+                .iter()
+                .map(|cell| images.read(&cell.path(&self.out)));
+            files.collect()
+        };
+        let robustness = robustness(&lines, cells, seeds, &images.known, &read, &bootstrap)?;
+        Ok((lines, robustness))
     }
 
     /// The images with truth, in the order of the cells' files.
@@ -424,11 +444,14 @@ impl Bench {
         dataset: &Dataset,
         labels: &ImageLabels,
         truth: &Truth,
-        lines: &[Line],
+        (lines, robustness): (&[Line], &[Robustness]),
     ) -> Result<()> {
         let json =
             serde_json::to_vec_pretty(lines).map_err(|error| Failure::other(error.to_string()))?;
         write_file(&self.out.join("bench.json"), &json)?;
+        let curves = serde_json::to_vec_pretty(robustness)
+            .map_err(|error| Failure::other(error.to_string()))?;
+        write_file(&self.out.join("robustness.json"), &curves)?;
         let mut report = page::start(context, dataset, labels.version, labels)?;
         report.title = format!("{}: comparison of methods", self.dataset.dataset.display());
         report.comparison = Some(Comparison {
@@ -437,7 +460,7 @@ impl Bench {
             protocol: format!("{} folds by case × {} seeds", self.folds, self.seeds),
             chance: Some(1.0 / dataset.classes().len() as f64),
             settings: settings(lines),
-            noise_curves: noise_curves(lines),
+            noise_curves: noise_curves(robustness),
             quoted: None,
         });
         Ok(write_file(
@@ -508,35 +531,60 @@ fn settings(lines: &[Line]) -> Vec<Setting> {
     settings
 }
 
-/// Curves over the rate, for labels to which noise of several rates was added.
-fn noise_curves(lines: &[Line]) -> Vec<NoiseCurve> {
-    let mut curves: BTreeMap<(String, String), Vec<(f64, cleanslide_report::number::Estimate)>> =
-        BTreeMap::new();
-    for line in lines {
-        let key = (line.labels.clone(), line.method.clone());
-        curves
-            .entry(key)
-            .or_default()
-            .push((line.rate, page::estimate(&line.balanced_accuracy)));
-    }
-    let several = curves
-        .keys()
-        .map(|(labels, _)| labels)
-        .collect::<std::collections::BTreeSet<_>>()
-        .len()
-        > 1;
-    curves
+/// The curves of the page.
+fn noise_curves(robustness: &[Robustness]) -> Vec<NoiseCurve> {
+    let several = robustness
         .iter()
-        .filter(|(_, points)| points.len() > 1)
-        .map(|((labels, method), points)| NoiseCurve {
-            method: if several {
-                format!("{method}, {labels}")
-            } else {
-                method.clone()
-            },
-            points: points.clone(),
-        })
-        .collect()
+        .any(|other| other.labels != robustness[0].labels);
+    let curve = |of: &Robustness| NoiseCurve {
+        noise: format!("noise {}", of.noise),
+        method: if several {
+            format!("{}, {}", of.method, of.labels)
+        } else {
+            of.method.clone()
+        },
+        points: of
+            .balanced_accuracy
+            .iter()
+            .map(|(rate, estimate)| (*rate, page::estimate(estimate)))
+            .collect(),
+        mean_skill: Some(page::estimate(&of.mean_skill)),
+        half_lost_at: of.half_lost_at.as_ref().map(page::estimate),
+    };
+    robustness.iter().map(curve).collect()
+}
+
+impl Summary {
+    fn robustness(&self) -> String {
+        let mut table = TextTable::new(&[
+            "labels",
+            "<noise",
+            "<method",
+            "mean skill",
+            "half of it lost at",
+        ]);
+        for of in &self.robustness {
+            let greatest = of.balanced_accuracy.last().map_or(0.0, |point| point.0);
+            table.row([
+                of.labels.clone(),
+                of.noise.clone(),
+                of.method.clone(),
+                format!("{:.3}", of.mean_skill),
+                match of.half_lost_at {
+                    Some(half) if half.value < greatest => format!("{half:.2}"),
+                    Some(_) => format!("beyond {greatest:.2}"),
+                    None => "no skill".to_owned(),
+                },
+            ]);
+        }
+        if self.robustness.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\n\nrobustness: skill is 0 for a guess and 1 without error; its mean over all rates\n{}",
+            table.text()
+        )
+    }
 }
 
 impl Show for Summary {
@@ -563,10 +611,11 @@ impl Show for Summary {
             ]);
         }
         format!(
-            "against {}, {} folds by case, 95 % intervals over cases\n{}\nreport: {}",
+            "against {}, {} folds by case, 95 % intervals over cases\n{}{}\nreport: {}",
             self.reference,
             self.folds,
             table.text(),
+            self.robustness(),
             report_path(&self.folder).display()
         )
     }

@@ -1,5 +1,7 @@
 //! `cleanslide embed`: embeddings of all images, computed once.
 
+mod files;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -9,24 +11,31 @@ use cleanslide_learn::embed::{EmbedSettings, Embeddings, embed};
 use cleanslide_nn::encoders::{Encoder, open};
 use serde::Serialize;
 
-use crate::arguments::{DatasetArgument, EncoderArguments};
+use crate::arguments::EncoderArguments;
 use crate::context::Context;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::{Show, count, thousands};
 use crate::progress;
 
-/// Compute the embeddings of a dataset's images, once
+use self::files::FilesArguments;
+
+/// Compute embeddings, once: of a dataset's images, or of any images and slides
 ///
-/// They are kept below the dataset, by the content of the encoder and of each image, and every
-/// other command finds them there. A run that is killed goes on where it was.
+/// Those of a dataset are kept below it, by the content of the encoder and of each image, and every other command finds
+/// them there. With `--out`, images, folders and slides (as tiles) are embedded into a folder, in blocks that several
+/// machines can share among them. A run that is killed goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cleanslide embed mitoses\n  \
-cleanslide embed mitoses --encoder efficientnet-lite0.safetensors --crop 64")]
+cleanslide embed mitoses --encoder efficientnet-lite0.safetensors --crop 64\n  \
+cleanslide embed slides/*.svs --encoder phikon=phikon.safetensors --out embeddings --half --shard 1/4")]
 pub struct Embed {
-    #[command(flatten)]
-    dataset: DatasetArgument,
+    /// Folder of a dataset; with `--out` images, slides, or folders of them
+    #[arg(required = true, value_name = "DATASET|FILES")]
+    inputs: Vec<PathBuf>,
     #[command(flatten)]
     encoder: EncoderArguments,
+    #[command(flatten)]
+    files: FilesArguments,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,7 +52,17 @@ struct Summary {
 
 impl Embed {
     pub fn run(self, context: &Context) -> Result<()> {
-        let dataset = context.open(&self.dataset.dataset)?;
+        if let Some(out) = &self.files.out {
+            return files::run(context, &self.inputs, &self.encoder, &self.files, out);
+        }
+        self.files.refuse()?;
+        let [dataset] = &self.inputs[..] else {
+            return Err(Failure::usage(
+                "several files are embedded into a folder, and none is named",
+            )
+            .help("Name it with `--out`; without it, the one thing to embed is a dataset."));
+        };
+        let dataset = context.open(dataset)?;
         let start = Instant::now();
         let (encoder, embeddings) = embeddings(context, &dataset, &self.encoder)?;
         context.output.show(&Summary {

@@ -191,6 +191,10 @@ impl Encoder for EfficientNetLiteEncoder {
         self.network.dimension()
     }
 
+    fn native_side(&self) -> Option<u32> {
+        Some(self.preprocessing.size)
+    }
+
     fn embed(&self, images: &[RgbImage]) -> Result<Array2<f32>, EncoderError> {
         let side = self.preprocessing.size as usize;
         embed_each(

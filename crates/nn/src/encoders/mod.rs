@@ -39,6 +39,16 @@ pub trait Encoder: Send + Sync {
     /// The length of an embedding.
     fn dimension(&self) -> usize;
 
+    /// The side of the images that it was made for, in pixels; others are resized.
+    fn native_side(&self) -> Option<u32> {
+        None
+    }
+
+    /// The scale of the images that it was trained on.
+    fn microns_per_pixel(&self) -> Option<f64> {
+        None
+    }
+
     /// One name per component, where components have a meaning of their own.
     fn feature_names(&self) -> Option<&[String]> {
         None

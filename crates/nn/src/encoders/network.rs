@@ -192,6 +192,14 @@ impl Encoder for NetworkEncoder {
         self.dimension
     }
 
+    fn native_side(&self) -> Option<u32> {
+        Some(self.card.size)
+    }
+
+    fn microns_per_pixel(&self) -> Option<f64> {
+        self.card.microns_per_pixel
+    }
+
     fn embed(&self, images: &[RgbImage]) -> Result<Array2<f32>, EncoderError> {
         embed_each(
             images,

@@ -66,13 +66,26 @@ pub struct MethodResult {
     pub difference: Option<Estimate>,
 }
 
-/// What one method reached at several noise rates.
+/// What one method reached at several rates of one kind of noise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseCurve {
+    /// The noise, as in `uniform noise`.
+    pub noise: String,
     /// Its name.
     pub method: String,
     /// (share of wrong labels, metric).
     pub points: Vec<(f64, Estimate)>,
+    /// Mean skill over the rates: 1 is never wrong, 0 is a guess.
+    pub mean_skill: Option<Estimate>,
+    /// The rate at which half of the skill is lost; the greatest rate where it never is.
+    pub half_lost_at: Option<Estimate>,
+}
+
+impl NoiseCurve {
+    fn greatest_rate(&self) -> f64 {
+        let rates = self.points.iter().map(|point| point.0);
+        rates.fold(0.0, f64::max)
+    }
 }
 
 pub(super) fn how_good(report: &ClassificationReport) -> Option<KeyFigure> {
@@ -154,26 +167,34 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
         }),
     };
     let any_difference = !by_difference.groups.is_empty();
-    let over_noise = LineChart {
-        title: format!(
-            "{} over the share of wrong training labels",
-            capitalised(&comparison.metric)
-        ),
-        x: Axis::percent("wrong training labels"),
-        y: Axis::proportion(&metric),
-        lines: comparison
-            .noise_curves
-            .iter()
-            .map(|curve| Line {
-                name: curve.method.clone(),
-                points: curve.points.clone(),
-            })
-            .collect(),
-        reference: comparison.chance.map(|value| Reference {
-            value,
-            label: "chance".to_owned(),
-        }),
-    };
+    let mut noises: Vec<&str> = Vec::new();
+    for curve in &comparison.noise_curves {
+        if !noises.contains(&curve.noise.as_str()) {
+            noises.push(&curve.noise);
+        }
+    }
+    let over_noise = noises.iter().map(|&noise| {
+        let curves = comparison.noise_curves.iter();
+        LineChart {
+            title: format!(
+                "{} over the share of wrong training labels, {noise}",
+                capitalised(&comparison.metric)
+            ),
+            x: Axis::percent("wrong training labels"),
+            y: Axis::proportion(&metric),
+            lines: curves
+                .filter(|curve| curve.noise == noise)
+                .map(|curve| Line {
+                    name: curve.method.clone(),
+                    points: curve.points.clone(),
+                })
+                .collect(),
+            reference: comparison.chance.map(|value| Reference {
+                value,
+                label: "chance".to_owned(),
+            }),
+        }
+    });
     let paired = "Paired: both were tested on the same cases. An interval that leaves out 0 is a \
                   difference that chance does not explain.";
     Some(Section {
@@ -181,15 +202,54 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
         heading: "How good a classifier is".to_owned(),
         body: html! {
             (note(&format!("{}. {}.", capitalised(&metric), comparison.protocol)))
-            @if !comparison.noise_curves.is_empty() {
-                (figure(&over_noise, "Bands and whiskers are 95 % intervals.", Size::Full))
+            @for chart in over_noise {
+                (figure(&chart, "Bands and whiskers are 95 % intervals.", Size::Full))
             }
+            @if !noises.is_empty() { (robustness_table(comparison)) }
             @if !comparison.settings.is_empty() {
                 (figure(&by_value, "Squares are plain training.", Size::Full))
             }
             @if any_difference { (figure(&by_difference, paired, Size::Full)) }
             (method_table(comparison, &metric))
         },
+    })
+}
+
+fn robustness_table(comparison: &Comparison) -> Markup {
+    let half = |curve: &NoiseCurve| match curve.half_lost_at {
+        Some(half) if half.value < curve.greatest_rate() => {
+            Cell::text(half.write(Format::Percent(0)))
+        }
+        Some(_) => Cell::text(format!(
+            "beyond {}",
+            Format::Percent(0).write(curve.greatest_rate())
+        )),
+        None => Cell::Number(f64::NAN),
+    };
+    let rows = comparison.noise_curves.iter().map(|curve| {
+        vec![
+            Cell::text(&curve.method),
+            Cell::text(&curve.noise),
+            curve
+                .mean_skill
+                .map_or(Cell::Number(f64::NAN), Cell::Estimate),
+            half(curve),
+        ]
+    });
+    table(&Table {
+        title: "What noise costs".to_owned(),
+        caption: format!(
+            "Skill is how far {} is above chance, as a share of the whole way to 1.",
+            comparison.metric
+        ),
+        columns: vec![
+            Column::text("method"),
+            Column::text("noise"),
+            Column::number("mean skill over all rates", Format::Proportion),
+            Column::text("wrong labels that cost half of it"),
+        ],
+        rows: rows.collect(),
+        footnote: comparison.protocol.clone(),
     })
 }
 

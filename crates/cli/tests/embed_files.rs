@@ -1,0 +1,152 @@
+//! Embeddings of files and slides, in blocks that machines share.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Lab, slide, tree};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+/// Two slides and a folder of pictures, one of which is damaged.
+fn files() -> Lab {
+    let lab = Lab::new();
+    slide(&lab, "slides/Fall 1.tif");
+    slide(&lab, "slides/Fäll 2.tif");
+    for image in 0..4 {
+        lab.picture(&format!("patches/a/{image}.png"), image * 40);
+    }
+    lab.write("patches/damaged.png", b"\x89PNG\r\n\x1a\nnot really");
+    lab
+}
+
+const EMBED: [&str; 9] = [
+    "embed",
+    "patches",
+    "slides",
+    "--slide-microns-per-pixel",
+    "0.5",
+    "--microns-per-pixel",
+    "0.5",
+    "--tile",
+    "48",
+];
+
+fn embed(lab: &Lab, out: &str, more: &[&str]) -> String {
+    lab.warns(&[&EMBED[..], &["--out", out], more].concat())
+}
+
+/// Type, shape and values of a block.
+fn block(lab: &Lab, path: &str) -> (Dtype, Vec<usize>) {
+    let bytes = fs::read(lab.path(path)).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = file.tensor("embeddings").unwrap();
+    (tensor.dtype(), tensor.shape().to_vec())
+}
+
+fn copy(from: &Path, to: &Path) {
+    for (path, bytes) in tree(from) {
+        let path = to.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn shares_of_machines_together_are_the_whole() {
+    let lab = files();
+    let told = embed(&lab, "whole", &[]);
+    assert!(told.contains("damaged.png"), "{told}");
+    for part in ["1/3", "2/3", "3/3"] {
+        let out = format!("part{}", &part[..1]);
+        embed(&lab, &out, &["--shard", part, "--threads", "1"]);
+        copy(&lab.path(&out), &lab.path("together"));
+    }
+    assert!(tree(&lab.path("whole")) == tree(&lab.path("together")));
+    // In one folder too, one after the other.
+    for part in ["1/2", "2/2"] {
+        embed(&lab, "shared", &["--shard", part]);
+    }
+    assert!(tree(&lab.path("whole")) == tree(&lab.path("shared")));
+
+    let images = lab.read("whole/images/block-00000.csv");
+    let rows: Vec<&str> = images.lines().collect();
+    let expected = [
+        "row,image",
+        "0,patches/a/0.png",
+        "1,patches/a/1.png",
+        "2,patches/a/2.png",
+        "3,patches/a/3.png",
+        ",patches/damaged.png",
+    ];
+    assert_eq!(rows, expected);
+    let (kind, shape) = block(&lab, "whole/images/block-00000.safetensors");
+    assert_eq!((kind, shape[0]), (Dtype::F32, 4));
+    let tiles = lab.read("whole/slides/Fäll 2/block-00000.csv");
+    let (_, shape) = block(&lab, "whole/slides/Fäll 2/block-00000.safetensors");
+    assert_eq!(shape[0], tiles.lines().count() - 1);
+    // The slide has 9 x 6 tiles of 48 pixels, and not all are on tissue.
+    assert!((20..54).contains(&shape[0]), "{shape:?}");
+    assert!(
+        tiles.starts_with("row,tile,left,top\n0,0,0.0,0.0\n"),
+        "{tiles}"
+    );
+}
+
+#[test]
+fn what_is_done_is_kept_and_what_is_missing_is_done() {
+    let lab = files();
+    embed(&lab, "out", &[]);
+    let before = tree(&lab.path("out"));
+    // A kill between a block and its table.
+    fs::remove_file(lab.path("out/images/block-00000.csv")).unwrap();
+    fs::write(
+        lab.path("out/slides/Fall 1/block-00000.safetensors"),
+        b"old",
+    )
+    .unwrap();
+    fs::remove_file(lab.path("out/slides/Fall 1/block-00000.csv")).unwrap();
+    let told = embed(&lab, "out", &[]);
+    assert!(told.contains("damaged.png"), "{told}");
+    assert!(tree(&lab.path("out")) == before);
+    let told = lab.ok(&[&EMBED[..], &["--out", "out"]].concat());
+    assert!(
+        told.contains("0 × ") && told.contains("3 blocks done before"),
+        "{told}"
+    );
+}
+
+#[test]
+fn halves_take_half_the_room() {
+    let lab = files();
+    embed(&lab, "single", &[]);
+    embed(&lab, "half", &["--half"]);
+    let name = "slides/Fall 1/block-00000.safetensors";
+    let (single, shape) = block(&lab, &format!("single/{name}"));
+    let (half, same) = block(&lab, &format!("half/{name}"));
+    assert_eq!((single, half), (Dtype::F32, Dtype::F16));
+    assert_eq!(shape, same);
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused() {
+    let lab = files();
+    let told = lab.fails(&["embed", "slides", "--out", "out", "--tile", "48"]);
+    assert!(told.contains("--microns-per-pixel"), "{told}");
+    let told = lab.fails(&["embed", "patches", "slides"]);
+    assert!(told.contains("--out"), "{told}");
+    let told = lab.fails(&["embed", "patches", "--half"]);
+    assert!(told.contains("--half"), "{told}");
+    let told = lab.fails(&[&EMBED[..], &["--out", "out", "--shard", "3/2"]].concat());
+    assert!(told.contains("I/N"), "{told}");
+    let told = lab.fails(&[&EMBED[..], &["--out", "out", "--strict"]].concat());
+    assert!(told.contains("damaged.png"), "{told}");
+    embed(&lab, "begun", &[]);
+    let told = lab.fails(&[&EMBED[..], &["--out", "begun", "--half"]].concat());
+    assert!(told.contains("begun with"), "{told}");
+    let told = lab.fails(&[&EMBED[..], &["--out", "patches"]].concat());
+    assert!(told.contains("exists already"), "{told}");
+}
