@@ -162,6 +162,42 @@ contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" dat
     done
     {{python}} benches/contrastive.py $run
 
+# Wrong labels from none to nine in ten: three kinds of noise, encoders and heads, on AMi-Br and on simulated tissue
+# (resumes). Encoders of `just contrastive` take part where they are. Needs the data and the encoder, and Python with
+# matplotlib.
+protocol methods="cross-entropy,mae,gce,elr,agreement" seeds="4" data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/protocol
+    mkdir -p $run
+    if [ ! -e $run/mitoses ]; then
+        $bin import votes {{data}}/votes.csv $run/mitoses --annotators expert1,expert2,expert3 --reference majority
+    fi
+    if [ ! -e $run/liver ]; then $bin simulate $run/liver --seed 2; fi
+    noises() { # CLASS
+        list=none
+        for kind in uniform toward:$1 instance; do
+            for rate in 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9; do list=$list,$kind:$rate; done
+        done
+        echo $list
+    }
+    measure() { # NAME DATASET REFERENCE CLASS ENCODER-NAME ENCODER FLAGS
+        for head in linear linear-clean mlp; do
+            $bin bench $run/$2 --labels-of reference:$3 --reference $3 --noise $(noises $4) --methods {{methods}} \
+                --seeds {{seeds}} --recipe benches/protocol-$head.toml --encoder $6 $7 --out $run/$1/$5/$head
+        done
+    }
+    measure simulated-liver liver truth hepatocytes classical classical ""
+    measure amibr mitoses majority normal classical classical "--crop 64"
+    measure amibr mitoses majority normal efficientnet-lite0 {{weights}} "--crop 64"
+    for own in simclr moco-v3 dino barlow-twins; do
+        model=runs/contrastive/$own/model.safetensors
+        if [ -e $model ]; then measure amibr mitoses majority normal $own $model "--crop 64"; fi
+    done
+    {{python}} benches/protocol.py $run
+
 # Speed and memory against Python peers, on a quiet machine. Each script's head names its packages.
 bench-peers python="python3" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors":
     cargo build --release --workspace --examples

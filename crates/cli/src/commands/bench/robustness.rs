@@ -12,6 +12,9 @@ use crate::measures::Known;
 /// Rates, that without noise among them, from which a curve is summed up.
 const FEWEST_RATES: usize = 3;
 
+/// The predictions of a method, `[images, classes]` for each seed.
+pub type OfSeeds = Vec<Array2<f32>>;
+
 /// What one method lost to one kind of noise.
 #[derive(Debug, Clone, Serialize)]
 pub struct Robustness {
@@ -36,7 +39,7 @@ pub fn robustness(
     cells: &[Cell],
     seeds: usize,
     known: &Known,
-    read: &dyn Fn(&[Cell]) -> Result<Vec<Array2<f32>>>,
+    read: &dyn Fn(&[Cell]) -> Result<OfSeeds>,
     bootstrap: &Bootstrap,
 ) -> Result<Vec<Robustness>> {
     let blocks: Vec<&[Cell]> = cells.chunks(seeds).collect();

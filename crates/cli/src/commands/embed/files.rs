@@ -132,7 +132,7 @@ enum Source {
     Images(Vec<(PathBuf, String)>),
     Slide {
         name: String,
-        slide: Slide,
+        slide: Box<Slide>,
         plan: TilePlan,
         tiles: Vec<PlannedTile>,
     },
@@ -371,7 +371,7 @@ fn sources(
 }
 
 fn source(path: &Path, name: &str, asked: &AskedOfSlides) -> Result<Source> {
-    let slide = open_slide(path, asked.slide_microns_per_pixel)?;
+    let slide = Box::new(open_slide(path, asked.slide_microns_per_pixel)?);
     let settings = TileSettings {
         microns_per_pixel: Some(asked.microns_per_pixel),
         side: asked.tile,
@@ -426,6 +426,9 @@ fn blocks(sources: &[Source]) -> Vec<Planned> {
     blocks
 }
 
+/// Names of columns, and what they say of an item.
+type Described<'a, T> = (&'a [&'a str], &'a dyn Fn(&T) -> Vec<String>);
+
 /// What is needed to do a block.
 struct Work<'a> {
     context: &'a Context,
@@ -472,7 +475,7 @@ impl Work<'_> {
         block: &Planned,
         items: &[T],
         read: &(dyn Fn(&T) -> Result<RgbImage> + Sync),
-        (columns, described): (&[&str], &dyn Fn(&T) -> Vec<String>),
+        (columns, described): Described<T>,
         done: &dyn Fn(usize),
     ) -> Result<()> {
         let made = embed_items(self.encoder, items, read, done)?;
