@@ -73,6 +73,14 @@ impl Failure {
         &self.message
     }
 
+    /// What went wrong and the remedy, where the work goes on without what failed.
+    pub fn warning(&self) -> String {
+        match &self.help {
+            Some(help) => format!("{}. {help}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// Whether the request does not make sense, so that further input will not help.
     pub fn is_usage(&self) -> bool {
         self.code == 2

@@ -138,7 +138,7 @@ impl Error {
                  MRXS, SCN, BIF, DICOM and others: `cleanslide doctor` says whether it is found, and how to get it.",
             ),
             Self::NoResolution { .. } => {
-                Some("Give their size in microns: with `predict`, `--slide-microns-per-pixel`.")
+                Some("Give their size in microns with `--slide-microns-per-pixel`.")
             }
             Self::Tile { .. } => Some(
                 "The file is damaged there: copy it again from where it came from. All other tiles can be read.",

@@ -369,7 +369,7 @@ fn find<'a>(
             Err(failure) if shared.strict || failure.is_usage() => return Err(failure),
             Err(failure) => {
                 left_out += 1;
-                context.output.warn(failure.message());
+                context.output.warn(&failure.warning());
             }
         }
     }

@@ -359,7 +359,7 @@ fn sources(
             )),
             Ok(source) => sources.push(source),
             Err(failure) if strict || names.len() == 1 => return Err(failure),
-            Err(failure) => context.output.warn(failure.message()),
+            Err(failure) => context.output.warn(&failure.warning()),
         }
         bar.inc(1);
     }

@@ -140,7 +140,7 @@ impl Slides {
                     Err(failure) if slides.len() == 1 => return Err(failure),
                     Err(failure) => {
                         left_out += 1;
-                        context.output.warn(failure.message());
+                        context.output.warn(&failure.warning());
                     }
                 }
                 bar.inc(1);

@@ -158,7 +158,7 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
         match looking.open(path).and_then(|slide| looking.plan(&slide)) {
             Ok(_) => readable.push((path, name)),
             Err(failure) if request.strict || names.len() == 1 => return Err(failure),
-            Err(failure) => context.output.warn(failure.message()),
+            Err(failure) => context.output.warn(&failure.warning()),
         }
     }
     if readable.is_empty() {
