@@ -26,6 +26,7 @@ pub mod probabilities;
 mod softmin;
 pub mod sources;
 pub mod spatial_issues;
+pub mod tsne;
 
 pub use boxes::{BoxAudit, BoxImage, BoxOptions, audit_boxes};
 pub use confident_learning::{ConfidentLearning, Filter, FilterOptions, Ranking};

@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod context;
 mod diagnoses;
+mod embedding_map;
 mod experts;
 mod failure;
 mod held;

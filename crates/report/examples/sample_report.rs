@@ -44,6 +44,7 @@ fn sample(images: Option<&Path>) -> Result<ClassificationReport, Box<dyn Error>>
         experts: Some(experts()),
         suspicious: Some(suspicious(images)?),
         ranking: Some(ranking()),
+        embedding_map: None,
         noise: Some(noise()),
         confusions: vec![
             Confusion {

@@ -15,6 +15,7 @@ mod calibration;
 mod comparison;
 mod correction;
 mod data;
+mod embedding_map;
 mod experts;
 mod noise;
 mod suspicious;
@@ -27,6 +28,8 @@ pub use correction::Correction;
 use correction::correction_section;
 use data::data_section;
 pub use data::{Dataset, HistoryLine, SourceCounts};
+use embedding_map::embedding_section;
+pub use embedding_map::{ClassPurity, EmbeddingMap};
 pub use experts::{ClassSkill, Expert, Experts, KappaPair};
 use experts::{expert_section, whom_to_believe};
 pub use noise::{Confusion, Noise, NoiseEstimate};
@@ -52,6 +55,8 @@ pub struct ClassificationReport {
     pub suspicious: Option<Suspicious>,
     /// How well suspicion ranks known errors.
     pub ranking: Option<Ranking>,
+    /// How images lie in the embedding.
+    pub embedding_map: Option<EmbeddingMap>,
     /// How many labels are wrong.
     pub noise: Option<Noise>,
     /// Which classes are taken for which.
@@ -95,6 +100,7 @@ pub fn render(report: &ClassificationReport) -> String {
         expert_section(report),
         suspicious_section(report),
         ranking_section(report),
+        embedding_section(report),
         noise_section(report),
         confusion_section(report),
         comparison_section(report),

@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 use cleanslide_report::classification::{
-    Against, Calibration, ClassSkill, ClassificationReport, Comparison, Confusion, Correction,
-    Dataset, Expert, Experts, HistoryLine, KappaPair, MethodResult, Noise, NoiseCurve,
-    NoiseEstimate, Ranking, Setting, SourceCounts, Suspicious, render,
+    Against, Calibration, ClassPurity, ClassSkill, ClassificationReport, Comparison, Confusion,
+    Correction, Dataset, EmbeddingMap, Expert, Experts, HistoryLine, KappaPair, MethodResult,
+    Noise, NoiseCurve, NoiseEstimate, Ranking, Setting, SourceCounts, Suspicious, render,
 };
 use cleanslide_report::gallery::Card;
 use cleanslide_report::learning_curves::LearningCurves;
@@ -15,7 +15,7 @@ use cleanslide_report::number::Estimate;
 use cleanslide_report::page::Provenance;
 use cleanslide_report::picture::Picture;
 use cleanslide_report::plots::{
-    Axis, Bar, Forest, ForestGroup, ForestRow, HeatMap, Histogram, Line, LineChart, Plot,
+    Axis, Bar, Forest, ForestGroup, ForestRow, HeatMap, Histogram, Line, LineChart, Mark, Plot,
     PrecisionRecall, PrecisionRecallCurve, Reference, Reliability, ReliabilityBin, Shading,
     StackedBars, standalone,
 };
@@ -352,6 +352,24 @@ fn full_report(name: &str, estimate: Estimate) -> ClassificationReport {
             columns: text(),
             counts: vec![vec![3.0, 0.0], vec![0.0, 0.0]],
         }],
+        embedding_map: Some(EmbeddingMap {
+            encoder: text(),
+            of: 20,
+            classes: vec![text(), text()],
+            marks: vec![Mark {
+                place: (0.0, 1.0),
+                series: 1,
+                ring: true,
+                name: text(),
+            }],
+            neighbours: 20,
+            purity: vec![ClassPurity {
+                class: text(),
+                images: 1,
+                share: estimate,
+                by_chance: 0.5,
+            }],
+        }),
         comparison: Some(Comparison {
             metric: "balanced accuracy".to_owned(),
             against: noisy(),

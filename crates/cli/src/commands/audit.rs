@@ -23,6 +23,7 @@ use serde::Serialize;
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments, LabelsArguments};
 use crate::context::Context;
+use crate::embedding_map::embedding_map;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent, thousands};
 use crate::page;
@@ -171,10 +172,11 @@ impl Audit {
             None => {
                 let labels =
                     ImageLabels::load(&dataset, self.labels.labels, self.labels.source.as_deref())?;
-                let (_, embeddings) = embeddings(context, &dataset, &self.encoder)?;
+                let (encoder, embeddings) = embeddings(context, &dataset, &self.encoder)?;
                 let study = Study::new(&dataset, &embeddings, &labels, |_| true)?;
                 let judgement = judge_labels(context, &study, self.folds)?;
                 JudgedLabels {
+                    encoder: encoder.name().to_owned(),
                     labels,
                     embeddings,
                     study,
@@ -220,6 +222,8 @@ pub struct JudgedLabels {
     pub embeddings: Embeddings,
     /// The labelled, embedded images.
     pub study: Study,
+    /// The name of the encoder.
+    pub encoder: String,
     /// Out-of-sample predictions of the study's items.
     pub judgement: Judgement,
 }
@@ -243,15 +247,16 @@ pub fn from_run(
         .help("Give the dataset that the run was trained on."));
     }
     let labels = ImageLabels::load(dataset, Some(manifest.labels), Some(&manifest.source))?;
-    let (_, embeddings) = embeddings(context, dataset, &recipe.encoder_arguments(strict))?;
-    judged_by_predictions(dataset, labels, embeddings, &run.join("predictions.csv"))
+    let (encoder, embeddings) = embeddings(context, dataset, &recipe.encoder_arguments(strict))?;
+    let path = run.join("predictions.csv");
+    judged_by_predictions(dataset, labels, (encoder.name(), embeddings), &path)
 }
 
 /// Takes the out-of-sample predictions of a table, for the labels that they were made from.
 pub fn judged_by_predictions(
     dataset: &Dataset,
     labels: ImageLabels,
-    embeddings: Embeddings,
+    (encoder, embeddings): (&str, Embeddings),
     path: &Path,
 ) -> Result<JudgedLabels> {
     let predictions = Predictions::read(path)?;
@@ -276,6 +281,7 @@ pub fn judged_by_predictions(
     let (rows, folds): (Vec<usize>, Vec<usize>) = found.into_iter().unzip();
     let probabilities = predictions.probabilities.select(ndarray::Axis(0), &rows);
     Ok(JudgedLabels {
+        encoder: encoder.to_owned(),
         labels,
         embeddings,
         study,
@@ -321,6 +327,7 @@ pub fn write(
         labels,
         embeddings,
         study,
+        encoder,
         judgement,
     } = judged;
     let probabilities = &judgement.probabilities;
@@ -353,6 +360,7 @@ pub fn write(
         report.experts = page::experts(context, dataset, &all, consensus, name, &units)?;
     }
     report.suspicious = Some(page::suspicious(dataset, study, &audit));
+    report.embedding_map = embedding_map(dataset, study, &audit, encoder, context.seed)?;
     report.noise = Some(page::noise(&format!("labels of {}", labels.source), &audit));
     report.confusions = vec![page::joint_confusion(&audit, study.len())];
     report.warnings.extend(weak_judge(judged)?);

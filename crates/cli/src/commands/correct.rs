@@ -177,8 +177,8 @@ impl Correct {
             ))
             .help("Run `cleanslide audit` on them first, or follow a run with `--run`."));
         }
-        let (_, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        judged_by_predictions(dataset, labels, embeddings, &path)
+        let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
+        judged_by_predictions(dataset, labels, (encoder.name(), embeddings), &path)
     }
 }
 
@@ -196,6 +196,7 @@ pub fn apply(
         embeddings,
         study,
         judgement,
+        encoder: _,
     } = judged;
     let probabilities = judgement.probabilities.view();
     if name == labels.source {

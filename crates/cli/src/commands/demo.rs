@@ -135,11 +135,11 @@ impl Demo {
             crop: None,
             strict: true,
         };
-        let (_, embeddings) = embed::embeddings(context, &dataset, &arguments)?;
+        let (encoder, embeddings) = embed::embeddings(context, &dataset, &arguments)?;
         step(context, 3, "fusing the annotators (Dawid–Skene)");
         let consensus = fuse(context, &mut dataset)?;
         step(context, 4, "auditing the consensus");
-        let judged = judge(context, &dataset, embeddings, &consensus)?;
+        let judged = judge(context, &dataset, (encoder.name(), embeddings), &consensus)?;
         let filter = FilterName::PruneByNoiseRate.options();
         let folder = default_folder(&dataset, &judged.labels);
         let (_, found) = audit::write(context, &dataset, &judged, filter, &folder)?;
@@ -322,12 +322,13 @@ fn fuse(context: &Context, dataset: &mut Dataset) -> Result<ImageLabels> {
 fn judge(
     context: &Context,
     dataset: &Dataset,
-    embeddings: Embeddings,
+    (encoder, embeddings): (&str, Embeddings),
     labels: &ImageLabels,
 ) -> Result<JudgedLabels> {
     let study = Study::new(dataset, &embeddings, labels, |_| true)?;
     let judgement = judge_labels(context, &study, DEFAULT_FOLDS)?;
     Ok(JudgedLabels {
+        encoder: encoder.to_owned(),
         labels: labels.clone(),
         embeddings,
         study,

@@ -13,6 +13,7 @@ mod histogram;
 mod line;
 mod precision_recall;
 mod reliability;
+mod scatter;
 mod svg;
 mod text;
 
@@ -24,6 +25,7 @@ pub use histogram::Histogram;
 pub use line::{Line, LineChart};
 pub use precision_recall::{PrecisionRecall, PrecisionRecallCurve};
 pub use reliability::{Reliability, ReliabilityBin};
+pub use scatter::{Mark, Scatter};
 
 /// A value drawn as a line across the plot, such as chance or plain training.
 #[derive(Clone, Debug, PartialEq)]
