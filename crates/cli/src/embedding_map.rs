@@ -24,7 +24,7 @@ const FEWEST: usize = 50;
 const FOUND: usize = 100;
 const ASKED: usize = 20;
 
-/// The map of a study's images, at most 1,500 of them, evenly chosen; `None` of too few, or where features have no directions.
+/// The map of a study's images, at most 1,500 of them, evenly chosen; `None` of too few, or where one has no direction.
 pub fn embedding_map(
     dataset: &Dataset,
     study: &Study,
@@ -34,11 +34,12 @@ pub fn embedding_map(
 ) -> Result<Option<EmbeddingMap>> {
     let every = study.len().div_ceil(MOST).max(1);
     let items: Vec<usize> = (0..study.len()).step_by(every).collect();
-    let features = study.features().select(Axis(0), &items);
-    if items.len() < FEWEST || features.rows().into_iter().any(|row| row.dot(&row) == 0.0) {
+    if items.len() < FEWEST {
         return Ok(None);
     }
-    let directions = unit_rows(features);
+    let Some(directions) = directions(study.features().select(Axis(0), &items)) else {
+        return Ok(None);
+    };
     let places = Tsne::default().map(directions.view())?;
     let mut flagged = vec![false; study.len()];
     for issue in &audit.issues {
@@ -63,12 +64,28 @@ pub fn embedding_map(
     }))
 }
 
-fn unit_rows(mut features: Array2<f32>) -> Array2<f32> {
+/// The directions of images from their mean, with features of the same spread: those of the classical encoder have all
+/// units. `None` if there is an image without a direction.
+fn directions(mut features: Array2<f32>) -> Option<Array2<f32>> {
+    for mut column in features.columns_mut() {
+        let mean = column.mean()?;
+        let spread = column.std(0.0);
+        column.mapv_inplace(|value| {
+            if spread > 0.0 {
+                (value - mean) / spread
+            } else {
+                0.0
+            }
+        });
+    }
     for mut row in features.rows_mut() {
         let length = row.dot(&row).sqrt();
+        if length == 0.0 {
+            return None;
+        }
         row /= length;
     }
-    features
+    Some(features)
 }
 
 /// For each class with images, the share of the neighbours from other cases that have the same given label.

@@ -1,7 +1,7 @@
 //! Items as marks in a plane without axes: a map of embeddings.
 
 use super::Plot;
-use super::svg::{Entry, LEGEND_ROW, Svg, draw_legend, legend_rows};
+use super::svg::{Entry, LEGEND_ROW, Svg, draw_legend_of_marks, legend_rows};
 
 /// Marks of several series; some have a ring. Axes have no meaning and are not drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +104,7 @@ impl Plot for Scatter {
                 });
             }
         }
-        draw_legend(&mut svg, &rows, 4.0, field + LEGEND_ROW / 2.0);
+        draw_legend_of_marks(&mut svg, &rows, 4.0, field + LEGEND_ROW / 2.0);
         svg.finish(&self.title, &self.description())
     }
 }

@@ -284,12 +284,30 @@ pub(crate) const LEGEND_ROW: f64 = 19.0;
 
 /// Draws rows made by [`legend_rows`], the first one around `top`.
 pub(crate) fn draw_legend(svg: &mut Svg, rows: &[Vec<&Entry>], left: f64, top: f64) {
+    draw_keys(svg, rows, (left, top), |svg, series, (x, y)| {
+        svg.line(&line_class(series), (x - 11.0, y), (x + 11.0, y));
+        svg.mark(series, (x, y), 4.0);
+    });
+}
+
+/// As [`draw_legend`], of marks that no lines join.
+pub(crate) fn draw_legend_of_marks(svg: &mut Svg, rows: &[Vec<&Entry>], left: f64, top: f64) {
+    draw_keys(svg, rows, (left, top), |svg, series, at| {
+        svg.mark(series, at, 4.0)
+    });
+}
+
+fn draw_keys(
+    svg: &mut Svg,
+    rows: &[Vec<&Entry>],
+    (left, top): (f64, f64),
+    key: impl Fn(&mut Svg, Series, (f64, f64)),
+) {
     for (row, entries) in rows.iter().enumerate() {
         let y = top + row as f64 * LEGEND_ROW;
         let mut x = left;
         for entry in entries {
-            svg.line(&line_class(entry.series), (x, y), (x + 22.0, y));
-            svg.mark(entry.series, (x + 11.0, y), 4.0);
+            key(svg, entry.series, (x + 11.0, y));
             svg.text("", Anchor::Start, (x + 27.0, y + 4.0), entry.name);
             x += legend_entry_width(entry.name);
         }
