@@ -31,9 +31,7 @@ def settings(encoder):
 
 
 found = dict(benches())
-noises = []
-for rows in found.values():
-    noises += [row["noise"] for row in rows if row["noise"] not in noises]
+noises = list(dict.fromkeys(row["noise"] for rows in found.values() for row in rows))
 lines = ["# Encoders from images alone, and labels with noise: AMi-Br", ""]
 seeds = max(row["seeds"] for rows in found.values() for row in rows)
 lines += [

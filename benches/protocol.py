@@ -63,19 +63,22 @@ def picture(everything):
         axis.grid(alpha=0.3)
         axis.set_xlabel("wrong labels, %")
         axis.set_ylabel("balanced accuracy")
-    axes.flat[0].legend(fontsize=7)
+    named = {}
+    for axis in axes.flat:
+        named.update(zip(*reversed(axis.get_legend_handles_labels())))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2, fontsize=8)
     figure.suptitle("Plain training (cross-entropy)")
     figure.savefig("results/protocol.png", dpi=110)
 
 
 everything = list(found())
-seeds = max(
-    line["seeds"] for path in run.glob("*/*/*/bench.json") for line in json.loads(path.read_text())
-)
+seeds = {}
+for path in run.glob("*/*/*/bench.json"):
+    seeds[path.parts[-4]] = max(line["seeds"] for line in json.loads(path.read_text()))
 lines = [
     "# Wrong labels from none to nine in ten",
     "",
-    f"Command: `{COMMAND}`. Seeds 0 to {seeds - 1} (folds, noise and training); 5 folds by case; every figure is out of sample, "
+    f"Command: `{COMMAND}`. Seeds are those of folds, noise and training; 5 folds by case; every figure is out of sample, "
     "against labels without noise, with a 95 % interval over cases (1,000 resamples). Rates 0 to .9 in steps of .1. Skill is 0 "
     "for a guess and 1 without error. `toward:CLASS` calls a share of all other classes this class; `instance` is of hard images, "
     f"the likeliest wrong class. Date {datetime.date.today()}; 2 cores, x86_64.",
@@ -84,7 +87,7 @@ lines = [
 ]
 claims = []
 for data in dict.fromkeys(data for data, *_ in everything):
-    lines += ["", f"## {data}"]
+    lines += ["", f"## {data}, {seeds[data]} seeds"]
     kinds = dict.fromkeys(curve["noise"] for of, _, _, curves in everything if of == data for curve in curves)
     for noise in kinds:
         lines += [
