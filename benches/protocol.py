@@ -45,7 +45,7 @@ def picture(everything):
     panels = list(dict.fromkeys((data, curve["noise"]) for data, _, _, curves in everything for curve in curves))
     columns = 3
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(12, 3.6 * rows), sharex=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(rows, columns, figsize=(12, 3.6 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained")
     for axis in axes.flat[len(panels):]:
         axis.set_visible(False)
     encoders = list(dict.fromkeys(encoder for _, encoder, _, _ in everything))

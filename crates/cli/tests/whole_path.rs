@@ -43,6 +43,9 @@ fn from_votes_to_a_report() {
     assert!(
         issues.starts_with("image,case,slide,given,suggested,suspicion,flagged,reasons,path\n")
     );
+    let page = lab.read("liver/audits/v2-dawid-skene/report.html");
+    assert!(page.contains("How images lie in the embedding"));
+    assert!(page.contains("Neighbours with the same label"));
     lab.ok(&[
         "correct",
         "liver",
