@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 mod arguments;
+mod begun;
 mod commands;
 mod context;
 mod diagnoses;
@@ -11,6 +12,7 @@ mod embedding_map;
 mod experts;
 mod failure;
 mod held;
+mod json_file;
 mod measures;
 mod network_run;
 mod new_folder;

@@ -150,3 +150,64 @@ fn what_cannot_be_asked_is_refused() {
     let told = lab.fails(&[&EMBED[..], &["--out", "patches"]].concat());
     assert!(told.contains("exists already"), "{told}");
 }
+
+#[test]
+fn blocks_of_other_files_are_not_taken_for_these() {
+    let lab = files();
+    embed(&lab, "out", &[]);
+    let before = tree(&lab.path("out"));
+    lab.picture("patches/a/00.png", 7);
+    let told = lab.fails(&[&EMBED[..], &["--out", "out"]].concat());
+    assert!(
+        told.contains("images/block-00000.csv is of other files"),
+        "{told}"
+    );
+    for (path, bytes) in before.iter().filter(|(path, _)| path.starts_with("images")) {
+        assert!(&fs::read(lab.path("out").join(path)).unwrap() == bytes);
+    }
+    fs::remove_file(lab.path("patches/a/00.png")).unwrap();
+    // Another slide only adds its own.
+    slide(&lab, "slides/Fall 3.tif");
+    let told = lab.ok(&[&EMBED[..], &["--out", "out"]].concat());
+    assert!(told.contains("3 blocks done before"), "{told}");
+    assert!(lab.path("out/slides/Fall 3/block-00000.csv").exists());
+}
+
+#[test]
+fn what_cannot_be_read_at_all_is_an_error_and_tried_again() {
+    let lab = Lab::new();
+    lab.write("bad/a.png", b"\x89PNG\r\n\x1a\nnot really");
+    let embed = ["embed", "bad", "--out", "out"];
+    for _ in 0..2 {
+        let told = lab.fails(&embed);
+        assert!(
+            told.contains("1 block could not be written") && told.contains("a.png"),
+            "{told}"
+        );
+    }
+    lab.picture("bad/a.png", 3);
+    let told = lab.ok(&embed);
+    assert!(told.contains("1 × "), "{told}");
+}
+
+#[test]
+fn images_smaller_than_the_crop_are_left_out_by_name() {
+    let lab = Lab::new();
+    lab.picture("pictures/small.png", 3);
+    let large = image::RgbImage::from_pixel(40, 40, image::Rgb([200, 120, 160]));
+    lab.write("pictures/large.png", common::png(&large.into()));
+    let embed = ["embed", "pictures", "--out", "out", "--crop", "32"];
+    let told = lab.warns(&embed);
+    assert!(
+        told.contains("small.png: it is 24×24 pixels, smaller than `--crop 32`"),
+        "{told}"
+    );
+    assert_eq!(
+        lab.read("out/images/block-00000.csv"),
+        "row,image\n0,pictures/large.png\n,pictures/small.png\n"
+    );
+    let told = lab.fails(&[
+        "embed", "pictures", "--out", "other", "--crop", "32", "--strict",
+    ]);
+    assert!(told.contains("small.png"), "{told}");
+}

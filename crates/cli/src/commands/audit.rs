@@ -25,6 +25,7 @@ use crate::arguments::{DatasetArgument, EncoderArguments, LabelsArguments};
 use crate::context::Context;
 use crate::embedding_map::embedding_map;
 use crate::failure::{Failure, Result};
+use crate::json_file::write_json;
 use crate::output::{Show, count, percent, thousands};
 use crate::page;
 use crate::pipeline::{DEFAULT_FOLDS, Judgement, audit_study, judge_labels};
@@ -389,9 +390,7 @@ pub fn write(
         report.warnings.clone(),
         folder,
     );
-    let json =
-        serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
-    write_file(&folder.join("audit.json"), &json)?;
+    write_json(&folder.join("audit.json"), &summary)?;
     Ok((summary, audit))
 }
 

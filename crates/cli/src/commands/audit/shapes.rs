@@ -30,6 +30,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::json_file::write_json;
 use crate::output::{Show, count, percent, thousands};
 use crate::progress;
 use crate::shape_labels::{ShapeLabels, about};
@@ -121,9 +122,7 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
     }
     write_sheet(context, dataset, request, &found.issues)?;
     let summary = summarise(request, found);
-    let json =
-        serde_json::to_vec_pretty(&summary).map_err(|error| Failure::other(error.to_string()))?;
-    write_file(&folder.join("audit.json"), &json)?;
+    write_json(&folder.join("audit.json"), &summary)?;
     context.output.show(&summary)
 }
 

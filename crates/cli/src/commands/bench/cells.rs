@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::Dataset;
-use cleanslide_data::store::write_file;
 use cleanslide_nn::devices::DeviceName;
 
 use crate::commands::train::networks::{Learner, train};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::json_file::write_json;
 use crate::network_run::{NetworkRecipe, is_finished, read_config};
 use crate::output::{Show, count};
 use crate::run_folder::read_recipe;
@@ -194,8 +194,6 @@ fn is_done<R: NetworkRecipe>(run: &Path, recipe: &R) -> Result<bool> {
 
 /// Writes what a bench found into its folder, and shows it.
 pub fn publish(context: &Context, request: &Request, summary: &impl Show) -> Result<()> {
-    let json =
-        serde_json::to_vec_pretty(summary).map_err(|error| Failure::other(error.to_string()))?;
-    write_file(&request.out.join("bench.json"), &json)?;
+    write_json(&request.out.join("bench.json"), summary)?;
     context.output.show(summary)
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Error as DataError, MAX_PIXELS, read_image, to_csv};
+use cleanslide_data::{Error as DataError, MAX_PIXELS, Row, Table, read_image, to_csv};
 use cleanslide_learn::embedding_blocks::{Precision, Share, embed_items, to_bytes};
 use cleanslide_nn::encoders::{Encoder, open};
 use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings, TissueMask, TissueSettings};
@@ -26,13 +26,13 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::EncoderArguments;
+use crate::begun::{begin, is_begun};
 use crate::commands::predict::inputs::Inputs;
 use crate::commands::predict::networks::names;
 use crate::commands::predict::slides::{Scale, open_slide};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::held::Held;
-use crate::new_folder::refuse_existing;
 use crate::output::{Show, count, thousands};
 use crate::progress;
 
@@ -113,8 +113,6 @@ struct Summary {
     seconds: f64,
 }
 
-const REQUEST: &str = "request.json";
-
 /// What a process does in the folder.
 const EMBEDS: &str = "embeds the same part of the work";
 
@@ -152,6 +150,47 @@ impl Source {
             Self::Slide { tiles, .. } => tiles.len(),
         }
     }
+
+    /// Names of the columns of a block's table, beside the row.
+    fn columns(&self) -> &'static [&'static str] {
+        match self {
+            Self::Images(_) => &["image"],
+            Self::Slide { .. } => &["tile", "left", "top"],
+        }
+    }
+
+    /// What a block's table says of an item, beside its row.
+    fn described(&self, item: usize) -> Vec<String> {
+        match self {
+            Self::Images(images) => vec![images[item].1.clone()],
+            Self::Slide { tiles, .. } => {
+                let tile = tiles[item];
+                let [left, top] = [tile.left, tile.top].map(|place| format!("{place:.1}"));
+                vec![tile.number.to_string(), left, top]
+            }
+        }
+    }
+
+    /// The pixels of an item.
+    fn read(&self, item: usize, crop: Option<u32>) -> Result<RgbImage> {
+        match self {
+            Self::Slide {
+                slide, plan, tiles, ..
+            } => Ok(plan.read(slide, &tiles[item])?),
+            Self::Images(images) => {
+                let path = &images[item].0;
+                let pixels = read_image(path, MAX_PIXELS)?.pixels;
+                let (width, height) = pixels.dimensions();
+                match crop.filter(|&crop| width.min(height) < crop) {
+                    None => Ok(pixels),
+                    Some(crop) => Err(Failure::input(format!(
+                        "{}: it is {width}×{height} pixels, smaller than `--crop {crop}`",
+                        path.display()
+                    ))),
+                }
+            }
+        }
+    }
 }
 
 /// A block: its source, number in it, and items.
@@ -167,6 +206,33 @@ impl Planned {
         let folder = out.join(sources[self.source].folder());
         folder.join(format!("block-{:05}.{ending}", self.number))
     }
+
+    /// Whether it is done.
+    ///
+    /// # Errors
+    /// What is there is of other files or other tiles.
+    fn is_done(&self, sources: &[Source], out: &Path) -> Result<bool> {
+        let path = self.file(sources, out, "csv");
+        if !path.exists() {
+            return Ok(false);
+        }
+        let source = &sources[self.source];
+        let table = Table::read(&path)?;
+        let same = |(row, item): (&Row, usize)| {
+            let told = source.described(item);
+            let mut fields = told.iter().enumerate();
+            fields.all(|(column, field)| row.get(column + 1) == field.trim())
+        };
+        let rows = table.rows();
+        if rows.len() == self.items.len() && rows.iter().zip(self.items.clone()).all(same) {
+            return Ok(true);
+        }
+        Err(
+            Failure::usage(format!("{} is of other files than these", path.display())).help(
+                "Blocks are made of files in the order of their names: embed these into another folder with `--out`.",
+            ),
+        )
+    }
 }
 
 /// Embeds files into a folder; blocks that are done are kept.
@@ -178,24 +244,11 @@ pub fn run(
     out: &Path,
 ) -> Result<()> {
     let start = Instant::now();
-    let strict = encoder.strict;
-    let encoder = open(&encoder.encoder, encoder.crop)?;
+    let EncoderArguments { crop, strict, .. } = *encoder;
+    let encoder = open(&encoder.encoder, crop)?;
     let inputs_of = Inputs::of(inputs, false)?;
-    let asked = asked(encoder.as_ref(), files, !inputs_of.slides.is_empty())?;
-    let begun = read_request(out)?;
-    if begun.as_ref().is_some_and(|begun| *begun != asked) {
-        return Err(Failure::usage(format!(
-            "{} was begun with another encoder or other settings",
-            out.display()
-        ))
-        .help(format!(
-            "{} says which: ask for the same again, or choose another folder with `--out`.",
-            out.join(REQUEST).display()
-        )));
-    }
-    if begun.is_none() {
-        refuse_existing(out)?;
-    }
+    let asked = asked(encoder.as_ref(), crop, files, !inputs_of.slides.is_empty())?;
+    let begun = is_begun(out, &asked, "another encoder or other settings")?;
     let slides = inputs_of.slides.len();
     let sources = sources(context, inputs, inputs_of, &asked, strict)?;
     let readable = sources
@@ -204,12 +257,8 @@ pub fn run(
     let slides_left_out = slides - readable.count();
     let blocks = blocks(&sources);
 
-    if begun.is_none() {
-        let text = serde_json::to_vec_pretty(&asked);
-        write_file(
-            &out.join(REQUEST),
-            &text.map_err(|error| Failure::other(error.to_string()))?,
-        )?;
+    if !begun {
+        begin(out, &asked)?;
     }
     let share = files.shard.unwrap_or(Share::WHOLE);
     let lock = out.join(format!("lock-{}-of-{}", share.part, share.of));
@@ -230,12 +279,12 @@ pub fn run(
         .iter()
         .enumerate()
         .partition(|(number, _)| share.has(*number));
-    let is_done = |block: &Planned| block.file(&sources, out, "csv").exists();
-    let missing: Vec<&Planned> = mine
-        .iter()
-        .map(|(_, block)| *block)
-        .filter(|block| !is_done(block))
-        .collect();
+    let mut missing: Vec<&Planned> = Vec::new();
+    for &(_, block) in &mine {
+        if !block.is_done(&sources, out)? {
+            missing.push(block);
+        }
+    }
     let mut work = Work {
         context,
         encoder: encoder.as_ref(),
@@ -246,10 +295,12 @@ pub fn run(
         } else {
             Precision::Single
         },
+        crop,
         strict,
         told: BTreeSet::new(),
         computed: 0,
         left_out: 0,
+        unreadable: Vec::new(),
     };
     let bar = progress::bar(
         "embedding",
@@ -262,6 +313,14 @@ pub fn run(
     bar.finish_and_clear();
     held.release()?;
     fs::remove_dir(&lock).map_err(|error| DataError::io("remove", &lock, error))?;
+    if let Some(block) = work.unreadable.first() {
+        return Err(Failure::input(format!(
+            "{} could not be written, the first {}: nothing of what they are made of can be read",
+            count(work.unreadable.len(), "block"),
+            block.display()
+        ))
+        .help("All others are done. Mend the files, and run the same command again."));
+    }
     context.output.show(&Summary {
         folder: out.to_owned(),
         encoder: encoder.name().to_owned(),
@@ -284,31 +343,27 @@ pub fn run(
     })
 }
 
-fn asked(encoder: &dyn Encoder, files: &FilesArguments, slides: bool) -> Result<Asked> {
-    let Scale {
-        microns_per_pixel,
-        slide_microns_per_pixel,
-        tissue,
-    } = files.scale;
-    if !(0.0..=1.0).contains(&tissue) {
-        return Err(Failure::usage(format!(
-            "`--tissue {tissue}` is no share from 0 to 1"
-        )));
-    }
+fn asked(
+    encoder: &dyn Encoder,
+    crop: Option<u32>,
+    files: &FilesArguments,
+    slides: bool,
+) -> Result<Asked> {
     let of_slides = || {
-        let microns = microns_per_pixel.or(encoder.microns_per_pixel());
-        let microns_per_pixel = microns.ok_or_else(|| {
-            Failure::usage(format!(
-                "{} does not say how large the pixels were that it was trained with",
-                encoder.name()
+        let tile = files.tile.or(encoder.native_side()).unwrap_or(TILE);
+        if let Some(crop) = crop.filter(|&crop| crop > tile) {
+            return Err(Failure::usage(format!(
+                "`--crop {crop}` is more than a tile of {tile} pixels"
             ))
-            .help("Give their size in microns with `--microns-per-pixel`; 0.5 is usual.")
-        })?;
-        Ok::<_, Failure>(AskedOfSlides {
-            microns_per_pixel,
-            slide_microns_per_pixel,
-            tile: files.tile.or(encoder.native_side()).unwrap_or(TILE),
-            tissue,
+            .help("Choose a smaller crop, or larger tiles with `--tile`."));
+        }
+        Ok(AskedOfSlides {
+            microns_per_pixel: files
+                .scale
+                .pixels(encoder.microns_per_pixel(), encoder.name())?,
+            slide_microns_per_pixel: files.scale.slide_microns_per_pixel,
+            tile,
+            tissue: files.scale.tissue,
         })
     };
     Ok(Asked {
@@ -319,18 +374,6 @@ fn asked(encoder: &dyn Encoder, files: &FilesArguments, slides: bool) -> Result<
         bits: if files.half { 16 } else { 32 },
         slides: if slides { Some(of_slides()?) } else { None },
     })
-}
-
-/// What a folder was begun with, if it was.
-fn read_request(out: &Path) -> Result<Option<Asked>> {
-    let path = out.join(REQUEST);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let bytes = fs::read(&path).map_err(|error| DataError::io("read", &path, error))?;
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))
 }
 
 /// The images together and each slide, with its tiles. What cannot be read is said before hours of work.
@@ -400,7 +443,9 @@ fn image_names(given: &[PathBuf], images: Vec<PathBuf>) -> Result<Vec<(PathBuf, 
         let name = parent.map_or(image.as_path(), |parent| {
             image.strip_prefix(parent).unwrap_or(&image)
         });
-        let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+        // Of the folder `.`, its name is no part.
+        let parts = name.iter().filter(|part| *part != ".");
+        let parts: Vec<_> = parts.map(|part| part.to_string_lossy()).collect();
         let name = parts.join("/");
         if known.insert(name.clone()) {
             return Ok((image, name));
@@ -426,9 +471,6 @@ fn blocks(sources: &[Source]) -> Vec<Planned> {
     blocks
 }
 
-/// Names of columns, and what they say of an item.
-type Described<'a, T> = (&'a [&'a str], &'a dyn Fn(&T) -> Vec<String>);
-
 /// What is needed to do a block.
 struct Work<'a> {
     context: &'a Context,
@@ -436,51 +478,25 @@ struct Work<'a> {
     sources: &'a [Source],
     out: &'a Path,
     precision: Precision,
+    crop: Option<u32>,
     strict: bool,
     /// Messages that were shown.
     told: BTreeSet<String>,
     computed: usize,
     left_out: usize,
+    /// Blocks of which nothing could be read: they are not written, and tried again the next time.
+    unreadable: Vec<PathBuf>,
 }
 
 impl Work<'_> {
-    fn block(&mut self, block: &Planned, done: &dyn Fn(usize)) -> Result<()> {
-        let items = block.items.clone();
-        match &self.sources[block.source] {
-            Source::Images(images) => self.embed(
-                block,
-                &images[items],
-                &|(path, _)| Ok(read_image(path, MAX_PIXELS)?.pixels),
-                (&["image"], &|(_, name)| vec![name.clone()]),
-                done,
-            ),
-            Source::Slide {
-                slide, plan, tiles, ..
-            } => self.embed(
-                block,
-                &tiles[items],
-                &|tile| Ok(plan.read(slide, tile)?),
-                (&["tile", "left", "top"], &|tile| {
-                    let [left, top] = [tile.left, tile.top].map(|place| format!("{place:.1}"));
-                    vec![tile.number.to_string(), left, top]
-                }),
-                done,
-            ),
-        }
-    }
-
     /// Embeds the items of a block and writes it; its table, by which it counts as done, comes last.
-    fn embed<T: Sync>(
-        &mut self,
-        block: &Planned,
-        items: &[T],
-        read: &(dyn Fn(&T) -> Result<RgbImage> + Sync),
-        (columns, described): Described<T>,
-        done: &dyn Fn(usize),
-    ) -> Result<()> {
-        let made = embed_items(self.encoder, items, read, done)?;
+    fn block(&mut self, block: &Planned, done: &dyn Fn(usize)) -> Result<()> {
+        let source = &self.sources[block.source];
+        let items: Vec<usize> = block.items.clone().collect();
+        let read = |&item: &usize| source.read(item, self.crop);
+        let made = embed_items(self.encoder, &items, &read, done)?;
         let mut lines = Vec::new();
-        for (item, row) in items.iter().zip(made.rows) {
+        for (item, row) in items.into_iter().zip(made.rows) {
             let row = match row {
                 Ok(row) => row.to_string(),
                 Err(failure) if self.strict => return Err(failure),
@@ -490,8 +506,13 @@ impl Work<'_> {
                 }
             };
             let mut line = vec![row];
-            line.extend(described(item));
+            line.extend(source.described(item));
             lines.push(line);
+        }
+        let path = block.file(self.sources, self.out, "safetensors");
+        if made.features.is_empty() {
+            self.unreadable.push(path);
+            return Ok(());
         }
         let bytes = to_bytes(made.features.view(), self.precision).ok_or_else(|| {
             Failure::input(format!(
@@ -500,10 +521,8 @@ impl Work<'_> {
             ))
             .help("Leave `--half` out.")
         })?;
-        write_file(&block.file(self.sources, self.out, "safetensors"), &bytes)?;
-        let header: Vec<&str> = std::iter::once("row")
-            .chain(columns.iter().copied())
-            .collect();
+        write_file(&path, &bytes)?;
+        let header = [&["row"], source.columns()].concat();
         write_file(
             &block.file(self.sources, self.out, "csv"),
             &to_csv(&header, lines),

@@ -18,6 +18,7 @@ mod map;
 mod work;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::{publish_folder, write_file};
@@ -33,11 +34,11 @@ use serde::{Deserialize, Serialize};
 use self::map::ClassMap;
 use self::work::{Rows, TileLine};
 use super::networks::{names, network};
+use crate::begun::{begin, is_begun};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::held::Held;
 use crate::network_run::{Labelled, NetworkManifest, PixelRecipe, read_config, read_manifest};
-use crate::new_folder::refuse_existing;
 use crate::output::{Show, count};
 use crate::progress;
 use crate::text_table::TextTable;
@@ -77,6 +78,26 @@ pub struct Scale {
 const TISSUE: f64 = 0.05;
 
 impl Scale {
+    /// The size of the pixels that a network sees, in microns: what is asked, or that of its training.
+    ///
+    /// # Errors
+    /// Neither is known, or there is no such share of tissue.
+    pub fn pixels(&self, of_training: Option<f64>, network: impl Display) -> Result<f64> {
+        let microns = self.microns_per_pixel.or(of_training).ok_or_else(|| {
+            Failure::usage(format!(
+                "{network} does not say how large the pixels were that it was trained with"
+            ))
+            .help("Give their size in microns with `--microns-per-pixel`.")
+        })?;
+        if !(0.0..=1.0).contains(&self.tissue) {
+            return Err(Failure::usage(format!(
+                "`--tissue {}` is no share from 0 to 1",
+                self.tissue
+            )));
+        }
+        Ok(microns)
+    }
+
     /// Whether anything but the default was asked.
     pub fn is_given(&self) -> bool {
         let sizes = [self.microns_per_pixel, self.slide_microns_per_pixel];
@@ -117,8 +138,6 @@ struct Summary {
     left_out: u64,
     areas: Vec<Area>,
 }
-
-const REQUEST: &str = "request.json";
 
 /// What a process does in the folder.
 const PREDICTS: &str = "predicts slides";
@@ -201,23 +220,9 @@ impl<'a> Looking<'a> {
     ) -> Result<Self> {
         let recipe: PixelRecipe = read_config(request.run)?;
         let (bytes, file) = network(request.run, manifest)?;
-        let microns = request
+        let microns_per_pixel = request
             .scale
-            .microns_per_pixel
-            .or(manifest.microns_per_pixel);
-        let microns_per_pixel = microns.ok_or_else(|| {
-            Failure::usage(format!(
-                "{} does not say how large the pixels were that it was trained with",
-                request.run.display()
-            ))
-            .help("Give their size in microns with `--microns-per-pixel`.")
-        })?;
-        if !(0.0..=1.0).contains(&request.scale.tissue) {
-            return Err(Failure::usage(format!(
-                "`--tissue {}` is no share from 0 to 1",
-                request.scale.tissue
-            )));
-        }
+            .pixels(manifest.microns_per_pixel, request.run.display())?;
         let asked = Asked {
             program: crate::context::program(),
             network: blake3::hash(&bytes).to_hex().to_string(),
@@ -241,29 +246,11 @@ impl<'a> Looking<'a> {
 
     /// Makes the folder, or goes on with one that was begun with the same request.
     fn begin(&self) -> Result<Held> {
-        let path = self.request.out.join(REQUEST);
-        if !path.exists() {
-            refuse_existing(self.request.out)?;
-            let text = serde_json::to_vec_pretty(&self.asked);
-            let text = text.map_err(|error| Failure::other(error.to_string()))?;
-            write_file(&path, &text)?;
-            return Held::new(self.request.out, PREDICTS);
+        let out = self.request.out;
+        if !is_begun(out, &self.asked, "another network or other settings")? {
+            begin(out, &self.asked)?;
         }
-        let bytes = std::fs::read(&path)
-            .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-        let begun: Asked = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-        if begun != self.asked {
-            return Err(Failure::usage(format!(
-                "{} was begun with another network or other settings",
-                self.request.out.display()
-            ))
-            .help(format!(
-                "{} says which: ask for the same again, or choose another folder with `--out`.",
-                path.display()
-            )));
-        }
-        Held::new(self.request.out, PREDICTS)
+        Held::new(out, PREDICTS)
     }
 
     fn open(&self, path: &Path) -> Result<Slide> {
