@@ -58,6 +58,19 @@ impl Neighbours {
         self.indices.ncols()
     }
 
+    /// The nearest `k` of a row's neighbours that are of another group, fewer where there are fewer.
+    pub fn of_other_groups<'a>(
+        &'a self,
+        row: usize,
+        groups: &'a [usize],
+        k: usize,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let others = self.indices.row(row).into_iter().copied();
+        others
+            .filter(move |&other| groups[other] != groups[row])
+            .take(k)
+    }
+
     /// Refuses fewer neighbours per row than needed.
     pub(crate) fn require(&self, k: usize) -> Result<(), AuditError> {
         check_k(k, self.k())

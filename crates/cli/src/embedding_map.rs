@@ -97,26 +97,14 @@ fn purity(
 ) -> Result<Vec<ClassPurity>> {
     let found = FOUND.min(items.len() - 1);
     let near = nearest_neighbours(directions.view(), found, Metric::Cosine)?;
-    let shares: Vec<f64> = near
-        .indices
-        .rows()
-        .into_iter()
-        .enumerate()
-        .map(|(row, others)| {
-            let item = items[row];
-            let of_others: Vec<usize> = others
-                .iter()
-                .map(|&other| items[other])
-                .filter(|&other| study.cases[other] != study.cases[item])
-                .take(ASKED)
-                .collect();
-            let same = of_others
-                .iter()
-                .filter(|&&other| study.given[other] == study.given[item]);
-            same.count() as f64 / of_others.len() as f64
-        })
-        .collect();
+    let given: Vec<usize> = items.iter().map(|&item| study.given[item]).collect();
     let cases: Vec<usize> = items.iter().map(|&item| study.cases[item]).collect();
+    let same = |row: usize| {
+        let others: Vec<usize> = near.of_other_groups(row, &cases, ASKED).collect();
+        let same = others.iter().filter(|&&other| given[other] == given[row]);
+        same.count() as f64 / others.len() as f64
+    };
+    let shares: Vec<f64> = (0..items.len()).map(same).collect();
     let groups = Groups::new(&cases)?;
     let bootstrap = Bootstrap {
         seed,
@@ -124,7 +112,7 @@ fn purity(
     };
     let mut purity = Vec::new();
     for (class, name) in study.classes.iter().enumerate() {
-        let of_class = |row: usize| study.given[items[row]] == class && shares[row].is_finite();
+        let of_class = |row: usize| given[row] == class && shares[row].is_finite();
         let rows: Vec<usize> = (0..items.len()).filter(|&row| of_class(row)).collect();
         let mean = |weights: Weights<'_>| {
             let weight = |row: usize| match weights {

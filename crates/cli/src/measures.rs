@@ -180,45 +180,17 @@ impl Known {
         predicted: &[Array2<f32>],
         bootstrap: &Bootstrap,
     ) -> Result<Estimate> {
-        let pairs = predicted
-            .iter()
-            .map(|probabilities| self.pairs(&[probabilities]))
-            .collect::<Result<Vec<_>>>()?;
-        let repeats: Vec<_> = pairs
-            .iter()
-            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
-            .collect();
-        Ok(bootstrap.estimate(&self.groups()?, mean_over_repeats(&repeats))?)
+        let repeats = self.repeats(predicted)?;
+        Ok(bootstrap.estimate(&self.groups()?, |w| mean_balanced_accuracy(&repeats, w))?)
     }
 
-    /// A statistic of the balanced accuracies at several rates of noise, each the mean over seeds. `predicted` are the
-    /// predictions of each rate.
-    pub fn over_noise(
-        &self,
-        predicted: &[Vec<Array2<f32>>],
-        bootstrap: &Bootstrap,
-        statistic: impl Fn(&[f64]) -> std::result::Result<f64, cleanslide_eval::Error> + Sync,
-    ) -> Result<std::result::Result<Estimate, cleanslide_eval::Error>> {
-        let pairs = predicted
-            .iter()
-            .map(|repeats| {
-                let pairs = repeats
-                    .iter()
-                    .map(|probabilities| self.pairs(&[probabilities]));
-                pairs.collect::<Result<Vec<_>>>()
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let mean = |repeats: &Vec<LabelPairs>, w: Weights<'_>| {
-            let mut sum = 0.0;
-            for pairs in repeats {
-                sum += pairs.confusion(w)?.balanced_accuracy()?;
-            }
-            Ok(sum / repeats.len() as f64)
-        };
-        Ok(bootstrap.estimate(&self.groups()?, |w| {
-            let values = pairs.iter().map(|repeats| mean(repeats, w));
-            statistic(&values.collect::<std::result::Result<Vec<_>, cleanslide_eval::Error>>()?)
-        }))
+    /// The balanced accuracies at several rates of noise, of the predictions at each rate.
+    pub fn over_noise(&self, predicted: &[Vec<Array2<f32>>]) -> Result<OverNoise> {
+        let rates = predicted.iter().map(|repeats| self.repeats(repeats));
+        Ok(OverNoise {
+            rates: rates.collect::<Result<_>>()?,
+            groups: self.groups()?,
+        })
     }
 
     /// AUROC, mean over classes and seeds.
@@ -248,11 +220,15 @@ impl Known {
             .zip(second)
             .map(|(first, second)| self.pairs(&[first, second]))
             .collect::<Result<Vec<_>>>()?;
-        let repeats: Vec<_> = pairs
+        Ok(bootstrap.compare(&self.groups()?, |w| mean_balanced_accuracy(&pairs, w))?)
+    }
+
+    /// Truth and prediction of each seed.
+    fn repeats(&self, predicted: &[Array2<f32>]) -> Result<Vec<LabelPairs>> {
+        let pairs = predicted
             .iter()
-            .map(|pairs| |w: Weights<'_>| pairs.confusion(w)?.balanced_accuracy())
-            .collect();
-        Ok(bootstrap.compare(&self.groups()?, mean_over_repeats(&repeats))?)
+            .map(|probabilities| self.pairs(&[probabilities]));
+        pairs.collect()
     }
 
     /// Truth and prediction, for one or, one after the other, two methods.
@@ -268,6 +244,38 @@ impl Known {
     fn groups(&self) -> Result<Groups> {
         Ok(Groups::new(&self.cases)?)
     }
+}
+
+/// What is known of one method at several rates of noise.
+pub struct OverNoise {
+    /// Truth and prediction of each seed, for each rate.
+    rates: Vec<Vec<LabelPairs>>,
+    groups: Groups,
+}
+
+impl OverNoise {
+    /// A statistic of the balanced accuracies at all rates, each the mean over seeds.
+    pub fn estimate(
+        &self,
+        bootstrap: &Bootstrap,
+        statistic: impl Fn(&[f64]) -> Defined<f64> + Sync,
+    ) -> Defined<Estimate> {
+        bootstrap.estimate(&self.groups, |w| {
+            let rates = self.rates.iter();
+            let values = rates.map(|repeats| mean_balanced_accuracy(repeats, w));
+            statistic(&values.collect::<Defined<Vec<f64>>>()?)
+        })
+    }
+}
+
+/// A figure, or why there is none.
+type Defined<T> = std::result::Result<T, cleanslide_eval::Error>;
+
+/// Balanced accuracy, mean over seeds.
+fn mean_balanced_accuracy(repeats: &[LabelPairs], weights: Weights<'_>) -> Defined<f64> {
+    let of_one = |pairs| move |w: Weights<'_>| LabelPairs::confusion(pairs, w)?.balanced_accuracy();
+    let statistics: Vec<_> = repeats.iter().map(of_one).collect();
+    mean_over_repeats(&statistics)(weights)
 }
 
 /// The class with fewer images, the later of equals.

@@ -4,20 +4,12 @@
 
 mod common;
 
-use common::{Lab, tree};
+use common::{Lab, clean_liver, tree};
 use serde_json::Value;
 
 /// Simulated tissue whose labels are right, and the same of which four in ten are wrong, as `noisy`.
 fn liver(lab: &Lab) {
-    lab.ok(&[
-        "simulate",
-        "liver",
-        "--clean",
-        "--cases",
-        "12",
-        "--patches",
-        "16",
-    ]);
+    clean_liver(lab, "12", "16");
     lab.ok(&[
         "inject",
         "uniform",

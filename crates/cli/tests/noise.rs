@@ -4,19 +4,11 @@
 
 mod common;
 
-use common::Lab;
+use common::{Lab, clean_liver};
 use serde_json::Value;
 
 fn liver(lab: &Lab) {
-    lab.ok(&[
-        "simulate",
-        "liver",
-        "--clean",
-        "--cases",
-        "10",
-        "--patches",
-        "12",
-    ]);
+    clean_liver(lab, "10", "12");
 }
 
 fn bench(noise: &str, out: &str, more: &[&str]) -> Vec<String> {
@@ -86,6 +78,17 @@ fn every_kind_of_noise_has_its_curve() {
     assert_eq!(made, again);
     let page = std::fs::read_to_string(lab.path("bench/report.html")).unwrap();
     assert!(page.contains("What noise costs") && page.contains("noise toward:tumour"));
+}
+
+#[test]
+fn two_rates_have_a_curve_and_no_sum() {
+    let lab = Lab::new();
+    liver(&lab);
+    let made = run(&lab, &bench("uniform:0.2,uniform:0.4", "bench", &[]));
+    assert_eq!(made["robustness"], Value::Array(Vec::new()));
+    let page = lab.read("bench/report.html");
+    assert!(page.contains("over the share of wrong training labels, noise uniform"));
+    assert!(!page.contains("What noise costs"));
 }
 
 #[test]

@@ -256,19 +256,40 @@ impl Bench<'_> {
             source,
         };
         let query_folds = self.deal(cell.seed)?;
-        let clean = Study::new(self.dataset, self.embeddings, labels, |_| true).map_err(failed)?;
-        let folds: Vec<usize> = clean.rows.iter().map(|&row| query_folds[row]).collect();
         let mut classifier = self.classifier.clone();
         classifier.train.seed = cell.seed;
-        let noisy = self.noisy(cell, labels, &clean, &folds, &classifier)?;
-        let study = Study::new(self.dataset, self.embeddings, &noisy, |_| true)
-            .map_err(failed)?
-            .watching_clean(clean);
+        let (study, folds) = self.study(cell, labels, &query_folds, &classifier)?;
         classifier.method = cell.method.clone();
         let features = self.embeddings.features.view();
         study
             .predict_held_out(&classifier, &folds, features, &query_folds, &|_, _| {})
             .map_err(failed)
+    }
+
+    /// What a cell learns from, and the fold of each item.
+    fn study(
+        &self,
+        cell: &Cell,
+        labels: &ImageLabels,
+        query_folds: &[usize],
+        classifier: &Classifier,
+    ) -> Result<(Study, Vec<usize>), BenchError> {
+        let of = |labels: &ImageLabels| {
+            let study = Study::new(self.dataset, self.embeddings, labels, |_| true);
+            study.map_err(|source| BenchError::Cell {
+                cell: cell.to_string(),
+                source,
+            })
+        };
+        let clean = of(labels)?;
+        let folds: Vec<usize> = clean.rows.iter().map(|&row| query_folds[row]).collect();
+        let noisy = of(&self.noisy(cell, labels, &clean, &folds, classifier)?)?;
+        // Embeddings are large: a second copy is kept only where it is looked at.
+        let study = match classifier.train.early_stopping {
+            EarlyStopping::CleanValidation { .. } => noisy.watching_clean(clean),
+            EarlyStopping::None | EarlyStopping::NoisyValidation { .. } => noisy,
+        };
+        Ok((study, folds))
     }
 
     /// The labels of a cell with its noise, the same for every method. `clean` are the items of `labels` without it, in

@@ -196,10 +196,9 @@ impl Study {
             (EarlyStopping::CleanValidation { .. }, Some(clean)) => Some((clean, Labels::Clean)),
             _ => None,
         };
-        let held_out = match watched {
-            Some(watched) => Some(self.hold_out(items, watched, classifier.train.seed)?),
-            None => None,
-        };
+        let held_out = watched
+            .map(|watched| self.hold_out(items, watched, classifier.train.seed))
+            .transpose()?;
         let (items, validation) = match &held_out {
             Some((training, validation)) => (training.as_slice(), Some(validation)),
             None => (items, self.validation.as_ref()),

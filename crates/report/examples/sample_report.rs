@@ -318,7 +318,7 @@ fn comparison() -> Comparison {
             .collect(),
     };
     let curve = |method: &str, drop: f64| NoiseCurve {
-        noise: "uniform noise".to_owned(),
+        noise: "noise uniform".to_owned(),
         mean_skill: Some(estimate(0.60 - 0.2 * drop, 0.02)),
         half_lost_at: Some(estimate(0.4f64.min(0.52 - 0.2 * drop), 0.02)),
         method: method.to_owned(),

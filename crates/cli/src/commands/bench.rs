@@ -33,6 +33,7 @@ use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::json_file::write_json;
 use crate::measures::Known;
 use crate::network_run::PixelRecipe;
 use crate::output::{Show, count};
@@ -255,20 +256,14 @@ impl Bench {
             .collect::<Result<_>>()?;
         let cells = self.cells(&noises, &methods, context.seed);
         self.compute(context, dataset, &labels, &cells)?;
-        let (lines, robustness) = self.judge(dataset, &truth, &cells, context.seed)?;
-        self.write(
-            context,
-            dataset,
-            &labels[0].1,
-            &truth,
-            (&lines, &robustness),
-        )?;
+        let (lines, curves) = self.judge(dataset, &truth, &cells, context.seed)?;
+        self.write(context, dataset, &labels[0].1, &truth, (&lines, &curves))?;
         context.output.show(&Summary {
             folder: self.out,
             reference: truth.name,
             folds: self.folds,
             lines,
-            robustness,
+            robustness: summed_up(curves),
         })
     }
 
@@ -444,14 +439,11 @@ impl Bench {
         dataset: &Dataset,
         labels: &ImageLabels,
         truth: &Truth,
-        (lines, robustness): (&[Line], &[Robustness]),
+        (lines, curves): (&[Line], &[Robustness]),
     ) -> Result<()> {
-        let json =
-            serde_json::to_vec_pretty(lines).map_err(|error| Failure::other(error.to_string()))?;
-        write_file(&self.out.join("bench.json"), &json)?;
-        let curves = serde_json::to_vec_pretty(robustness)
-            .map_err(|error| Failure::other(error.to_string()))?;
-        write_file(&self.out.join("robustness.json"), &curves)?;
+        write_json(&self.out.join("bench.json"), lines)?;
+        let robustness = summed_up(curves.to_vec());
+        write_json(&self.out.join("robustness.json"), &robustness)?;
         let mut report = page::start(context, dataset, labels.version, labels)?;
         report.title = format!("{}: comparison of methods", self.dataset.dataset.display());
         report.comparison = Some(Comparison {
@@ -460,7 +452,7 @@ impl Bench {
             protocol: format!("{} folds by case × {} seeds", self.folds, self.seeds),
             chance: Some(1.0 / dataset.classes().len() as f64),
             settings: settings(lines),
-            noise_curves: noise_curves(robustness),
+            noise_curves: noise_curves(curves),
             quoted: None,
         });
         Ok(write_file(
@@ -531,6 +523,12 @@ fn settings(lines: &[Line]) -> Vec<Setting> {
     settings
 }
 
+/// The curves of enough rates.
+fn summed_up(mut curves: Vec<Robustness>) -> Vec<Robustness> {
+    curves.retain(|curve| curve.mean_skill.is_some());
+    curves
+}
+
 /// The curves of the page.
 fn noise_curves(robustness: &[Robustness]) -> Vec<NoiseCurve> {
     let several = robustness
@@ -548,7 +546,7 @@ fn noise_curves(robustness: &[Robustness]) -> Vec<NoiseCurve> {
             .iter()
             .map(|(rate, estimate)| (*rate, page::estimate(estimate)))
             .collect(),
-        mean_skill: Some(page::estimate(&of.mean_skill)),
+        mean_skill: of.mean_skill.as_ref().map(page::estimate),
         half_lost_at: of.half_lost_at.as_ref().map(page::estimate),
     };
     robustness.iter().map(curve).collect()
@@ -564,12 +562,15 @@ impl Summary {
             "half of it lost at",
         ]);
         for of in &self.robustness {
+            let Some(mean_skill) = of.mean_skill else {
+                continue;
+            };
             let greatest = of.balanced_accuracy.last().map_or(0.0, |point| point.0);
             table.row([
                 of.labels.clone(),
                 of.noise.clone(),
                 of.method.clone(),
-                format!("{:.3}", of.mean_skill),
+                format!("{mean_skill:.3}"),
                 match of.half_lost_at {
                     Some(half) if half.value < greatest => format!("{half:.2}"),
                     Some(_) => format!("beyond {greatest:.2}"),

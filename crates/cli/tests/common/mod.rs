@@ -199,3 +199,16 @@ pub fn slide(lab: &Lab, name: &str) {
     }
     lab.write(name, bytes.into_inner());
 }
+
+/// Simulated tissue as the dataset `liver`, with labels that are all right.
+pub fn clean_liver(lab: &Lab, cases: &str, patches: &str) {
+    lab.ok(&[
+        "simulate",
+        "liver",
+        "--clean",
+        "--cases",
+        cases,
+        "--patches",
+        patches,
+    ]);
+}

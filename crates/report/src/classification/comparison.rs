@@ -69,13 +69,13 @@ pub struct MethodResult {
 /// What one method reached at several rates of one kind of noise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseCurve {
-    /// The noise, as in `uniform noise`.
+    /// The noise, as in `noise uniform`.
     pub noise: String,
     /// Its name.
     pub method: String,
     /// (share of wrong labels, metric).
     pub points: Vec<(f64, Estimate)>,
-    /// Mean skill over the rates: 1 is never wrong, 0 is a guess.
+    /// Mean skill over the rates: 1 is never wrong, 0 is a guess. Curves without it are not in the table.
     pub mean_skill: Option<Estimate>,
     /// The rate at which half of the skill is lost; the greatest rate where it never is.
     pub half_lost_at: Option<Estimate>,
@@ -205,7 +205,9 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
             @for chart in over_noise {
                 (figure(&chart, "Bands and whiskers are 95 % intervals.", Size::Full))
             }
-            @if !noises.is_empty() { (robustness_table(comparison)) }
+            @if comparison.noise_curves.iter().any(|curve| curve.mean_skill.is_some()) {
+                (robustness_table(comparison))
+            }
             @if !comparison.settings.is_empty() {
                 (figure(&by_value, "Squares are plain training.", Size::Full))
             }
@@ -226,15 +228,13 @@ fn robustness_table(comparison: &Comparison) -> Markup {
         )),
         None => Cell::Number(f64::NAN),
     };
-    let rows = comparison.noise_curves.iter().map(|curve| {
-        vec![
+    let rows = comparison.noise_curves.iter().filter_map(|curve| {
+        Some(vec![
             Cell::text(&curve.method),
             Cell::text(&curve.noise),
-            curve
-                .mean_skill
-                .map_or(Cell::Number(f64::NAN), Cell::Estimate),
+            Cell::Estimate(curve.mean_skill?),
             half(curve),
-        ]
+        ])
     });
     table(&Table {
         title: "What noise costs".to_owned(),

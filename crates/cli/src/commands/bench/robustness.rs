@@ -9,7 +9,7 @@ use super::Line;
 use crate::failure::{Failure, Result};
 use crate::measures::Known;
 
-/// Rates, that without noise among them, from which a curve is summed up.
+/// Rates, that without noise among them, of which a curve is summed up.
 const FEWEST_RATES: usize = 3;
 
 /// The predictions of a method, `[images, classes]` for each seed.
@@ -26,13 +26,14 @@ pub struct Robustness {
     pub method: String,
     /// Rate and balanced accuracy, from no noise to the most.
     pub balanced_accuracy: Vec<(f64, Estimate)>,
-    /// Mean skill over all rates.
-    pub mean_skill: Estimate,
-    /// The rate at which half of the skill is lost, the greatest where it never is; none without skill.
+    /// Mean skill over all rates; none of fewer than three rates, or without that of no noise.
+    pub mean_skill: Option<Estimate>,
+    /// The rate at which half of the skill is lost, the greatest where it never is; none without skill, or
+    /// without a mean skill.
     pub half_lost_at: Option<Estimate>,
 }
 
-/// The curves of each kind of labels, noise and method of which there are enough rates. Cells come in blocks of seeds, a
+/// The curve of each kind of labels, noise and method of which there are several rates. Cells come in blocks of seeds, a
 /// line for each; `read` gives the predictions of such a block.
 pub fn robustness(
     lines: &[Line],
@@ -62,26 +63,28 @@ pub fn robustness(
             .filter(|&at| belongs(&blocks[at][0]))
             .collect();
         points.sort_by(|&a, &b| lines[a].rate.total_cmp(&lines[b].rate));
+        if points.len() < 2 {
+            continue;
+        }
         let rates: Vec<f64> = points.iter().map(|&at| lines[at].rate).collect();
         let chance = 1.0 / known.classes as f64;
         // Without a rate of zero, nothing says how much skill there was to lose.
-        if rates.len() < FEWEST_RATES || rates[0] > 0.0 {
-            continue;
-        }
-        let Some(rates) = NoiseRates::new(rates, chance) else {
-            continue;
-        };
-        let predicted = points
-            .iter()
-            .map(|&at| read(blocks[at]))
-            .collect::<Result<Vec<_>>>()?;
-        let over = |statistic: fn(&NoiseRates, &[f64]) -> std::result::Result<f64, Error>| {
-            known.over_noise(&predicted, bootstrap, |values| statistic(&rates, values))
-        };
-        let half_lost_at = match over(NoiseRates::half_lost_at)? {
-            Ok(half) => Some(half),
-            Err(Error::Undefined(_) | Error::TooManyUndefined { .. }) => None,
-            Err(error) => return Err(Failure::from(error)),
+        let summed_up = rates.len() >= FEWEST_RATES && rates[0] == 0.0;
+        let rates = NoiseRates::new(rates, chance).filter(|_| summed_up);
+        let (mean_skill, half_lost_at) = match rates {
+            Some(rates) => {
+                let predicted = points.iter().map(|&at| read(blocks[at]));
+                let curve = known.over_noise(&predicted.collect::<Result<Vec<_>>>()?)?;
+                let half = curve.estimate(bootstrap, |values| rates.half_lost_at(values));
+                let half = match half {
+                    Ok(half) => Some(half),
+                    Err(Error::Undefined(_) | Error::TooManyUndefined { .. }) => None,
+                    Err(error) => return Err(Failure::from(error)),
+                };
+                let mean = curve.estimate(bootstrap, |values| rates.mean_skill(values))?;
+                (Some(mean), half)
+            }
+            None => (None, None),
         };
         curves.push(Robustness {
             labels: labels.to_owned(),
@@ -91,7 +94,7 @@ pub fn robustness(
                 .iter()
                 .map(|&at| (lines[at].rate, lines[at].balanced_accuracy))
                 .collect(),
-            mean_skill: over(NoiseRates::mean_skill)??,
+            mean_skill,
             half_lost_at,
         });
     }

@@ -141,13 +141,9 @@ fn by_neighbours(study: &Study) -> Result<Option<Vec<usize>>> {
     let near = nearest_neighbours(study.features(), found, Metric::Cosine)?;
     let mut frequency = vec![0usize; study.classes.len()];
     study.given.iter().for_each(|&class| frequency[class] += 1);
-    let rows = near.indices.rows().into_iter().enumerate();
-    let said = rows.map(|(item, others)| {
+    let said = (0..study.len()).map(|item| {
         let mut votes = vec![0.0; study.classes.len()];
-        let of_others = others
-            .iter()
-            .filter(|&&other| study.cases[other] != study.cases[item]);
-        for &other in of_others.take(ASKED) {
+        for other in near.of_other_groups(item, &study.cases, ASKED) {
             // Every class counts as if it were as frequent as the others.
             let given = study.given[other];
             votes[given] += 1.0 / frequency[given] as f64;
