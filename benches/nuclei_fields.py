@@ -1,8 +1,8 @@
 """Writes into the images.csv of a dataset of he-nuclei which tiles were cut from one field of view.
 
-    python benches/nuclei_fields.py DATASET        (numpy 2.3.4, pillow 13.0.0)
+    python benches/nuclei_fields.py DATASET IMAGES        (numpy 2.3.4, pillow 13.0.0)
 
-The 107 tiles of 320 × 256 pixels fit together: where the last column (or row) of one tile differs from the
+IMAGES is the folder of the images as they were published: a dataset of halved ones has their names. The 107 tiles of 320 × 256 pixels fit together: where the last column (or row) of one tile differs from the
 first of another by no more than twice what neighbouring columns within them differ by, they were one image. The
 ratio of these differences has a gap between 1.1 and 2.6, so the factor decides nothing. Tiles of one field
 are no independent cases: the `group` column keeps them on one side of every split.
@@ -20,11 +20,12 @@ FACTOR = 2
 
 def main():
     table = pathlib.Path(sys.argv[1]) / "images.csv"
+    images = pathlib.Path(sys.argv[2])
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     tiles = []
     for row in rows:
-        path = table.parent / row["path"]
+        path = images / pathlib.Path(row["path"]).name
         tiles.append(np.asarray(Image.open(path).convert("RGB")).astype(np.float64))
     parent = list(range(len(tiles)))
 

@@ -171,6 +171,13 @@ fn all_parts_are_there_by_name_and_what_is_wrong_is_said() {
         class.starts_with("exit 2") && class.contains("`circle`"),
         "{class}"
     );
+    let unit = fails(
+        "[[dual.selection.priors]]\nclass = \"square\"\nfeature = \"area\"\nleast = 9.0\nmost = 19.0\nunit = \"microns\"\n",
+    );
+    assert!(
+        unit.starts_with("exit 3") && unit.contains("image 0") && unit.contains("images.csv"),
+        "{unit}"
+    );
     let feature = fails(
         "[[dual.selection.priors]]\nclass = \"square\"\nfeature = \"smell\"\nleast = 9.0\nmost = 19.0\n",
     );

@@ -83,15 +83,53 @@ pub struct Prior {
     pub least: f64,
     /// The most.
     pub most: f64,
+    /// What areas are counted in. Default pixels.
+    #[serde(default, skip_serializing_if = "AreaUnit::is_pixels")]
+    pub unit: AreaUnit,
+}
+
+/// What areas of objects are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AreaUnit {
+    /// Pixels of the image.
+    #[default]
+    Pixels,
+    /// Square microns, which needs the size of the pixels of each image.
+    Microns,
+}
+
+impl AreaUnit {
+    fn is_pixels(&self) -> bool {
+        *self == Self::Pixels
+    }
 }
 
 impl Prior {
     pub(super) fn check(&self) -> Result<()> {
+        if self.unit == AreaUnit::Microns && self.feature != Feature::Area {
+            return wrong(
+                "unit",
+                "microns",
+                &format!(
+                    "only areas have a unit, and this is the range of {}",
+                    self.feature
+                ),
+            );
+        }
         if self.least < self.most && self.least.is_finite() && self.most.is_finite() {
             return Ok(());
         }
         let range = format!("{} to {} of {}", self.least, self.most, self.class);
         wrong("priors", range, "expected `least` below `most`")
+    }
+
+    /// What an object is compared by; not a number where it cannot be.
+    fn value(&self, looks: &Looks) -> f64 {
+        match self.unit {
+            AreaUnit::Pixels => looks.features[self.feature as usize],
+            AreaUnit::Microns => looks.square_microns,
+        }
     }
 
     /// How far a value is out of the range, in quarters of its width; 0 within.
@@ -108,15 +146,18 @@ impl Prior {
 pub(super) struct Looks {
     /// Of each [`Feature::ALL`].
     pub(super) features: [f64; 7],
+    /// Its area.
+    pub(super) square_microns: f64,
     /// How much steeper the plane is along the border than beside it, in standard deviations of the image's slope.
     pub(super) edge: f64,
 }
 
-/// Measures all objects of a mask `[height, width]`, with their numbers, ascending.
+/// Measures all objects of a mask `[height, width]`, with their numbers, ascending; pixels have this size if it is known.
 pub(super) fn looks(
     image: &RgbImage,
     mask: ArrayView2<'_, u32>,
     plane: Plane,
+    microns_per_pixel: Option<f64>,
 ) -> Result<Vec<(u32, Looks)>> {
     let plane = amounts(image, plane)?;
     let slope = Slope::of(plane.view());
@@ -141,6 +182,8 @@ pub(super) fn looks(
                     slopes.mean,
                     inside.mean - beside,
                 ],
+                square_microns: object.area as f64
+                    * microns_per_pixel.map_or(f64::NAN, |side| side * side),
                 edge: slope.edge(&around),
             };
             (object.label, looks)
@@ -289,7 +332,7 @@ impl Likeness {
             }
         }
         for prior in priors {
-            let value = looks.features[prior.feature as usize];
+            let value = prior.value(looks);
             if value.is_finite() {
                 sum += prior.excess(value).powi(2);
                 count += 1.0;
@@ -340,7 +383,7 @@ mod tests {
     }
 
     fn only((image, mask): &(RgbImage, Array2<u32>)) -> Looks {
-        looks(image, mask.view(), Plane::Grey).unwrap()[0].1
+        looks(image, mask.view(), Plane::Grey, None).unwrap()[0].1
     }
 
     #[test]
@@ -363,13 +406,14 @@ mod tests {
         let [on, off] = [0.0, 5.0].map(|shift| support(only(&disc(6.0, shift)).edge).unwrap());
         assert!(on > off + 0.3, "{on} {off}");
         let flat = RgbImage::from_pixel(40, 32, Rgb([90; 3]));
-        let looks = looks(&flat, disc(6.0, 0.0).1.view(), Plane::Grey).unwrap();
+        let looks = looks(&flat, disc(6.0, 0.0).1.view(), Plane::Grey, None).unwrap();
         assert_eq!(support(looks[0].1.edge), Some(0.5));
     }
 
     fn of_area(area: f64) -> Looks {
         let mut looks = Looks {
             features: [f64::NAN; 7],
+            square_microns: f64::NAN,
             edge: 0.0,
         };
         looks.features[0] = area;
@@ -399,6 +443,7 @@ mod tests {
             feature: Feature::Solidity,
             least: 0.8,
             most: 1.0,
+            unit: AreaUnit::Pixels,
         };
         let of = |solidity| {
             let mut looks = of_area(f64::NAN);
@@ -416,5 +461,31 @@ mod tests {
             .check()
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_range_in_microns_knows_the_size_of_pixels_and_is_of_areas() {
+        let prior = Prior {
+            class: "lymphocyte".into(),
+            feature: Feature::Area,
+            least: 20.0,
+            most: 40.0,
+            unit: AreaUnit::Microns,
+        };
+        let (image, mask) = disc(6.0, 0.0);
+        let fit = |microns_per_pixel| {
+            let looks = looks(&image, mask.view(), Plane::Grey, microns_per_pixel).unwrap();
+            Likeness::of([].iter()).match_of(&looks[0].1, [&prior].into_iter())
+        };
+        // 113 pixels are 28 µm² at half a micron.
+        assert_eq!(fit(Some(0.5)), Some(1.0));
+        assert!(fit(Some(0.25)) < Some(0.1));
+        assert_eq!(fit(None), None);
+        assert!(prior.check().is_ok());
+        let solidity = Prior {
+            feature: Feature::Solidity,
+            ..prior
+        };
+        assert!(solidity.check().is_err());
     }
 }

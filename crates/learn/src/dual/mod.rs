@@ -40,7 +40,7 @@ mod settings;
 mod trainer;
 
 pub use cycle::{SelectionCycle, SelectionCycleImage};
-pub use histology::{Feature, Prior};
+pub use histology::{AreaUnit, Feature, Prior};
 pub use refine::RefineSettings;
 pub use selection::{JudgedObject, State};
 pub use settings::{

@@ -531,6 +531,7 @@ mod tests {
         // The border of the third object shows well.
         let looks = Looks {
             features: [f64::NAN; 7],
+            square_microns: f64::NAN,
             edge: 0.9,
         };
         Judge {

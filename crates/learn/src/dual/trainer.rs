@@ -62,6 +62,11 @@ pub trait ObjectImages: Sync {
         image.to_string()
     }
 
+    /// The side of its pixels in microns, if it is known. Ranges of areas in microns say nothing of other images.
+    fn microns_per_pixel(&self, _image: usize) -> Option<f64> {
+        None
+    }
+
     /// How far the mask of an image is believed, from 0 to 1.
     fn trust(&self, _image: usize) -> f32 {
         1.0
@@ -299,7 +304,8 @@ impl<I: ObjectImages> Dual<'_, I> {
         }
         let measured = several(self.items, |item| {
             let (image, (mask, _)) = (self.images.pixels(item)?, self.images.objects(item)?);
-            Ok::<_, I::Failure>((item, looks(&image, mask.view(), plane)?))
+            let side = self.images.microns_per_pixel(item);
+            Ok::<_, I::Failure>((item, looks(&image, mask.view(), plane, side)?))
         })?;
         looks_of.extend(measured);
         Ok(())

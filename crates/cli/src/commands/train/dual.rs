@@ -5,7 +5,7 @@ use std::path::Path;
 use cleanslide_data::store::write_file;
 use cleanslide_data::to_csv;
 use cleanslide_learn::dual::{
-    DualSettings, DualTrainer, JudgedObject, ObjectImages, SelectionCycle, State,
+    AreaUnit, DualSettings, DualTrainer, JudgedObject, ObjectImages, SelectionCycle, State,
 };
 use cleanslide_learn::segment::Segmenter;
 use cleanslide_learn::training::{Epoch, Watch};
@@ -19,6 +19,7 @@ use super::page::mean_notes;
 use super::pixels::given_objects;
 use crate::failure::{Failure, Result};
 use crate::network_run::PixelRecipe;
+use crate::shape_labels::about;
 
 use crate::commands::evaluate::selection::TABLE as SELECTION;
 
@@ -45,24 +46,34 @@ pub fn train_dual(
     .run(watch)
 }
 
-/// Refuses ranges of classes that there are none of.
+/// Refuses ranges of classes that there are none of, and of areas in microns where the size of pixels is not known.
 pub fn refuse_unknown_priors(job: &Job<PixelRecipe>, dual: &DualSettings) -> Result<()> {
     let names = job.dataset.classes().names();
-    let priors = dual
-        .selection
-        .iter()
-        .flat_map(|selection| &selection.priors);
-    match priors
-        .into_iter()
-        .find(|prior| !names.contains(&prior.class))
-    {
-        None => Ok(()),
-        Some(prior) => Err(Failure::usage(format!(
-            "the recipe knows the {} of the class `{}`, and the dataset has no such class",
-            prior.feature, prior.class
-        ))
-        .help(format!("Its classes are {}.", names.join(", ")))),
+    for prior in (dual.selection.iter()).flat_map(|selection| &selection.priors) {
+        if !names.contains(&prior.class) {
+            return Err(Failure::usage(format!(
+                "the recipe knows the {} of the class `{}`, and the dataset has no such class",
+                prior.feature, prior.class
+            ))
+            .help(format!("Its classes are {}.", names.join(", "))));
+        }
+        let mut images = job.labels.images.iter();
+        let unknown = images.find(|image| image.microns_per_pixel.is_none());
+        if let (AreaUnit::Microns, Some(image)) = (prior.unit, unknown) {
+            return Err(about(
+                image,
+                format!(
+                    "nobody knows how large its pixels are, and the recipe knows the {} of `{}` in microns",
+                    prior.feature, prior.class
+                ),
+            )
+            .help(
+                "Fill in the column `microns_per_pixel` of the dataset's images.csv, or give the range in pixels \
+                 (`unit = \"pixels\"`).",
+            ));
+        }
     }
+    Ok(())
 }
 
 /// The labels of a source as objects.
@@ -77,6 +88,10 @@ impl ObjectImages for GivenObjects<'_, '_> {
 
     fn trust(&self, image: usize) -> f32 {
         self.0.image(image).piece.trust.value()
+    }
+
+    fn microns_per_pixel(&self, image: usize) -> Option<f64> {
+        self.0.record(image).microns_per_pixel
     }
 
     fn pixels(&self, image: usize) -> Result<RgbImage> {
