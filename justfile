@@ -357,7 +357,7 @@ sissi-dropped data="../shared/data" python="python3": (_sissi-cells data)
         $bin export $run/masks $run/boxes --format voc
         $bin import voc $run/boxes $run/data $import --source corrected
         $bin import voc $run/boxes $run/data $import --as-reference corrected
-        {{python}} benches/nuclei_fields.py $run/data
+        {{python}} benches/nuclei_fields.py $run/data {{data}}/he-nuclei/images
         $bin split $run/data --test 0.3
         $bin inject drop $run/data --rate 0.4 --name dropped --reference all
         $bin inject add $run/data --source dropped --rate 0.2 --plane haematoxylin --name noisy --reference marked
@@ -385,7 +385,7 @@ sissi-nuclei data="../shared/data/he-nuclei" python="python3":
         import="--images {{data}}/images --classes nucleus"
         $bin import instances {{data}}/instances_corrected $run/data $import --source corrected
         $bin import instances {{data}}/instances_corrected $run/data $import --as-reference corrected
-        {{python}} benches/nuclei_fields.py $run/data
+        {{python}} benches/nuclei_fields.py $run/data {{data}}/images
         $bin split $run/data --test 0.3
         $bin inject drop $run/data --rate 0.4 --name dropped --reference all
         $bin inject add $run/data --source dropped --rate 0.2 --plane haematoxylin --name noisy --reference marked
@@ -393,26 +393,36 @@ sissi-nuclei data="../shared/data/he-nuclei" python="python3":
     just _nuclei-study sissi-nuclei sissi_nuclei corrected plain,sissi,sissi+strong,sissi+ignored,sissi+ignored+completed \
         "0 1 2" {{python}}
 
-# Masks of nuclei of which a third is false, some are missing and half are drawn badly: two U-Nets that filter each other's
-# labels, in parts and as a whole, against one that does not; five folds by field of view (an hour on 2 cores; resumes).
-# Needs the data, and Python with the packages that benches/nuclei_masks.py names.
-dual methods="plain,co-teaching,dividemix,dual" seeds="0" data="../shared/data/he-nuclei" python="python3":
+# Masks of nuclei of which a fifth to two fifths are false, some are missing and half are drawn badly: two U-Nets that filter
+# each other's labels against one that does not, and at two fifths the parts one by one; five folds by field of view (an hour
+# on 2 cores; resumes). Needs the data, and Python with the packages that benches/nuclei_masks.py names.
+dual methods="plain,dual" parts="small-loss,co-teaching,co-teaching+selection,dividemix" rates="40 20 60" seeds="0 1 2" data="../shared/data/he-nuclei" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
     cargo build --release
     bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
-    run=runs/dual
-    if [ ! -e $run/data/labels/v4 ]; then
-        rm -rf $run/data
-        import="--images {{data}}/images --classes nucleus"
-        $bin import instances {{data}}/instances_corrected $run/data $import --source corrected
-        $bin import instances {{data}}/instances_corrected $run/data $import --as-reference corrected
-        {{python}} benches/nuclei_fields.py $run/data
+    half=runs/dual/half
+    if [ ! -e $half ]; then {{python}} benches/halve_images.py {{data}} $half; fi
+    for rate in {{rates}}; do
+        run=runs/dual/$rate
+        if [ -e $run/data/labels/v4 ]; then continue; fi
+        rm -rf $run
+        import="--images $half/images --classes nucleus"
+        $bin import instances $half/instances_corrected $run/data $import --source corrected
+        $bin import instances $half/instances_corrected $run/data $import --as-reference corrected
+        {{python}} benches/nuclei_fields.py $run/data {{data}}/images
         $bin inject drop $run/data --rate 0.2 --name dropped --reference all
-        $bin inject add $run/data --source dropped --rate 0.4 --plane haematoxylin --name added --reference marked
+        $bin inject add $run/data --source dropped --rate 0.$rate --plane haematoxylin --name added --reference marked
         $bin inject border $run/data --source added --rate 0.5 --name noisy --reference drawn --sheet $run/noise.html
-    fi
-    just _nuclei-study dual dual corrected {{methods}} "{{seeds}}" {{python}}
+    done
+    first=$(cut -d " " -f 1 <<< "{{rates}}")
+    for rate in {{rates}}; do just _nuclei-trainings dual runs/dual/$rate corrected {{methods}} "{{seeds}}"; done
+    just _nuclei-trainings dual runs/dual/$first corrected plain,{{parts}},dual 0
+    mv runs/dual/$first/bench/bench.json runs/dual/$first/bench/parts.json
+    just _nuclei-trainings dual runs/dual/$first corrected {{methods}} "{{seeds}}"
+    shares=$(for rate in {{rates}}; do [ $rate = $first ] || echo --share "dual-$rate=runs/dual/$rate"; done)
+    {{python}} benches/dual.py dual runs/dual/$first $shares --reference corrected \
+        --minutes $(awk '{ sum += $1 } END { print sum / 60 }' runs/dual/*/seconds) < benches/dual-meaning.md
 
 # The same for immune cells of simulated tissue, where other nuclei look like them, with what is known of lymphocytes and
 # without (half an hour on 2 cores; resumes).
@@ -495,23 +505,24 @@ _complementary run shares methods seeds reference:
         $bench --recipe {{run}}/recipe-$share.toml --methods $methods --seeds $(wc -w <<< "{{seeds}}") --out {{run}}/bench-$share
     done
 
-_nuclei-study name script reference methods seeds python:
+# The networks are too small for two threads: two are trained at once, and then all are compared.
+_nuclei-trainings recipe run reference methods seeds:
     #!/usr/bin/env bash
     set -euo pipefail
-    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
-    run=runs/{{name}}
     start=$(date +%s)
-    bench="$bin bench $run/data --recipe benches/{{name}}.toml --threads 1 --reference {{reference}} --out $run/bench"
+    bench="${CARGO_TARGET_DIR:-target}/release/cleanslide bench {{run}}/data --recipe benches/{{recipe}}.toml --threads 1"
+    bench="$bench --reference {{reference}} --out {{run}}/bench"
     methods={{methods}}
-    # The networks are too small for two threads: two cells are trained at once, and then all are compared.
-    seeds="{{seeds}}"
-    for seed in $seeds; do for method in ${methods//,/ }; do echo $seed $method; done; done \
-        | xargs -P 2 -L 1 bash -c "$bench --methods \$1 --seeds 1 --seed \$0 > $run/\$1-\$0.log"
-    $bench --methods $methods --seeds $(wc -w <<< "$seeds")
+    for seed in {{seeds}}; do for method in ${methods//,/ }; do echo $seed $method; done; done \
+        | xargs -P 2 -L 1 bash -c "$bench --methods \$1 --seeds 1 --seed \$0 > {{run}}/\$1-\$0.log"
+    $bench --methods $methods --seeds $(wc -w <<< "{{seeds}}")
     # Of all calls, where an earlier one was interrupted.
-    echo $((($(date +%s) - start) / 60)) >> $run/minutes
-    minutes=$(awk '{ sum += $1 } END { print sum }' $run/minutes)
-    {{python}} benches/{{script}}.py {{name}} $run --reference {{reference}} --minutes $minutes < benches/{{name}}-meaning.md
+    echo $(($(date +%s) - start)) >> {{run}}/seconds
+
+_nuclei-study name script reference methods seeds python:
+    just _nuclei-trainings {{name}} runs/{{name}} {{reference}} {{methods}} "{{seeds}}"
+    {{python}} benches/{{script}}.py {{name}} runs/{{name}} --reference {{reference}} \
+        --minutes $(awk '{ sum += $1 } END { print sum / 60 }' runs/{{name}}/seconds) < benches/{{name}}-meaning.md
 
 _sissi-cells data:
     #!/usr/bin/env bash
@@ -585,7 +596,7 @@ train-nuclei data="../shared/data/he-nuclei" python="python3":
     if [ ! -e $run/data ]; then
         $bin import instances {{data}}/instances_corrected $run/data $import --source corrected
         $bin import instances {{data}}/instances_corrected $run/data $import --as-reference corrected
-        {{python}} benches/nuclei_fields.py $run/data
+        {{python}} benches/nuclei_fields.py $run/data {{data}}/images
     fi
     if [ ! -e $run/unet/predictions ]; then
         $bin train $run/data --recipe benches/nuclei.toml --out $run/unet

@@ -52,17 +52,24 @@ def quality(sums):
     )
 
 
+def asked(description, add=lambda parser: None):
+    """What the command line says: NAME RUN --reference NAME --minutes N, and what is added."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("name")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--reference", required=True)
+    parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    add(parser)
+    return parser.parse_args()
+
+
 class Study:
-    def __init__(self, description):
-        """Of the command line: NAME RUN --reference NAME --minutes N."""
-        parser = argparse.ArgumentParser(description=description)
-        parser.add_argument("name")
-        parser.add_argument("run", type=Path)
-        parser.add_argument("--reference", required=True)
-        parser.add_argument("--minutes", type=float, required=True, help="that all trainings took")
-        parser.add_argument("--results", type=Path, default=Path("results"))
-        self.asked = parser.parse_args()
-        self.name, self.run, reference = self.asked.name, self.asked.run, self.asked.reference
+    def __init__(self, asked, run=None, about=None, bench="bench.json"):
+        """Of the folder that the command line names or of another one; `about` is what claims call it."""
+        self.asked = asked
+        self.name, self.run, reference = asked.name, run or asked.run, asked.reference
+        self.about = about or self.name
         self.command = f"just {self.name}"
         self.machine = f"{platform.machine()}, {os.cpu_count()} cores"
         data = self.run / "data"
@@ -73,7 +80,7 @@ class Study:
         noisy = next(folder for folder in reversed(latest) if masks(folder, "noisy"))
         self.given = masks(noisy, "noisy")
         self.given = {image: file for image, file in self.given.items() if images[image]["split"] != "test"}
-        self.bench = json.loads((self.run / "bench/bench.json").read_text())
+        self.bench = json.loads((self.run / "bench" / bench).read_text())
         self.methods = [line["method"] for line in self.bench["lines"]]
         self.seeds = range(self.bench["seeds"])
         self.claims = []
@@ -93,7 +100,7 @@ class Study:
             for name in measures:
                 measured = line["measures"][name]
                 cells.append(shown(measured["value"]))
-                what = f"{line['method']}, {self.name}, {self.bench['images']} images of {self.bench['cases']} cases"
+                what = f"{line['method']}, {self.about}, {self.bench['images']} images of {self.bench['cases']} cases"
                 self.claim(f"{name}, {what}", measured["value"], self.bench["images"])
                 if name in gains:
                     cells.append(shown(measured["gain"], "+"))

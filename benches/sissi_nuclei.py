@@ -10,9 +10,9 @@ import datetime
 import sys
 
 import numpy as np
-from nuclei_masks import Study, quality
+from nuclei_masks import Study, asked, quality
 
-study = Study(__doc__)
+study = Study(asked(__doc__))
 bench = study.bench
 rows = study.rows(["F1", "Dice", "AJI", "recall", "precision"], gains=["F1", "Dice", "AJI"])
 before = study.labels(study.given)
