@@ -1,13 +1,12 @@
 //! Folders that a command works in until all is done: what was asked is kept there, and only the same goes on.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Result};
-use crate::json_file::write_json;
+use crate::json_file::{read_json, write_json};
 use crate::new_folder::refuse_existing;
 
 const REQUEST: &str = "request.json";
@@ -25,11 +24,7 @@ where
         refuse_existing(out)?;
         return Ok(false);
     }
-    let bytes =
-        fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
-    let begun: A = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-    if begun == *asked {
+    if read_json::<A>(&path)? == *asked {
         return Ok(true);
     }
     Err(

@@ -281,6 +281,15 @@ fn what_cannot_be_learned_from_diagnoses_is_refused() {
         run.starts_with("exit 3") && run.contains("cleanslide predict"),
         "{run}"
     );
+    lab.write(
+        "counted/counts.csv",
+        "slide,class,objects,tissue_mm2,per_mm2\n",
+    );
+    let counted = lab.fails(&["cases", "data", "counted", "--out", "calls"]);
+    assert!(
+        counted.starts_with("exit 3") && counted.contains("counts objects"),
+        "{counted}"
+    );
     let share = lab.fails(&["cases", "data", "images", "--out", "calls", "--least", "2"]);
     assert!(share.starts_with("exit 2"), "{share}");
 }

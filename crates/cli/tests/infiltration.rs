@@ -85,6 +85,18 @@ fn cells_and_foci_are_counted_per_tissue() {
         shapes.iter().filter(named).count()
     };
     assert_eq!([of("lymphocyte"), of("focus")], [5, 1]);
+    // The focus lies around its cells: 40 to 60 across and 30 to 50 down, and half a link of 10.5 pixels.
+    let focus = shapes
+        .iter()
+        .find(|shape| shape["properties"]["classification"]["name"] == "focus");
+    let ring = focus.unwrap()["geometry"]["coordinates"][0]
+        .as_array()
+        .unwrap();
+    for (side, [first, last]) in [[35.0, 66.0], [25.0, 56.0]].into_iter().enumerate() {
+        let places = ring.iter().map(|point| point[side].as_f64().unwrap());
+        assert_eq!(places.clone().fold(f64::INFINITY, f64::min), first);
+        assert_eq!(places.fold(0.0, f64::max), last);
+    }
     let again = lab.fails(&[
         "infiltration",
         "data",

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
-use common::{Lab, png, slide, stained, tree};
+use common::{Lab, png, slide, slide_of, stained, tree};
 use image::{ImageBuffer, Luma, RgbImage};
 
 const RECIPE: &str = "[network.unet]
@@ -273,6 +273,180 @@ fn what_is_wrong_is_said() {
         foreign.starts_with("exit 3") && foreign.contains("cleanslide doctor"),
         "{foreign}"
     );
+}
+
+/// Where cells lie: 12 x 12 pixels each, closely in rows, some across every border of tiles.
+fn cells() -> Vec<(u32, u32)> {
+    let rows = (0..9u32).flat_map(|row| (0..13u32).map(move |column| (row, column)));
+    rows.map(|(row, column)| (48 + 22 * column + row, 36 + 21 * row + column % 3))
+        .collect()
+}
+
+/// A network for masks of cells and one for their boxes, and a slide of cells.
+fn of_cells() -> Lab {
+    let lab = Lab::new();
+    let all = cells();
+    let is_cell = |x: u32, y: u32| {
+        let of = all.iter().position(|&(left, top)| {
+            (left..left + 12).contains(&x) && (top..top + 12).contains(&y)
+        });
+        of.map_or(0, |cell| cell as u16 + 1)
+    };
+    for image in 0..6u32 {
+        let (left, top) = (44 + 30 * image, 34 + 9 * image);
+        let pixels = RgbImage::from_fn(64, 64, |x, y| {
+            stained(x + left, y + top, is_cell(x + left, y + top) > 0)
+        });
+        lab.write(&format!("images/{image}.png"), png(&pixels.into()));
+        let objects = ImageBuffer::<Luma<u16>, Vec<u16>>::from_fn(64, 64, |x, y| {
+            Luma([is_cell(x + left, y + top)])
+        });
+        lab.write(&format!("objects/{image}.png"), png(&objects.into()));
+    }
+    lab.write(
+        "masks.toml",
+        format!("{RECIPE}[objects]\nborder = 1\n").replace("epochs = 12", "epochs = 30"),
+    );
+    lab.ok(&[
+        "import",
+        "instances",
+        "objects",
+        "data",
+        "--images",
+        "images",
+        "--classes",
+        "cell",
+    ]);
+    lab.ok(&["train", "data", "--recipe", "masks.toml", "--out", "run"]);
+    slide_of(&lab, "slides/Fall 1.tif", |x, y| is_cell(x, y) > 0);
+    lab
+}
+
+#[test]
+fn each_object_of_a_slide_is_found_once_also_between_tiles_and_after_a_kill() {
+    let lab = of_cells();
+    let size = ["--microns-per-pixel", "0.5"];
+    let predict = [&PREDICT[..], &size].concat();
+    let told = lab.ok(&predict);
+    let all = cells();
+    let number = all.len();
+    assert!(
+        told.contains("found: 1 slide, ") && told.contains(&format!(" {number} ")),
+        "{told}"
+    );
+    let folder = lab.path("found/Fall 1");
+    let names = tree(&folder);
+    let names: Vec<_> = names
+        .iter()
+        .map(|(name, _)| name.to_string_lossy())
+        .collect();
+    assert_eq!(
+        names,
+        ["objects.csv", "objects.geojson", "overlay.png", "tiles.csv"]
+    );
+    let table = lab.read("found/Fall 1/objects.csv");
+    let mut middles: Vec<[f64; 2]> = (table.lines().skip(1))
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            // 144 pixels of half a micron.
+            let area: f64 = fields[3].parse().unwrap();
+            assert!(
+                fields[0] == "cell" && (18.0..54.0).contains(&area),
+                "{line}"
+            );
+            [1, 2].map(|field| fields[field].parse().unwrap())
+        })
+        .collect();
+    assert_eq!(middles.len(), number);
+    for (left, top) in all {
+        let at = middles
+            .iter()
+            .position(|[x, y]| (x - f64::from(left) - 6.0).hypot(y - f64::from(top) - 6.0) < 3.0);
+        middles.swap_remove(at.unwrap_or_else(|| panic!("no cell at {left}, {top}: {middles:?}")));
+    }
+    let shapes: serde_json::Value =
+        serde_json::from_str(&lab.read("found/Fall 1/objects.geojson")).unwrap();
+    let shapes = shapes["features"].as_array().unwrap();
+    assert_eq!(shapes.len(), number);
+    assert!(
+        shapes
+            .iter()
+            .all(|of| of["properties"]["objectType"] == "detection")
+    );
+    // 117 cells in tissue of 0.015 mm².
+    let counts = lab.read("found/counts.csv");
+    let line = counts.lines().nth(1).unwrap();
+    let fields: Vec<&str> = line.split(',').collect();
+    assert_eq!(fields[..3], ["Fall 1", "cell", &number.to_string()]);
+    let tissue: f64 = fields[3].parse().unwrap();
+    assert!((tissue - 0.015).abs() < 0.004, "{line}");
+
+    let before = tree(&lab.path("found"));
+    assert_eq!(lab.ok(&predict), told);
+    let mut again = predict.clone();
+    again[6] = "again";
+    let row = lab.path("again/.Fall 1/row-000000.json");
+    let mut child = lab.command(&again).spawn().unwrap();
+    while !row.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(row.exists() || lab.path("again/Fall 1").exists());
+    lab.ok(&again);
+    assert_eq!(tree(&lab.path("again")), before);
+}
+
+#[test]
+fn boxes_on_a_slide_are_found_once() {
+    let lab = of_cells();
+    lab.ok(&["export", "data", "boxes", "--format", "voc"]);
+    lab.ok(&[
+        "import",
+        "voc",
+        "boxes",
+        "boxed",
+        "--images",
+        "images",
+        "--classes",
+        "cell",
+    ]);
+    lab.write(
+        "boxes.toml",
+        "[network.fcos]\nencoder_width = 4\nwidth = 8\ngroups = 4\nconvolutions = 1\n\
+         [train]\nepochs = 60\nbatch_size = 2\ncrop = 64\nlearning_rate = 0.01\n\
+         [predict]\ntile = 128\noverlap = 48\nsuppression = 0.1\n",
+    );
+    lab.ok(&[
+        "train",
+        "boxed",
+        "--recipe",
+        "boxes.toml",
+        "--out",
+        "detector",
+    ]);
+    let mut predict = [&PREDICT[..], &["--microns-per-pixel", "0.5"]].concat();
+    predict[1] = "detector";
+    lab.ok(&predict);
+    let table = lab.read("found/Fall 1/objects.csv");
+    let middles: Vec<[f64; 2]> = (table.lines().skip(1))
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            [1, 2].map(|field| fields[field].parse().unwrap())
+        })
+        .collect();
+    // So small a detector misses some; what it finds it finds once.
+    let near = |left: u32, top: u32| {
+        let at = [left, top].map(|at| f64::from(at) + 6.0);
+        let near = middles
+            .iter()
+            .filter(|[x, y]| (x - at[0]).hypot(y - at[1]) < 5.0);
+        near.count()
+    };
+    let found: Vec<usize> = cells().iter().map(|&(left, top)| near(left, top)).collect();
+    assert!(found.iter().all(|&times| times <= 1), "{found:?}");
+    assert!(found.iter().sum::<usize>() > 80, "{found:?}");
+    assert!(lab.read("found/counts.csv").contains("Fall 1,cell,"));
 }
 
 const CUT: [&str; 16] = [

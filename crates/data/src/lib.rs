@@ -39,7 +39,7 @@ pub use images::{ImageRecord, Split, parse_scale, parse_split};
 pub use labels::{Labels, parse_trust};
 pub use parallel::TryMap;
 pub use split::{Leak, Proportions, assign_folds, assign_splits, independent_units, leaks};
-pub use table::{Row, Table, to_csv};
+pub use table::{Row, Table, to_csv, write_csv};
 pub use value_map::{ClassTable, ValueMap};
 pub use version::{Provenance, Version, VersionId};
 pub use votes::{Vote, Votes, VotesError};

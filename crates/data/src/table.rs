@@ -2,6 +2,7 @@
 //! byte-order mark. Every complaint names file and line.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -204,19 +205,33 @@ fn table_error(path: &Path, line: u64, problem: impl Into<String>) -> Error {
     }
 }
 
-/// Writes rows as csv with `\n` line ends, the same bytes on every platform.
+/// Rows as csv with `\n` line ends, the same bytes on every platform.
 pub fn to_csv<R, F>(header: &[&str], rows: R) -> Vec<u8>
 where
     R: IntoIterator<Item = F>,
     F: IntoIterator<Item = String>,
 {
-    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    let mut bytes = Vec::new();
     // Writing to memory cannot fail, and every row is as long as the header by construction.
-    let _ = writer.write_record(header);
+    let _ = write_csv(&mut bytes, header, rows);
+    bytes
+}
+
+/// Writes rows as csv, as [`to_csv`], one after the other.
+///
+/// # Errors
+/// The writer fails, or a row is not as long as the header.
+pub fn write_csv<R, F>(writer: &mut impl Write, header: &[&str], rows: R) -> io::Result<()>
+where
+    R: IntoIterator<Item = F>,
+    F: IntoIterator<Item = String>,
+{
+    let mut writer = csv::WriterBuilder::new().from_writer(writer);
+    writer.write_record(header)?;
     for row in rows {
-        let _ = writer.write_record(row);
+        writer.write_record(row)?;
     }
-    writer.into_inner().unwrap_or_default()
+    writer.flush()
 }
 
 #[cfg(test)]

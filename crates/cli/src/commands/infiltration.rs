@@ -265,8 +265,8 @@ fn cells(
                     },
                 );
             let middles = statistics(of_class.view()).into_iter().map(|object| {
-                let (row, column) = object.centroid;
-                (object.label, [row + 0.5, column + 0.5])
+                let (x, y) = object.centroid;
+                (object.label, [y, x])
             });
             let middles: BTreeMap<u32, [f64; 2]> = middles.collect();
             // A cell in several parts is one cell, in the shape of its first part.

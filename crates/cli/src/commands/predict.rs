@@ -1,4 +1,4 @@
-//! `cleanslide predict`: classes, masks or objects of new images, and classes of slides.
+//! `cleanslide predict`: classes, masks or objects of new images, and classes or objects of slides.
 
 mod boxes;
 pub mod inputs;
@@ -34,13 +34,14 @@ use crate::text_table::TextTable;
     after_help = "Examples:\n  cleanslide predict runs/robust new-patches/ --out predictions.csv\n  \
 cleanslide predict runs/unet new-images/ --turns all --out masks/\n  \
 cleanslide predict runs/fcos new-images/ --out boxes/\n  \
-cleanslide predict runs/tumour slides/*.svs --microns-per-pixel 0.5 --out tumour/"
+cleanslide predict runs/tumour slides/*.svs --microns-per-pixel 0.5 --out tumour/\n  \
+cleanslide predict runs/nuclei slides/*.svs --out nuclei/"
 )]
 pub struct Predict {
     /// Folder of the run
     run: PathBuf,
     /// Images or slides, or folders of them. Slides (SVS, pyramids in TIFF, and with OpenSlide NDPI, MRXS, DICOM and others) are
-    /// for networks for class masks; if that is stopped, the same command goes on
+    /// for networks; if that is stopped, the same command goes on
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// Table to write (image, predicted class, probability of each class), or folder of masks, of boxes, or of what is found on
@@ -207,7 +208,7 @@ impl Predict {
         }
         if !is_network_run(&self.run) {
             return Err(Failure::usage(format!(
-                "{} says the classes of images, and slides are predicted by networks for class masks",
+                "{} says the classes of images, and slides are predicted by networks for pixels or objects",
                 self.run.display()
             )));
         }

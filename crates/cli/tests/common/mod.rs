@@ -181,10 +181,20 @@ pub fn stained(x: u32, y: u32, dark: bool) -> Rgb<u8> {
 
 /// Tissue of 300 x 200 pixels on glass, a purple part of 120 x 100 in it, with a level of half the size.
 pub fn slide(lab: &Lab, name: &str) {
+    slide_of(lab, name, |x, y| {
+        (100..220).contains(&x) && (80..180).contains(&y)
+    });
+}
+
+/// The same with other purple parts.
+pub fn slide_of(lab: &Lab, name: &str, is_dark: impl Fn(u32, u32) -> bool) {
     let whole = RgbImage::from_fn(400, 280, |x, y| {
         let tissue = (40..340).contains(&x) && (30..230).contains(&y);
-        let dark = (100..220).contains(&x) && (80..180).contains(&y);
-        if tissue { stained(x, y, dark) } else { GLASS }
+        if tissue {
+            stained(x, y, is_dark(x, y))
+        } else {
+            GLASS
+        }
     });
     let half = imageops::resize(&whole, 200, 140, imageops::FilterType::Triangle);
     let mut bytes = std::io::Cursor::new(Vec::new());

@@ -60,6 +60,13 @@ impl Amounts {
         if found.join("areas.csv").is_file() {
             return Self::of_slides(context, dataset, found);
         }
+        if found.join("counts.csv").is_file() {
+            return Err(Failure::input(format!(
+                "{} counts objects, and cases are called by areas of classes",
+                found.display()
+            ))
+            .help("Predict the slides with a network for class masks."));
+        }
         if is_network_run(found) {
             return Self::of_run(dataset, found);
         }

@@ -1,47 +1,53 @@
-//! Classes of the pixels of slides, tile by tile.
+//! What networks find on slides, tile by tile.
 //!
 //! ```text
 //! OUT/request.json        what was asked; the same goes on where it stopped
-//! OUT/areas.csv           how much there is of each class on each slide
+//! OUT/areas.csv           classes of pixels: how much there is of each on each slide
+//! OUT/counts.csv          objects: how many there are of each class on each slide, and how densely they lie in its tissue
 //! OUT/NAME/               a slide that is done:
 //!     regions.geojson     outlines of classes with their areas, in pixels of level 0, as QuPath reads them
-//!     overlay.png         the slide, small, with all classes but the first in colour
 //!     map.png             the class of each small square; 255 where there is no tissue
-//!     tiles.csv           the tiles that were looked at, and how many pixels of their tissue are of each class
+//!     objects.geojson     outlines or boxes of objects with their areas and scores, as detections of QuPath
+//!     objects.csv         their middles, areas and scores
+//!     overlay.png         the slide, small, with what was found in colour
+//!     tiles.csv           the tiles that were looked at, and what was counted in their tissue
 //! OUT/lock                while a process predicts here
 //! OUT/.NAME/              a slide that is not: each row of tiles that is
 //! ```
 //!
-//! Memory is that of a tile and of the map, whose squares are some microns wide.
+//! Memory is that of a tile, and of the map, whose squares are some microns wide, or of the objects of three rows of tiles.
 
+mod classes;
+mod colours;
 mod map;
+mod objects;
+mod seams;
 mod work;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use cleanslide_data::store::{publish_folder, write_file};
-use cleanslide_data::to_csv;
-use cleanslide_learn::segment::{PredictSettings, Segmenter};
+use cleanslide_learn::detect::DetectorPredictSettings;
+use cleanslide_learn::segment::{ObjectSettings, PredictSettings};
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_slide::{
     OpenOptions, PlannedTile, Slide, TilePlan, TileSettings, TissueMask, TissueSettings,
 };
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use self::map::ClassMap;
 use self::work::{Rows, TileLine};
-use super::networks::{names, network};
+use super::networks::names;
 use crate::begun::{begin, is_begun};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::held::Held;
-use crate::network_run::{Labelled, NetworkManifest, PixelRecipe, read_config, read_manifest};
-use crate::output::{Show, count};
+use crate::network_run::{Labelled, NetworkManifest, read_manifest};
+use crate::new_folder::publish;
+use crate::output::count;
 use crate::progress;
-use crate::text_table::TextTable;
 
 /// What is asked.
 pub struct Request<'a> {
@@ -112,143 +118,203 @@ struct Asked {
     /// Hash of the network.
     network: String,
     classes: Vec<String>,
-    predict: PredictSettings,
+    predict: Predicts,
     microns_per_pixel: f64,
     slide_microns_per_pixel: Option<f64>,
     tissue: f64,
 }
 
-/// What is there of a class on a slide.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Area {
-    slide: String,
-    class: String,
-    /// In square millimetres.
-    area: f64,
-    /// Of all that was looked at.
-    share: f64,
+/// How a network predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Predicts {
+    /// Classes of pixels.
+    Classes(PredictSettings),
+    /// Objects by the classes of their pixels.
+    Objects {
+        predict: PredictSettings,
+        objects: ObjectSettings,
+    },
+    /// Boxes of objects.
+    Boxes(DetectorPredictSettings),
 }
 
-#[derive(Debug, Serialize)]
-struct Summary {
-    folder: PathBuf,
-    slides: usize,
-    slides_left_out: usize,
-    tiles: u64,
-    left_out: u64,
-    areas: Vec<Area>,
+impl Asked {
+    fn new(
+        request: &Request,
+        manifest: &NetworkManifest,
+        network: &[u8],
+        predict: Predicts,
+    ) -> Result<Self> {
+        let network_name = request.run.display();
+        Ok(Self {
+            program: crate::context::program(),
+            network: blake3::hash(network).to_hex().to_string(),
+            classes: manifest.classes.clone(),
+            predict,
+            microns_per_pixel: (request.scale).pixels(manifest.microns_per_pixel, network_name)?,
+            slide_microns_per_pixel: request.scale.slide_microns_per_pixel,
+            tissue: request.scale.tissue,
+        })
+    }
+}
+
+/// What a network finds in tiles, and how that is written.
+trait Finder {
+    /// What is kept of a row of tiles beside its table.
+    type Found;
+
+    /// Sides of tiles, and what neighbours share of them, in pixels.
+    fn tiles(&self) -> (u32, u32);
+
+    /// What is counted in each tile.
+    fn columns(&self) -> Vec<String>;
+
+    /// What is kept of a row of tiles that nobody has looked at.
+    fn nothing(&self, plan: &TilePlan) -> Self::Found;
+
+    /// Adds what there is in a tile; what was counted in it.
+    fn look(&self, tile: &Tile, pixels: &RgbImage, found: &mut Self::Found) -> Result<Vec<u64>>;
+
+    /// Keeps what was found in a row, in a file with this name and an ending of its own.
+    fn keep(&self, file: &Path, found: &Self::Found) -> Result<()>;
+
+    /// What was kept.
+    fn kept(&self, file: &Path) -> Result<Self::Found>;
+
+    /// Writes what was found on a slide into a folder; what is counted of whole slides goes into the lines of the tiles.
+    fn publish(
+        &self,
+        folder: &Path,
+        slide: &Slide,
+        plan: &TilePlan,
+        rows: &Rows<Self>,
+    ) -> Result<Vec<TileLine>>
+    where
+        Self: Sized;
+}
+
+/// A tile, and where there is tissue.
+struct Tile<'a> {
+    plan: &'a TilePlan,
+    tile: &'a PlannedTile,
+    /// None if all counts.
+    tissue: Option<&'a TissueMask>,
+}
+
+impl Tile<'_> {
+    /// A place of the tile, in its pixels, in pixels of level 0.
+    fn on_slide(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let Self { plan, tile, .. } = self;
+        [
+            tile.left + x * plan.downsample,
+            tile.top + y * plan.downsample,
+        ]
+    }
+
+    /// Whether what is there counts.
+    fn counts(&self, place: [f64; 2]) -> bool {
+        self.tissue
+            .is_none_or(|tissue| tissue.at(self.on_slide(place)))
+    }
+}
+
+/// What was done.
+struct Done {
+    /// The names of the slides, with the tiles that were looked at.
+    slides: Vec<(String, Vec<TileLine>)>,
+    /// Slides that cannot be read.
+    left_out: usize,
+    /// Others do not predict here until it is released.
+    held: Held,
+}
+
+impl Done {
+    fn tiles(&self) -> u64 {
+        self.slides
+            .iter()
+            .map(|(_, lines)| lines.len() as u64)
+            .sum()
+    }
+
+    fn damaged(&self) -> u64 {
+        let lines = self.slides.iter().flat_map(|(_, lines)| lines);
+        lines.filter(|line| line.counts.is_empty()).count() as u64
+    }
+
+    /// How many slides and tiles there are, and how many could not be read.
+    fn text(&self) -> String {
+        let damaged = match self.damaged() {
+            0 => String::new(),
+            some => format!(", {} left out", count(some as usize, "damaged tile")),
+        };
+        let slides_left_out = match self.left_out {
+            0 => String::new(),
+            some => format!(" ({some} left out)"),
+        };
+        format!(
+            "{}{slides_left_out}, {} with tissue{damaged}",
+            count(self.slides.len(), "slide"),
+            count(self.tiles() as usize, "tile")
+        )
+    }
 }
 
 /// What a process does in the folder.
 const PREDICTS: &str = "predicts slides";
 
-/// Squares of the map are about so many microns wide.
-const MAP: f64 = 4.0;
-
 /// A network, and how it looks at slides.
-struct Looking<'a> {
+struct Looking<'a, F> {
     context: &'a Context,
     request: &'a Request<'a>,
-    segmenter: Segmenter,
-    asked: Asked,
-    /// Pixels of the network along a square of the map.
-    square: usize,
+    asked: &'a Asked,
+    finder: &'a F,
 }
 
 /// Predicts slides; those that are done are kept.
 pub fn run(context: &Context, request: &Request) -> Result<()> {
     let manifest = read_manifest(request.run)?;
-    if manifest.kind != Labelled::Pixels {
-        return Err(Failure::usage(format!(
-            "{} says {} of images, and slides are predicted by networks for class masks",
-            request.run.display(),
-            match manifest.kind {
-                Labelled::Boxes => "boxes",
-                _ => "objects",
-            }
-        ))
-        .help("Export tiles of the slide as images, and predict those."));
+    match manifest.kind {
+        Labelled::Pixels => classes::run(context, request, &manifest),
+        Labelled::Instances | Labelled::Boxes => objects::run(context, request, &manifest),
     }
-    let names = names(request.slides, "slides")?;
-    let looking = Looking::new(context, request, &manifest)?;
-    // What cannot be read is said before hours of work.
-    let mut readable = Vec::new();
-    for (path, name) in request.slides.iter().zip(&names) {
-        match looking.open(path).and_then(|slide| looking.plan(&slide)) {
-            Ok(_) => readable.push((path, name)),
-            Err(failure) if request.strict || names.len() == 1 => return Err(failure),
-            Err(failure) => context.output.warn(&failure.warning()),
-        }
-    }
-    if readable.is_empty() {
-        return Err(Failure::input("none of the slides can be predicted"));
-    }
-    let held = looking.begin()?;
-    let mut summary = Summary {
-        folder: request.out.to_owned(),
-        slides: readable.len(),
-        slides_left_out: names.len() - readable.len(),
-        tiles: 0,
-        left_out: 0,
-        areas: Vec::new(),
-    };
-    for (path, name) in readable {
-        let lines = looking.slide(path, name)?;
-        summary.tiles += lines.len() as u64;
-        summary.left_out += lines.iter().filter(|line| line.pixels.is_empty()).count() as u64;
-        summary.areas.extend(looking.areas(name, &lines));
-    }
-    let rows = summary.areas.iter().map(|area| {
-        [
-            area.slide.clone(),
-            area.class.clone(),
-            format!("{:.6}", area.area),
-            format!("{:.6}", area.share),
-        ]
-    });
-    let table = to_csv(&["slide", "class", "area_mm2", "share"], rows);
-    write_file(&request.out.join("areas.csv"), &table)?;
-    held.release()?;
-    context.output.show(&summary)
 }
 
-impl<'a> Looking<'a> {
-    fn new(
-        context: &'a Context,
-        request: &'a Request<'a>,
-        manifest: &NetworkManifest,
-    ) -> Result<Self> {
-        let recipe: PixelRecipe = read_config(request.run)?;
-        let (bytes, file) = network(request.run, manifest)?;
-        let microns_per_pixel = request
-            .scale
-            .pixels(manifest.microns_per_pixel, request.run.display())?;
-        let asked = Asked {
-            program: crate::context::program(),
-            network: blake3::hash(&bytes).to_hex().to_string(),
-            classes: manifest.classes.clone(),
-            predict: PredictSettings {
-                turns: request.turns.unwrap_or(recipe.predict.turns),
-                ..recipe.predict
-            },
-            microns_per_pixel,
-            slide_microns_per_pixel: request.scale.slide_microns_per_pixel,
-            tissue: request.scale.tissue,
-        };
-        Ok(Self {
-            context,
-            request,
-            segmenter: Segmenter::from_bytes(&bytes, &file, &request.device.open()?.device)?,
-            square: ((MAP / microns_per_pixel).round() as usize).max(1),
-            asked,
+impl<F: Finder> Looking<'_, F> {
+    /// Predicts all slides.
+    fn all(&self) -> Result<Done> {
+        let Self {
+            context, request, ..
+        } = *self;
+        let names = names(request.slides, "slides")?;
+        // What cannot be read is said before hours of work.
+        let mut readable = Vec::new();
+        for (path, name) in request.slides.iter().zip(&names) {
+            match self.open(path).and_then(|slide| self.plan(&slide)) {
+                Ok(_) => readable.push((path, name)),
+                Err(failure) if request.strict || names.len() == 1 => return Err(failure),
+                Err(failure) => context.output.warn(&failure.warning()),
+            }
+        }
+        if readable.is_empty() {
+            return Err(Failure::input("none of the slides can be predicted"));
+        }
+        let held = self.begin()?;
+        let left_out = names.len() - readable.len();
+        let slides = readable.into_iter();
+        let slides = slides.map(|(path, name)| Ok((name.clone(), self.slide(path, name)?)));
+        Ok(Done {
+            slides: slides.collect::<Result<_>>()?,
+            left_out,
+            held,
         })
     }
 
     /// Makes the folder, or goes on with one that was begun with the same request.
     fn begin(&self) -> Result<Held> {
         let out = self.request.out;
-        if !is_begun(out, &self.asked, "another network or other settings")? {
-            begin(out, &self.asked)?;
+        if !is_begun(out, self.asked, "another network or other settings")? {
+            begin(out, self.asked)?;
         }
         Held::new(out, PREDICTS)
     }
@@ -257,15 +323,11 @@ impl<'a> Looking<'a> {
         open_slide(path, self.asked.slide_microns_per_pixel)
     }
 
-    /// Tiles as the network sees them: whole squares of the map, and a margin that other tiles have too.
     fn plan(&self, slide: &Slide) -> Result<TilePlan> {
-        let PredictSettings { tile, overlap, .. } = self.asked.predict;
-        let margin = (overlap / 2) as u32;
-        let inner = (tile as u32).saturating_sub(2 * margin);
-        let inner = (inner / self.square as u32).max(1) * self.square as u32;
+        let (side, margin) = self.finder.tiles();
         let settings = TileSettings {
             microns_per_pixel: Some(self.asked.microns_per_pixel),
-            side: inner + 2 * margin,
+            side,
             margin,
         };
         Ok(TilePlan::new(slide, &settings)?)
@@ -274,11 +336,9 @@ impl<'a> Looking<'a> {
     /// A slide, unless it is done; what there is in each tile.
     fn slide(&self, path: &Path, name: &str) -> Result<Vec<TileLine>> {
         let done = self.request.out.join(name);
-        let rows = Rows {
-            folder: self.request.out.join(format!(".{name}")),
-        };
+        let columns = self.finder.columns();
         if done.exists() {
-            return work::read_tiles(&done.join("tiles.csv"), &self.asked.classes);
+            return work::read_tiles(&done.join("tiles.csv"), &columns);
         }
         let slide = self.open(path)?;
         let plan = self.plan(&slide)?;
@@ -293,29 +353,33 @@ impl<'a> Looking<'a> {
         }
         let mut said = BTreeSet::new();
         let bar = progress::bar(name, tiles.len());
-        let mut lines = Vec::new();
-        let mut map = ClassMap::new(&plan, self.square);
+        let mut looked_at = 0;
+        let mut rows = Rows::new(self.request.out.join(format!(".{name}")), self.finder);
         for row in tiles.chunk_by(|one, other| one.row == other.row) {
-            let of_row = match rows.read(row[0].row)? {
-                Some(done) => done,
-                None => {
-                    let mut done = work::Row::new(&plan, self.square);
-                    for tile in row {
-                        self.look(&slide, (&plan, &tissue), tile, &mut done, &mut said)?;
-                        bar.inc(1);
-                    }
-                    rows.write(row[0].row, &done)?;
-                    done
+            let number = row[0].row;
+            if !rows.has(number) {
+                let mut found = self.finder.nothing(&plan);
+                let mut lines = Vec::new();
+                for tile in row {
+                    let tile = Tile {
+                        plan: &plan,
+                        tile,
+                        tissue: (self.asked.tissue > 0.0).then_some(&tissue),
+                    };
+                    lines.push(self.look(&slide, &tile, &mut found, &mut said)?);
+                    bar.inc(1);
                 }
-            };
-            map.put(row[0].row, of_row.classes.view());
-            lines.extend(of_row.tiles);
-            bar.set_position(lines.len() as u64);
+                rows.keep(number, &lines, &found)?;
+            }
+            rows.numbers.push(number);
+            looked_at += row.len() as u64;
+            bar.set_position(looked_at);
         }
         bar.finish_and_clear();
-        publish_folder(&done, |folder| {
-            map.write(folder, &slide, &plan, &self.asked.classes)?;
-            work::write_tiles(&folder.join("tiles.csv"), &self.asked.classes, &lines)
+        let lines = publish(&done, |folder| {
+            let lines = self.finder.publish(folder, &slide, &plan, &rows)?;
+            work::write_tiles(&folder.join("tiles.csv"), &columns, &lines)?;
+            Ok(lines)
         })?;
         rows.remove()?;
         Ok(lines)
@@ -325,12 +389,11 @@ impl<'a> Looking<'a> {
     fn look(
         &self,
         slide: &Slide,
-        (plan, tissue): (&TilePlan, &TissueMask),
-        tile: &PlannedTile,
-        row: &mut work::Row,
+        tile: &Tile,
+        found: &mut F::Found,
         said: &mut BTreeSet<String>,
-    ) -> Result<()> {
-        let pixels = match plan.read(slide, tile) {
+    ) -> Result<TileLine> {
+        let pixels = match tile.plan.read(slide, tile.tile) {
             Ok(pixels) => pixels,
             Err(error) if self.request.strict => return Err(error.into()),
             Err(error) => {
@@ -338,40 +401,13 @@ impl<'a> Looking<'a> {
                 if said.insert(problem.clone()) {
                     self.context.output.warn(&problem);
                 }
-                row.tiles.push(TileLine::left_out(tile));
-                return Ok(());
+                return Ok(TileLine::left_out(tile.tile));
             }
         };
-        let predict = PredictSettings {
-            // A tile of the plan is one of the network.
-            tile: plan.side as usize,
-            ..self.asked.predict.clone()
-        };
-        let said = self.segmenter.predict(&pixels, &predict)?;
-        let everywhere = self.asked.tissue == 0.0;
-        row.put(tile, plan, said.view(), self.square, |place| {
-            everywhere || tissue.at(place)
-        });
-        Ok(())
-    }
-
-    /// How much there is of each class in the tissue.
-    fn areas(&self, name: &str, lines: &[TileLine]) -> Vec<Area> {
-        let sums = |class: usize| -> u64 {
-            let of = lines.iter().filter_map(|line| line.pixels.get(class));
-            of.sum()
-        };
-        let all: u64 = (0..self.asked.classes.len()).map(sums).sum();
-        let of_pixel = (self.asked.microns_per_pixel / 1000.0).powi(2);
-        let classes = self.asked.classes.iter().enumerate();
-        classes
-            .map(|(class, of)| Area {
-                slide: name.to_owned(),
-                class: of.clone(),
-                area: sums(class) as f64 * of_pixel,
-                share: sums(class) as f64 / all.max(1) as f64,
-            })
-            .collect()
+        Ok(TileLine {
+            counts: self.finder.look(tile, &pixels, found)?,
+            ..TileLine::left_out(tile.tile)
+        })
     }
 }
 
@@ -387,33 +423,4 @@ pub fn open_slide(path: &Path, microns_per_pixel: Option<f64>) -> Result<Slide> 
         ..options
     };
     Ok(Slide::open(path, &told)?)
-}
-
-impl Show for Summary {
-    fn text(&self) -> String {
-        let mut table = TextTable::new(&["slide", "class", "area, mm²", "share"]);
-        for area in &self.areas {
-            table.row([
-                area.slide.clone(),
-                area.class.clone(),
-                format!("{:.3}", area.area),
-                format!("{:.1} %", 100.0 * area.share),
-            ]);
-        }
-        let left_out = match self.left_out {
-            0 => String::new(),
-            some => format!(", {} left out", count(some as usize, "damaged tile")),
-        };
-        let slides_left_out = match self.slides_left_out {
-            0 => String::new(),
-            some => format!(" ({some} left out)"),
-        };
-        format!(
-            "{}: {}{slides_left_out}, {} with tissue{left_out}\n{}",
-            self.folder.display(),
-            count(self.slides, "slide"),
-            count(self.tiles as usize, "tile"),
-            table.text()
-        )
-    }
 }

@@ -8,25 +8,15 @@ use cleanslide_data::store::{write_file, write_file_with};
 use cleanslide_data::{Error, MaskFile, Point, Polygon, UNLABELLED_CLASS};
 use cleanslide_image::contour::{outlines, simplify};
 use cleanslide_slide::{Slide, TilePlan};
-use image::{ImageFormat, Rgb};
+use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, ArrayView2, s};
 
-/// Colours that are told apart with any eyes (Okabe and Ito, 2008), for classes by their number. The first class is what is
-/// none of the others: grey, and as it is in the overlay.
-const COLOURS: [[u8; 3]; 8] = [
-    [153, 153, 153],
-    [230, 159, 0],
-    [86, 180, 233],
-    [0, 158, 115],
-    [213, 94, 0],
-    [0, 114, 178],
-    [204, 121, 167],
-    [240, 228, 66],
-];
+use super::colours::{mix, of_pixels};
+
 /// Outlines leave their squares by at most so much of one.
 const TOLERANCE: f64 = 0.75;
 /// Pixels of the longer side of the overlay.
-const OVERLAY: u32 = 2048;
+pub const OVERLAY: u32 = 2048;
 /// How much of the overlay is colour.
 const OPACITY: f32 = 0.4;
 
@@ -113,7 +103,7 @@ impl ClassMap {
                 holes: holes.iter().map(|of| ring(of)).collect::<Result<_, _>>()?,
             };
             let mut region = Annotation::new(&names[class], Shape::Polygon(polygon));
-            region.colour = Some(COLOURS[class % COLOURS.len()]);
+            region.colour = Some(of_pixels(class));
             if let Some(microns) = microns {
                 let area = squares.abs() * (self.square * microns).powi(2);
                 region
@@ -146,16 +136,16 @@ impl ClassMap {
             let class = square(y, 1).zip(square(x, 0));
             let class = class.and_then(|place| self.classes.get(place)).copied();
             if let Some(class) = class.filter(|class| ![0, UNLABELLED_CLASS].contains(class)) {
-                let colour = COLOURS[usize::from(class) % COLOURS.len()];
-                let mixed = |channel: usize| {
-                    let [under, over] = [pixel.0[channel], colour[channel]].map(f32::from);
-                    (under + OPACITY * (over - under)).round() as u8
-                };
-                *pixel = Rgb([mixed(0), mixed(1), mixed(2)]);
+                mix(pixel, of_pixels(usize::from(class)), OPACITY);
             }
         }
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, ImageFormat::Png)?;
-        Ok(bytes.into_inner())
+        Ok(png(&picture)?)
     }
+}
+
+/// The bytes of a PNG file.
+pub fn png(picture: &RgbImage) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png)?;
+    Ok(bytes.into_inner())
 }
