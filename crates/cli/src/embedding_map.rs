@@ -5,6 +5,7 @@ use cleanslide_audit::tsne::Tsne;
 use cleanslide_audit::{Metric, nearest_neighbours};
 use cleanslide_data::Dataset;
 use cleanslide_eval::{Bootstrap, Error, Estimate, Groups, Undefined, Weights};
+use cleanslide_learn::directions::directions;
 use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::study::Study;
 use cleanslide_report::classification::{ClassPurity, EmbeddingMap};
@@ -37,7 +38,7 @@ pub fn embedding_map(
     if items.len() < FEWEST {
         return Ok(None);
     }
-    let Some(directions) = directions(study.features().select(Axis(0), &items)) else {
+    let Some(directions) = directions(study.features().select(Axis(0), &items).view()) else {
         return Ok(None);
     };
     let places = Tsne::default().map(directions.view())?;
@@ -62,30 +63,6 @@ pub fn embedding_map(
         neighbours: ASKED,
         purity: purity(study, &items, &directions, seed)?,
     }))
-}
-
-/// The directions of images from their mean, with features of the same spread: those of the classical encoder have all
-/// units. `None` if there is an image without a direction.
-fn directions(mut features: Array2<f32>) -> Option<Array2<f32>> {
-    for mut column in features.columns_mut() {
-        let mean = column.mean()?;
-        let spread = column.std(0.0);
-        column.mapv_inplace(|value| {
-            if spread > 0.0 {
-                (value - mean) / spread
-            } else {
-                0.0
-            }
-        });
-    }
-    for mut row in features.rows_mut() {
-        let length = row.dot(&row).sqrt();
-        if length == 0.0 {
-            return None;
-        }
-        row /= length;
-    }
-    Some(features)
 }
 
 /// For each class with images, the share of the neighbours from other cases that have the same given label.

@@ -11,6 +11,8 @@ use cleanslide_audit::outliers::{self, DistanceOutliers};
 use cleanslide_audit::{ArrayBlocks, AuditError, Metric, nearest_neighbours};
 use ndarray::{Array2, ArrayView2};
 
+use crate::directions::alike;
+
 /// Rows of probabilities that are looked at together.
 const BLOCK_ROWS: usize = 4096;
 
@@ -84,30 +86,33 @@ pub fn audit_labels(
     let exact_duplicates = duplicates::exact_duplicates(audited.hashes, &context)?;
 
     let count = NEIGHBOURS.min(audited.given.len().saturating_sub(1));
-    let neighbours = if count > 0 {
-        Some(nearest_neighbours(audited.features, count, Metric::Cosine)?)
-    } else {
-        None
-    };
     let (mut agreement, mut reliability, mut neighbour_noise) = (None, None, None);
     let (mut near_duplicates, mut outlier_flags) = (Vec::new(), None);
-    if let Some(neighbours) = &neighbours {
-        let nearest = cleanslide_audit::Neighbours {
-            indices: first_columns(&neighbours.indices, AGREEING_NEIGHBOURS),
-            distances: first_columns(&neighbours.distances, AGREEING_NEIGHBOURS),
+    if count > 0 {
+        // What labels are asked of are images that are alike in all that is seen of them; duplicates and outliers are so as they
+        // are.
+        let alike = alike(audited.features, count)?;
+        let near = cleanslide_audit::Neighbours {
+            indices: first_columns(&alike.indices, AGREEING_NEIGHBOURS),
+            distances: first_columns(&alike.distances, AGREEING_NEIGHBOURS),
         };
-        agreement = Some(label_agreement(&nearest, audited.given, audited.classes)?);
+        agreement = Some(label_agreement(&near, audited.given, audited.classes)?);
         if count >= FEWEST_FOR_RELIABILITY {
             reliability = Some(NeighbourReliability::new(
-                neighbours,
+                &alike,
                 audited.given,
                 audited.classes,
             )?);
         }
         if count >= 2 {
-            let consensus = Consensus::count(neighbours, audited.given, audited.classes)?;
+            let consensus = Consensus::count(&alike, audited.given, audited.classes)?;
             neighbour_noise = Some(consensus.solve(&HocOptions::default())?);
         }
+        let nearest = nearest_neighbours(
+            audited.features,
+            count.min(AGREEING_NEIGHBOURS),
+            Metric::Cosine,
+        )?;
         near_duplicates =
             duplicates::near_duplicates(&nearest, duplicates::DEFAULT_THRESHOLD, &context)?.sets;
         let distances = DistanceOutliers::new(&nearest, Metric::Cosine, 1.0)?;

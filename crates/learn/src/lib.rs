@@ -10,6 +10,7 @@ pub mod cross_validation;
 mod current;
 pub mod deceleration;
 pub mod detect;
+pub mod directions;
 pub mod dual;
 pub mod embed;
 pub mod embedding_blocks;

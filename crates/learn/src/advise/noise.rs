@@ -2,7 +2,7 @@
 
 use cleanslide_audit::confident_learning::ConfidentLearning;
 use cleanslide_audit::hoc::{Consensus, HocOptions, Transition};
-use cleanslide_audit::{ArrayBlocks, AuditError, Metric, nearest_neighbours};
+use cleanslide_audit::{ArrayBlocks, AuditError};
 use cleanslide_eval::{
     Bootstrap, Error as EvalError, Estimate, Groups, OneVsRest, Undefined, Weights,
 };
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::SkillCorrection;
 use super::estimate::interval;
+use crate::directions::alike;
 use crate::error::Result;
 use crate::study::Study;
 
@@ -99,7 +100,7 @@ pub fn find_noise(
     let learning = ConfidentLearning::new(&study.given, &blocks)?;
     let found = learning.noise_estimate(true);
     let transition = found.noise_matrix.reversed_axes();
-    let neighbours = nearest_neighbours(study.features(), NEIGHBOURS, Metric::Cosine)?;
+    let neighbours = alike(study.features(), NEIGHBOURS)?;
     let consensus = Consensus::count(&neighbours, &study.given, classes)?;
     let consensus = consensus.solve(&HocOptions::default())?;
     let scores = OneVsRest::new(&study.given, probabilities)?.present_classes_only();
