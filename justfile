@@ -394,8 +394,8 @@ sissi-nuclei data="../shared/data/he-nuclei" python="python3":
         "0 1 2" {{python}}
 
 # Masks of nuclei of which a fifth to two fifths are false, some are missing and half are drawn badly: two U-Nets that filter
-# each other's labels against one that does not, and at two fifths the parts one by one; five folds by field of view (an hour
-# on 2 cores; resumes). Needs the data, and Python with the packages that benches/nuclei_masks.py names.
+# each other's labels against one that does not, and at two fifths the parts one by one; five folds by field of view (an hour and
+# a half on 2 cores, an hour without the parts; resumes). Needs the data, and Python with what benches/nuclei_masks.py names.
 dual methods="plain,dual" parts="small-loss,co-teaching,co-teaching+selection,dividemix" rates="40 20 60" seeds="0 1 2" data="../shared/data/he-nuclei" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
