@@ -217,10 +217,29 @@ bench-operators python="python3" images="../shared/data/bccd/images":
     cargo build --release -p cleanslide-image --examples
     {{python}} benches/peers/operators.py {{images}}
 
-# Tiles of slides against openslide-python (a minute). Needs the slides.
+# Tiles of slides against openslide-python and TIAToolbox (three minutes). Needs the slides, and Python with both.
 bench-slides python="python3" slides="../shared/data/slides":
     cargo build --release --workspace --examples
     {{python}} benches/peers/slides.py {{slides}} --json results/slides.json
+
+# What predicting a slide of 100,000 x 100,000 pixels takes of memory (a quarter of an hour). Needs the nuclei, and Python with the
+# packages that benches/large_slide.py names.
+large-slide data="../shared/data/he-nuclei" python="python3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release
+    bin=${CARGO_TARGET_DIR:-target}/release/cleanslide
+    run=runs/large-slide
+    if [ ! -e $run/data ]; then
+        $bin import instances {{data}}/instances_corrected $run/data --images {{data}}/images --classes nucleus \
+            --source corrected
+    fi
+    if [ ! -e $run/run/model.safetensors ]; then
+        $bin train $run/data --recipe benches/large-slide.toml --out $run/run --threads 1
+    fi
+    rm -rf $run/found
+    {{python}} benches/large_slide.py write $run/large.tif
+    {{python}} benches/large_slide.py measure $bin $run/run $run/large.tif $run/found 0.5
 
 # Convolutions and networks against PyTorch, on a quiet machine.
 bench-engine python="python3":
