@@ -137,7 +137,8 @@ def regions():
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.iterdir():
-        old.unlink()
+        if old.is_file():
+            old.unlink()
     image = picture(110, 160)
     grey = image[..., 1]
     microns = dict(resolution=(20000, 20000), resolutionunit="centimeter")

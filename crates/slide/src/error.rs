@@ -134,7 +134,7 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Self::Unknown { .. } => Some(
-                "Read without anything else: Aperio SVS, tiled TIFF, OME-TIFF, PNG, JPEG and BMP. With OpenSlide also NDPI, \
+                "Read without anything else: Aperio SVS, tiled TIFF, OME-TIFF, OME-Zarr, PNG, JPEG and BMP. With OpenSlide also NDPI, \
                  MRXS, SCN, BIF, DICOM and others: `cleanslide doctor` says whether it is found, and how to get it.",
             ),
             Self::NoResolution { .. } => {

@@ -4,7 +4,7 @@
 //! 8-bit RGB by coordinates of the level, from its upper left; what lies outside is white, as glass is. One slide serves many
 //! threads, and keeps decoded tiles up to a number of bytes.
 //!
-//! Aperio SVS, tiled TIFF, OME-TIFF and plain images are read here ([`Slide::open`]); all else by OpenSlide, if it is found at
+//! Aperio SVS, tiled TIFF, OME-TIFF, OME-Zarr and plain images are read here ([`Slide::open`]); all else by OpenSlide, if it is found at
 //! run time ([`openslide`]).
 //!
 //! What of a slide is looked at is planned: a [`TissueMask`] tells tissue from glass and ink, and a [`TilePlan`] numbers the tiles
@@ -19,6 +19,7 @@ mod tiles;
 mod tissue;
 
 pub use error::{Error, Result};
+pub use reader::is_ome_zarr;
 pub use slide::{Level, OpenOptions, Slide, UseOpenSlide};
 pub use tiles::{PlannedTile, TilePlan, TileSettings};
 pub use tissue::{TissueMask, TissueSettings};

@@ -85,7 +85,7 @@ const SMALLEST_PART: u32 = 64;
 
 impl Slide {
     /// Opens a slide; no pixel is decoded. Aperio SVS, tiled TIFF and OME-TIFF (8 bits, JPEG, JPEG 2000, deflate, LZW or
-    /// uncompressed), PNG, JPEG and BMP are read here, all else by OpenSlide.
+    /// uncompressed), OME-Zarr (8 bits, folders), PNG, JPEG and BMP are read here, all else by OpenSlide.
     ///
     /// # Errors
     /// A file that cannot be read, that is damaged, or that no reader knows.

@@ -47,6 +47,110 @@ fn pixels_are_those_of_other_readers() {
 }
 
 #[test]
+fn ome_zarr_is_what_zarr_python_wrote() {
+    for (name, levels) in [("blosc", 3), ("layout", 2), ("shards", 3)] {
+        let slide = open(&format!("zarr/{name}.ome.zarr"));
+        assert_eq!(slide.levels().len(), levels, "{name}");
+        for level in 0..levels {
+            let expected = picture(&format!("picture-{level}"));
+            assert!(whole(&slide, level) == expected, "{name}, level {level}");
+        }
+        assert_eq!(slide.format(), "OME-Zarr");
+        assert_eq!(slide.microns_per_pixel().unwrap(), 0.25, "{name}");
+        assert_eq!(slide.properties()["name"], "picture");
+        let level = &slide.levels()[1];
+        let (size, tile) = (level.size, level.tile);
+        assert_eq!((size, level.downsample, tile[0]), ([80, 55], 2.0, 48));
+        assert!(slide.associated_image("label").is_err());
+    }
+    // A chunk that was never written has the value that the array says, and a grey pixel three equal colours.
+    let slide = open("zarr/grey.ome.zarr");
+    let mut expected = picture("grey-0");
+    for (x, y) in (48..96).flat_map(|x| (64..110).map(move |y| (x, y))) {
+        expected[(x, y)] = Rgb([0; 3]);
+    }
+    assert!(whole(&slide, 0) == expected);
+    assert!(matches!(
+        slide.microns_per_pixel(),
+        Err(Error::NoResolution { .. })
+    ));
+    let region = slide.region(0, 40, 60, [30, 20]).unwrap();
+    let part = imageops::crop_imm(&expected, 40, 60, 30, 20).to_image();
+    assert_eq!(region, part);
+}
+
+#[test]
+fn ome_zarr_that_is_no_slide_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let slide = folder.path().join("Schnitt – 組織.zarr");
+    let copy = |name: &str| {
+        let from = golden(&format!("zarr/{name}.ome.zarr"));
+        let _ = std::fs::remove_dir_all(&slide);
+        copy_folder(&from, &slide);
+    };
+    // The whole message after the name of the slide.
+    let refused = |name: &str, file: &str, from: &str, to: &str| {
+        copy(name);
+        let path = slide.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file}: {text}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let message = Slide::open(&slide, &own()).unwrap_err().to_string();
+        let start = format!("{}: ", slide.display());
+        message.strip_prefix(&start).unwrap().to_owned()
+    };
+    let layout = |from, to| refused("layout", "0/0/.zarray", from, to);
+    assert_eq!(
+        layout("|u1", "<u2"),
+        "its array `0` has no channels of 8 bits, which alone are read"
+    );
+    let four = layout("\"shape\": [\n    3", "\"shape\": [\n    4");
+    assert_eq!(four, "its array `0` has 4 channels; 1 and 3 are read");
+    let axes = |from, to| refused("layout", "0/.zattrs", from, to);
+    let axis = "\"name\": \"c\"";
+    assert_eq!(
+        axes(axis, "\"name\": \"z\""),
+        "its array `0` has 3 planes along z, of which a slide has one"
+    );
+    assert_eq!(
+        axes("\"path\": \"1\"", "\"path\": \"7\""),
+        "its array `7` cannot be read: array metadata is missing"
+    );
+    let none = axes("\"multiscales\"", "\"others\"");
+    assert!(none.contains("Zarr without `multiscales`"), "{none}");
+    let plate = refused("grey", ".zattrs", "\"multiscales\"", "\"plate\"");
+    assert!(plate.contains("a plate of many images"), "{plate}");
+    let broken = refused("shards", "zarr.json", "{", "");
+    assert!(broken.starts_with("its group `/`: "), "{broken}");
+
+    // A chunk that is damaged is an error of its own.
+    copy("shards");
+    let shard = slide.join("0/c/0/0/0");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    bytes[10..60].fill(0xff);
+    std::fs::write(&shard, bytes).unwrap();
+    let opened = Slide::open(&slide, &own()).unwrap();
+    let damaged = opened.region(0, 0, 0, [160, 110]).unwrap_err().to_string();
+    let place = "level 0, tile in column 0 and row 0: ";
+    assert!(damaged.contains(place), "{damaged}");
+    let beside = opened.region(0, 48, 0, [112, 110]).unwrap();
+    let expected = imageops::crop_imm(&picture("picture-0"), 48, 0, 112, 110).to_image();
+    assert!(beside == expected);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+#[test]
 fn a_slide_says_what_it_is() {
     let slide = open("ycc.svs");
     assert_eq!(slide.format(), "Aperio SVS");

@@ -194,7 +194,7 @@ impl Show for Summary {
         let mut text = lines.join("\n");
         if !self.openslide.usable {
             text.push_str(&format!(
-                "\n\nSVS, TIFF and OME-TIFF are read without OpenSlide. For NDPI, MRXS, SCN, BIF and DICOM install version 4\n\
+                "\n\nSVS, TIFF, OME-TIFF and OME-Zarr are read without OpenSlide. For NDPI, MRXS, SCN, BIF and DICOM install version 4\n\
                  (Debian: libopenslide1; macOS: brew install openslide), or name its library in {}:\n\
                  `pip install openslide-bin` brings one.",
                 openslide::VARIABLE

@@ -40,7 +40,7 @@ cleanslide predict runs/nuclei slides/*.svs --out nuclei/"
 pub struct Predict {
     /// Folder of the run
     run: PathBuf,
-    /// Images or slides, or folders of them. Slides (SVS, pyramids in TIFF, and with OpenSlide NDPI, MRXS, DICOM and others) are
+    /// Images or slides, or folders of them. Slides (SVS, pyramids in TIFF, OME-Zarr, and with OpenSlide NDPI, MRXS, DICOM and others) are
     /// for networks; if that is stopped, the same command goes on
     #[arg(required = true)]
     inputs: Vec<PathBuf>,

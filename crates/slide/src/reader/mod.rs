@@ -1,7 +1,9 @@
 //! What reads slides.
 
+mod mosaic;
 mod plain;
 mod tiff;
+mod zarr;
 
 use std::fs::File;
 use std::io::Read;
@@ -9,6 +11,7 @@ use std::path::Path;
 
 use image::RgbImage;
 
+pub use self::zarr::is_ome_zarr;
 use crate::error::{Error, Result};
 use crate::openslide;
 use crate::slide::{Description, Inside, OpenOptions, UseOpenSlide};
@@ -29,6 +32,9 @@ pub(crate) trait Reader: Send + Sync {
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>> {
     if options.openslide == UseOpenSlide::Always {
         return openslide::open(path, options);
+    }
+    if is_ome_zarr(path) {
+        return zarr::open(path, options);
     }
     if path.is_dir() {
         return openslide_or(path, options, "it is a folder, as slides in DICOM are");
@@ -73,6 +79,12 @@ fn openslide_or(path: &Path, options: &OpenOptions, reason: &str) -> Result<Box<
         Err(Error::Unknown { reason: known, .. }) => Err(unknown(format!("{reason}, and {known}"))),
         opened => opened,
     }
+}
+
+/// The mean of the ratios of the widths and of the heights, as OpenSlide takes it.
+fn mean_ratio(whole: [u64; 2], size: [u64; 2]) -> f64 {
+    let ratio = |side: usize| whole[side] as f64 / size[side] as f64;
+    f64::midpoint(ratio(0), ratio(1))
 }
 
 /// Reads as much as there is.

@@ -120,7 +120,7 @@ impl Slides {
                 "{} has no slides",
                 self.input.display()
             ))
-            .help("SVS and pyramids in TIFF can be read, and with OpenSlide NDPI, MRXS, DICOM and others."));
+            .help("SVS, pyramids in TIFF and OME-Zarr can be read, and with OpenSlide NDPI, MRXS, DICOM and others."));
         }
         let names = names(&slides, "slides")?;
         // Outlines that cannot be used are told before slides are cut; a slide among hundreds does not end the work.

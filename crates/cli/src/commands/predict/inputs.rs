@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::{MAX_PIXELS, looks_like_image};
-use cleanslide_slide::{OpenOptions, Slide};
+use cleanslide_slide::{OpenOptions, Slide, is_ome_zarr};
 
 use crate::failure::{Failure, Result};
 
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 #[derive(Debug, Default)]
 pub struct Inputs {
     pub images: Vec<PathBuf>,
-    /// Files, and folders of slides in DICOM.
+    /// Files, and folders of slides in DICOM and in OME-Zarr.
     pub slides: Vec<PathBuf>,
 }
 
@@ -73,7 +73,8 @@ impl Inputs {
     }
 }
 
-/// Whether a file is a slide by its name, or by what is in it where names do not tell; or a folder a slide in DICOM.
+/// Whether a file is a slide by its name, or by what is in it where names do not tell; or a folder a slide in DICOM or
+/// OME-Zarr.
 fn is_slide(path: &Path, slides: bool) -> bool {
     let ends = |path: &Path, endings: &[&str]| {
         let ending = path.extension().and_then(|ending| ending.to_str());
@@ -81,9 +82,8 @@ fn is_slide(path: &Path, slides: bool) -> bool {
     };
     if path.is_dir() {
         let files = std::fs::read_dir(path).into_iter().flatten().flatten();
-        return files
-            .map(|file| file.path())
-            .any(|file| ends(&file, &["dcm"]));
+        let dicom = |file: std::fs::DirEntry| ends(&file.path(), &["dcm"]);
+        return is_ome_zarr(path) || files.into_iter().any(dicom);
     }
     if !ends(path, &PERHAPS) {
         return ends(path, &SLIDES);

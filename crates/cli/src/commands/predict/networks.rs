@@ -163,6 +163,11 @@ pub fn names(inputs: &[PathBuf], what: &str) -> Result<Vec<String>> {
                 false => input.file_stem(),
             };
             let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            // Those of OME-Zarr are folders with an ending.
+            let name = match name.strip_suffix(".zarr") {
+                Some(name) => name.strip_suffix(".ome").unwrap_or(name).to_owned(),
+                None => name,
+            };
             if known.insert(name.clone()) {
                 return Ok(name);
             }

@@ -53,7 +53,7 @@ use crate::progress;
 pub struct Request<'a> {
     /// The run.
     pub run: &'a Path,
-    /// The slides: files, or folders in DICOM.
+    /// The slides: files, or folders in DICOM and OME-Zarr.
     pub slides: &'a [PathBuf],
     /// The folder to write into.
     pub out: &'a Path,

@@ -12,7 +12,7 @@ use image::RgbImage;
 
 use self::makers::Pages;
 use self::page::Page;
-use super::Reader;
+use super::{Reader, mean_ratio, mosaic};
 use crate::cache::{Place, Tiles};
 use crate::error::{Error, Result};
 use crate::slide::{Description, Inside, Level, OpenOptions, WHITE};
@@ -108,12 +108,6 @@ pub(super) fn open(file: File, path: &Path, options: &OpenOptions) -> Result<Ope
     })))
 }
 
-/// The mean of the ratios of the widths and of the heights, as OpenSlide takes it.
-fn mean_ratio(whole: [u64; 2], size: [u64; 2]) -> f64 {
-    let ratio = |side: usize| whole[side] as f64 / size[side] as f64;
-    f64::midpoint(ratio(0), ratio(1))
-}
-
 impl TiffSlide {
     /// A tile, without what of it lies beyond the edge of its level.
     fn tile(&self, place: Place) -> Result<RgbImage> {
@@ -134,21 +128,10 @@ impl Reader for TiffSlide {
     }
 
     fn read(&self, part: &Inside, region: &mut RgbImage) -> Result<()> {
-        let tile = self.levels[part.level].tile.map(u64::from);
-        let start = [part.left, part.top];
-        let end = [0, 1].map(|side| start[side] + u64::from(part.size[side]));
-        for row in start[1] / tile[1]..end[1].div_ceil(tile[1]) {
-            for column in start[0] / tile[0]..end[0].div_ceil(tile[0]) {
-                let place = Place {
-                    level: part.level,
-                    column,
-                    row,
-                };
-                let pixels = self.tiles.get(place, || self.tile(place))?;
-                copy(&pixels, [column * tile[0], row * tile[1]], part, region);
-            }
-        }
-        Ok(())
+        let tile = self.levels[part.level].tile;
+        mosaic::read(tile, part, region, |place| {
+            self.tiles.get(place, || self.tile(place))
+        })
     }
 
     fn associated(&self, name: &str) -> Result<RgbImage> {
@@ -170,31 +153,5 @@ impl Reader for TiffSlide {
             }
         }
         Ok(whole)
-    }
-}
-
-/// Copies what a tile, which begins at `origin` of its level, has of a part of it.
-fn copy(tile: &RgbImage, origin: [u64; 2], part: &Inside, region: &mut RgbImage) {
-    let start = [part.left, part.top];
-    let sides = [tile.width(), tile.height()];
-    // First pixel of the tile, first pixel of the region, and how many.
-    let along = |side: usize| {
-        let from = start[side].max(origin[side]);
-        let end =
-            (start[side] + u64::from(part.size[side])).min(origin[side] + u64::from(sides[side]));
-        let skipped = (from - start[side]) as usize + part.at[side] as usize;
-        (
-            (from - origin[side]) as usize,
-            skipped,
-            end.saturating_sub(from) as usize,
-        )
-    };
-    let ((from_x, to_x, width), (from_y, to_y, height)) = (along(0), along(1));
-    let (stride, tile_stride) = (3 * region.width() as usize, 3 * tile.width() as usize);
-    let bytes: &mut [u8] = region;
-    for row in 0..height {
-        let from = (from_y + row) * tile_stride + 3 * from_x;
-        let to = (to_y + row) * stride + 3 * to_x;
-        bytes[to..to + 3 * width].copy_from_slice(&tile.as_raw()[from..from + 3 * width]);
     }
 }
