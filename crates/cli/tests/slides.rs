@@ -66,6 +66,62 @@ const PREDICT: [&str; 7] = [
 ];
 
 #[test]
+fn ome_zarr_is_predicted_as_the_same_pixels_in_a_tiff_file() {
+    let lab = trained();
+    let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../slide/tests/goldens");
+    let [zarr, tiff] = ["zarr/shards.ome.zarr", "pyramid.ome.tif"].map(|name| goldens.join(name));
+    for (slide, out) in [(&zarr, "of-zarr"), (&tiff, "of-tiff")] {
+        lab.ok(&["predict", "run", slide.to_str().unwrap(), "--out", out]);
+    }
+    // The folder of results has the name without the ending.
+    let [zarr, tiff] =
+        ["of-zarr/shards", "of-tiff/pyramid.ome"].map(|folder| tree(&lab.path(folder)));
+    assert_eq!(zarr, tiff);
+    assert!(lab.read("of-zarr/areas.csv").contains("shards,tumour,"));
+}
+
+#[test]
+fn tissue_out_of_focus_is_left_out_and_said() {
+    let lab = trained();
+    // Squares of 8 microns in pink, without order, of which the right half is blurred by 4 microns.
+    let spot = |x: u32, y: u32| {
+        let mixed = (x / 16).wrapping_mul(374_761_393) ^ (y / 16).wrapping_mul(668_265_263);
+        (mixed ^ (mixed >> 13)).wrapping_mul(1_274_126_177) >> 30 == 0
+    };
+    let sharp = RgbImage::from_fn(1200, 600, |x, y| stained(x, y, spot(x, y)));
+    let right = image::imageops::crop_imm(&sharp, 600, 0, 600, 600).to_image();
+    let right = image::imageops::fast_blur(&right, 8.0);
+    let mut pixels = sharp;
+    image::imageops::replace(&mut pixels, &right, 600, 0);
+    fs::create_dir(lab.path("slides")).unwrap();
+    pixels.save(lab.path("slides/half.tif")).unwrap();
+    let scale = ["--slide-microns-per-pixel", "0.5"];
+    let predict = ["predict", "run", "slides/half.tif"];
+    let told = lab.warns(&[&predict[..], &scale, &["--out", "sharp"]].concat());
+    assert!(
+        told.contains("% of its tissue (0.0") && told.contains("`--with-blur` keeps it"),
+        "{told}"
+    );
+    let told = lab.warns(&[&predict[..], &scale, &["--with-blur", "--out", "all"]].concat());
+    assert!(!told.contains("focus"), "{told}");
+    let area = |out: &str| -> f64 {
+        let areas = lab.read(&format!("{out}/areas.csv"));
+        let areas = areas.lines().skip(1);
+        areas
+            .map(|line| line.split(',').nth(2).unwrap().parse::<f64>().unwrap())
+            .sum()
+    };
+    let (sharp, all) = (area("sharp"), area("all"));
+    // The mask of 8 microns reaches half a pixel beyond the lower edge.
+    assert!((all - 0.18).abs() < 0.003, "{all}");
+    // The edge is looked at in squares of 64 microns.
+    assert!((sharp - 0.09).abs() < 0.02, "{sharp}");
+    // It is another request.
+    let other = lab.fails(&[&predict[..], &scale, &["--out", "all"]].concat());
+    assert!(other.contains("other settings"), "{other}");
+}
+
+#[test]
 fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same_bytes() {
     let lab = trained();
     slide(&lab, "slides/Fall 1.tif");

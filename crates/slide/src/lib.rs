@@ -7,11 +7,12 @@
 //! Aperio SVS, tiled TIFF, OME-TIFF, OME-Zarr and plain images are read here ([`Slide::open`]); all else by OpenSlide, if it is found at
 //! run time ([`openslide`]).
 //!
-//! What of a slide is looked at is planned: a [`TissueMask`] tells tissue from glass and ink, and a [`TilePlan`] numbers the tiles
+//! What of a slide is looked at is planned: a [`TissueMask`] tells tissue from glass, ink and what is out of focus, and a [`TilePlan`] numbers the tiles
 //! of one scale, whatever was done before.
 
 mod cache;
 pub mod error;
+mod focus;
 pub mod openslide;
 mod reader;
 mod slide;

@@ -264,6 +264,16 @@ impl Slide {
         Ok(whole)
     }
 
+    /// A region at any scale, as [`Slide::region_at`] reads it, of which what cannot be decoded is white.
+    pub(crate) fn forgiving_region_at(
+        &self,
+        downsample: f64,
+        place: [f64; 2],
+        size: [u32; 2],
+    ) -> Result<RgbImage> {
+        self.scaled(downsample, place, size, Self::forgiving)
+    }
+
     /// Pixels as wide as `downsample` pixels of level 0, of the whole slide; what cannot be decoded is white.
     ///
     /// # Errors

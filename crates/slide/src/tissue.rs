@@ -1,4 +1,4 @@
-//! What of a slide is tissue, and neither glass nor ink.
+//! What of a slide is tissue, and neither glass nor ink nor out of focus.
 
 use cleanslide_image::Border;
 use cleanslide_image::colour::rgb_to_hsv;
@@ -10,6 +10,7 @@ use image::RgbImage;
 use ndarray::{Array2, Array3, ArrayView2, Zip};
 
 use crate::error::Result;
+use crate::focus::Focus;
 use crate::slide::Slide;
 
 /// How tissue is told from the rest.
@@ -21,6 +22,9 @@ pub struct TissueSettings {
     pub least_area: f64,
     /// Whether ink is left out: what is green, or black, or as blue as no stain is. Default true.
     pub without_ink: bool,
+    /// Whether tissue that is out of focus is left out: blurred as by a Gaussian of 3 microns, or more. That is not
+    /// looked for where the size of pixels is not known, or above 2 microns. Default true.
+    pub without_blur: bool,
 }
 
 impl Default for TissueSettings {
@@ -29,6 +33,7 @@ impl Default for TissueSettings {
             microns_per_pixel: 8.0,
             least_area: 10_000.0,
             without_ink: true,
+            without_blur: true,
         }
     }
 }
@@ -42,6 +47,8 @@ pub struct TissueMask {
     pub tissue: Array2<bool>,
     /// Where there is ink.
     pub ink: Array2<bool>,
+    /// What would be tissue, and is out of focus.
+    pub blurred: Array2<bool>,
 }
 
 /// Where the size of pixels is not known, the longer side of the mask has so many.
@@ -72,7 +79,33 @@ impl TissueMask {
         let picture = slide.picture(downsample)?;
         let of_pixel = microns.map_or(settings.microns_per_pixel, |microns| microns * downsample);
         let least = (settings.least_area / (of_pixel * of_pixel)) as u64;
-        Self::of_picture(&picture, downsample, least, settings.without_ink)
+        let mut mask = Self::of_picture(&picture, downsample, least, settings.without_ink)?;
+        if settings.without_blur {
+            mask.leave_out_blurred(slide, least)?;
+        }
+        Ok(mask)
+    }
+
+    /// Tissue out of focus is none from now on, but pieces of fewer pixels.
+    fn leave_out_blurred(&mut self, slide: &Slide, least: u64) -> Result<()> {
+        let focus = Focus::of(slide, |part| self.share(part) > 0.0)?;
+        let Some(Focus { side, blurred }) = focus else {
+            return Ok(());
+        };
+        let squares = Array2::from_shape_fn(self.tissue.dim(), |(row, column)| {
+            let [row, column] =
+                [row, column].map(|at| ((at as f64 + 0.5) * self.downsample / side) as usize);
+            // The last pixel may reach beyond the slide.
+            blurred.get([row, column]).copied().unwrap_or(false)
+        });
+        self.blurred = without_small(squares.view(), least)?;
+        Zip::from(&mut self.blurred)
+            .and(&mut self.tissue)
+            .for_each(|blurred, tissue| {
+                *blurred &= *tissue;
+                *tissue &= !*blurred;
+            });
+        Ok(())
     }
 
     fn of_picture(
@@ -110,6 +143,7 @@ impl TissueMask {
             .map_collect(|&hole, &ink| !hole && !ink);
         Ok(Self {
             downsample,
+            blurred: Array2::from_elem(tissue.dim(), false),
             tissue,
             ink,
         })
@@ -150,7 +184,16 @@ impl TissueMask {
 
     /// How much of the slide is tissue, in square microns, if a pixel of level 0 is so many microns wide.
     pub fn area(&self, microns_per_pixel: f64) -> f64 {
-        let pixels = self.tissue.iter().filter(|is| **is).count() as f64;
+        self.area_of(&self.tissue, microns_per_pixel)
+    }
+
+    /// How much of what would be tissue is out of focus, in square microns.
+    pub fn blurred_area(&self, microns_per_pixel: f64) -> f64 {
+        self.area_of(&self.blurred, microns_per_pixel)
+    }
+
+    fn area_of(&self, mask: &Array2<bool>, microns_per_pixel: f64) -> f64 {
+        let pixels = mask.iter().filter(|is| **is).count() as f64;
         pixels * (self.downsample * microns_per_pixel).powi(2)
     }
 }
@@ -250,6 +293,7 @@ mod tests {
             downsample: 10.0,
             tissue: ndarray::array![[true, false], [false, false]],
             ink: Array2::from_elem((2, 2), false),
+            blurred: Array2::from_elem((2, 2), false),
         };
         assert_eq!(mask.share([0.0, 0.0, 10.0, 10.0]), 1.0);
         assert_eq!(mask.share([0.0, 0.0, 20.0, 20.0]), 0.25);

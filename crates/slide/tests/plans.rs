@@ -101,6 +101,43 @@ fn only_tiles_with_tissue_are_looked_at() {
 }
 
 #[test]
+fn tissue_out_of_focus_is_left_out() {
+    let Some(real) = real_slides() else { return };
+    let path = real.join("cmu-1-small-region.svs");
+    let sharp = Slide::open(&path, &own()).unwrap();
+    let settings = TissueSettings::default();
+    let all = TissueMask::of(&sharp, &settings).unwrap();
+    assert!(!all.blurred.iter().any(|is| *is), "all of it is sharp");
+    // The lower half is blurred by 3 microns, 6 pixels.
+    let [width, height] = sharp.levels()[0].size.map(|side| side as u32);
+    let mut pixels = whole(&sharp, 0);
+    let half = height / 2;
+    let lower = image::imageops::crop_imm(&pixels, 0, half, width, height - half).to_image();
+    let lower = image::imageops::fast_blur(&lower, 6.0);
+    image::imageops::replace(&mut pixels, &lower, 0, half.into());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slide.png");
+    pixels.save(&path).unwrap();
+    let options = OpenOptions {
+        microns_per_pixel: Some(0.499),
+        ..own()
+    };
+    let slide = Slide::open(&path, &options).unwrap();
+    let found = TissueMask::of(&slide, &settings).unwrap();
+    let with_blur = TissueSettings {
+        without_blur: false,
+        ..settings
+    };
+    let kept = TissueMask::of(&slide, &with_blur).unwrap();
+    let part = |top: u32| [0.0, f64::from(top), f64::from(width), f64::from(half)];
+    let (upper, lower) = (part(0), part(half));
+    assert!(found.share(upper) > 0.97 * kept.share(upper));
+    assert!(found.share(lower) < 0.05 * kept.share(lower));
+    let areas = found.area(0.499) + found.blurred_area(0.499);
+    assert_eq!(areas, kept.area(0.499));
+}
+
+#[test]
 fn tissue_of_real_slides_is_found() {
     let Some(real) = real_slides() else { return };
     let slide = Slide::open(&real.join("cmu-1-small-region.svs"), &own()).unwrap();

@@ -104,7 +104,7 @@ impl Predict {
         }
         if self.scale.is_given() {
             return Err(Failure::usage(
-                "`--microns-per-pixel`, `--slide-microns-per-pixel` and `--tissue` are for slides, and these are images",
+                "`--microns-per-pixel`, `--slide-microns-per-pixel`, `--tissue` and `--with-blur` are for slides, and these are images",
             ));
         }
         refuse_existing(&self.out)?;

@@ -21,7 +21,7 @@ use cleanslide_data::store::write_file;
 use cleanslide_data::{Error as DataError, MAX_PIXELS, Row, Table, read_image, to_csv};
 use cleanslide_learn::embedding_blocks::{Precision, Share, embed_items, to_bytes};
 use cleanslide_nn::encoders::{Encoder, open};
-use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings, TissueMask, TissueSettings};
+use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ use crate::arguments::EncoderArguments;
 use crate::begun::{begin, is_begun};
 use crate::commands::predict::inputs::Inputs;
 use crate::commands::predict::networks::names;
-use crate::commands::predict::slides::{Scale, open_slide};
+use crate::commands::predict::slides::{Scale, open_slide, tissue_of};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::held::Held;
@@ -94,6 +94,7 @@ struct AskedOfSlides {
     slide_microns_per_pixel: Option<f64>,
     tile: u32,
     tissue: f64,
+    with_blur: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -364,6 +365,7 @@ fn asked(
             slide_microns_per_pixel: files.scale.slide_microns_per_pixel,
             tile,
             tissue: files.scale.tissue,
+            with_blur: files.scale.with_blur,
         })
     };
     Ok(Asked {
@@ -394,7 +396,7 @@ fn sources(
     let names = names(&inputs.slides, "slides")?;
     let bar = progress::bar("looking for tissue", names.len());
     for (path, name) in inputs.slides.iter().zip(&names) {
-        match source(path, name, of_slides) {
+        match source(context, path, name, of_slides) {
             Ok(source) if source.len() == 0 => context.output.warn(&format!(
                 "{}: no tile has a share of {} of tissue",
                 path.display(),
@@ -413,7 +415,7 @@ fn sources(
     Ok(sources)
 }
 
-fn source(path: &Path, name: &str, asked: &AskedOfSlides) -> Result<Source> {
+fn source(context: &Context, path: &Path, name: &str, asked: &AskedOfSlides) -> Result<Source> {
     let slide = Box::new(open_slide(path, asked.slide_microns_per_pixel)?);
     let settings = TileSettings {
         microns_per_pixel: Some(asked.microns_per_pixel),
@@ -421,7 +423,7 @@ fn source(path: &Path, name: &str, asked: &AskedOfSlides) -> Result<Source> {
         margin: 0,
     };
     let plan = TilePlan::new(&slide, &settings)?;
-    let tissue = TissueMask::of(&slide, &TissueSettings::default())?;
+    let tissue = tissue_of(context, &slide, asked.with_blur)?;
     let tiles = plan.with_tissue(&tissue, asked.tissue);
     Ok(Source::Slide {
         name: name.to_owned(),

@@ -11,7 +11,7 @@ use cleanslide_data::{
     Polygon, Scope, Source, Target, Task, Trust, UNLABELLED_CLASS,
 };
 use cleanslide_image::contour::paint_polygon;
-use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings, TissueMask, TissueSettings};
+use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings, TissueMask};
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -23,7 +23,7 @@ use cleanslide_weak::noise::stratified_order;
 
 use crate::commands::predict::inputs::Inputs;
 use crate::commands::predict::networks::names;
-use crate::commands::predict::slides::open_slide;
+use crate::commands::predict::slides::{open_slide, tissue_of};
 use crate::commands::simulate::{unpack, write_picture};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -64,6 +64,9 @@ pub struct Slides {
     /// The share of a patch that must be tissue
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
     tissue: f64,
+    /// Also take patches of tissue that is out of focus
+    #[arg(long)]
+    with_blur: bool,
     /// Takes the case of each slide from its name: the first group of this regular expression
     #[arg(long, value_name = "REGEX")]
     case_pattern: Option<String>,
@@ -131,7 +134,7 @@ impl Slides {
             let mut cut = Cut::default();
             let mut left_out = 0;
             for ((path, name), outlines) in slides.iter().zip(&names).zip(&outlines) {
-                match self.plan(path) {
+                match self.plan(context, path) {
                     Ok(planned) => {
                         let tiles = self.chosen(name, &planned, outlines, context.seed);
                         let of = (path.as_path(), name.as_str());
@@ -209,7 +212,7 @@ impl Slides {
         Ok(outlines)
     }
 
-    fn plan(&self, path: &Path) -> Result<Planned> {
+    fn plan(&self, context: &Context, path: &Path) -> Result<Planned> {
         let slide = open_slide(path, self.slide_microns_per_pixel)?;
         let settings = TileSettings {
             microns_per_pixel: Some(self.microns_per_pixel),
@@ -218,7 +221,7 @@ impl Slides {
         };
         Ok(Planned {
             plan: TilePlan::new(&slide, &settings)?,
-            tissue: TissueMask::of(&slide, &TissueSettings::default())?,
+            tissue: tissue_of(context, &slide, self.with_blur)?,
             slide,
         })
     }

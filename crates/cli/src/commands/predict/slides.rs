@@ -79,6 +79,9 @@ pub struct Scale {
     /// Slides: the share of a tile that must be tissue to be looked at, and only tissue counts; 0 looks and counts everywhere
     #[arg(long, value_name = "SHARE", default_value_t = TISSUE)]
     pub tissue: f64,
+    /// Slides: tissue that is out of focus counts too
+    #[arg(long)]
+    pub with_blur: bool,
 }
 
 const TISSUE: f64 = 0.05;
@@ -107,7 +110,7 @@ impl Scale {
     /// Whether anything but the default was asked.
     pub fn is_given(&self) -> bool {
         let sizes = [self.microns_per_pixel, self.slide_microns_per_pixel];
-        sizes.iter().any(Option::is_some) || self.tissue != TISSUE
+        sizes.iter().any(Option::is_some) || self.tissue != TISSUE || self.with_blur
     }
 }
 
@@ -122,6 +125,7 @@ struct Asked {
     microns_per_pixel: f64,
     slide_microns_per_pixel: Option<f64>,
     tissue: f64,
+    with_blur: bool,
 }
 
 /// How a network predicts.
@@ -155,6 +159,7 @@ impl Asked {
             microns_per_pixel: (request.scale).pixels(manifest.microns_per_pixel, network_name)?,
             slide_microns_per_pixel: request.scale.slide_microns_per_pixel,
             tissue: request.scale.tissue,
+            with_blur: request.scale.with_blur,
         })
     }
 }
@@ -342,7 +347,7 @@ impl<F: Finder> Looking<'_, F> {
         }
         let slide = self.open(path)?;
         let plan = self.plan(&slide)?;
-        let tissue = TissueMask::of(&slide, &TissueSettings::default())?;
+        let tissue = tissue_of(self.context, &slide, self.asked.with_blur)?;
         let tiles = plan.with_tissue(&tissue, self.asked.tissue);
         if tiles.is_empty() {
             self.context.output.warn(&format!(
@@ -409,6 +414,27 @@ impl<F: Finder> Looking<'_, F> {
             ..TileLine::left_out(tile.tile)
         })
     }
+}
+
+/// The tissue of a slide; that some of it is out of focus is said.
+pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<TissueMask> {
+    let settings = TissueSettings {
+        without_blur: !with_blur,
+        ..TissueSettings::default()
+    };
+    let tissue = TissueMask::of(slide, &settings)?;
+    if let Ok(microns) = slide.microns_per_pixel() {
+        let [sharp, blurred] = [tissue.area(microns), tissue.blurred_area(microns)];
+        if blurred > 0.0 {
+            context.output.warn(&format!(
+                "{}: {:.1} % of its tissue ({:.2} mm2) is out of focus and left out; `--with-blur` keeps it",
+                slide.path().display(),
+                100.0 * blurred / (sharp + blurred),
+                blurred / 1e6,
+            ));
+        }
+    }
+    Ok(tissue)
 }
 
 /// Opens a slide; what is told of the size of its pixels holds where it does not say it itself.
