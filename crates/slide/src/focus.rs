@@ -60,11 +60,14 @@ impl Focus {
             return Ok(None);
         }
         let downsample = MICRONS / microns;
-        let side = downsample * SQUARE as f64;
-        let squares = slide.levels()[0]
+        let pixels = slide.levels()[0]
             .size
-            .map(|length| (length as f64 / side).ceil() as usize);
-        let [columns, rows] = squares.map(|squares| squares.div_ceil(BLOCK));
+            .map(|length| (length as f64 / downsample) as usize);
+        if pixels.contains(&0) {
+            return Ok(None);
+        }
+        let side = downsample * SQUARE as f64;
+        let [columns, rows] = pixels.map(|pixels| pixels.div_ceil(BLOCK * SQUARE));
         let of_block = side * BLOCK as f64;
         let kernels = BLURS.map(|sigma| GaussianKernel::of_sigma(sigma, 4.0));
         let [Ok(one), Ok(two), Ok(four)] = kernels else {
@@ -79,10 +82,19 @@ impl Focus {
                 has_tissue([left, top, of_block, of_block])
             })
             .map(|[row, column]| {
-                let place = [column, row].map(|at| at as f64 * of_block - HALO as f64 * downsample);
-                let length = (BLOCK * SQUARE + 2 * HALO) as u32;
-                let pixels = slide.forgiving_region_at(downsample, place, [length; 2])?;
-                Ok(([row, column], blurred(&pixels, &kernels)))
+                // The white around a slide would be an edge that is sharp.
+                let along = |at: usize, all: usize| {
+                    let start = at * BLOCK * SQUARE;
+                    let end = (start + BLOCK * SQUARE + HALO).min(all);
+                    let halo = start.min(HALO);
+                    (start - halo, halo, end.saturating_sub(start - halo))
+                };
+                let (left, of_left, width) = along(column, pixels[0]);
+                let (top, of_top, height) = along(row, pixels[1]);
+                let place = [left, top].map(|at| at as f64 * downsample);
+                let size = [width as u32, height as u32];
+                let pixels = slide.forgiving_region_at(downsample, place, size)?;
+                Ok(([row, column], blurred(&pixels, [of_top, of_left], &kernels)))
             })
             .collect::<Result<_>>()?;
         let mut all = Array2::from_elem((rows * BLOCK, columns * BLOCK), false);
@@ -95,8 +107,8 @@ impl Focus {
     }
 }
 
-/// Which squares of a picture, a halo around them, are out of focus.
-fn blurred(pixels: &RgbImage, kernels: &[GaussianKernel; 3]) -> Array2<bool> {
+/// Which squares of a block are out of focus: it begins at `start` of a picture, and may be cut off at the edge of the slide.
+fn blurred(pixels: &RgbImage, start: [usize; 2], kernels: &[GaussianKernel; 3]) -> Array2<bool> {
     let (width, height) = pixels.dimensions();
     let grey = Array2::from_shape_fn((height as usize, width as usize), |(row, column)| {
         let [red, green, blue] = pixels[(column as u32, row as u32)].0.map(f32::from);
@@ -104,16 +116,19 @@ fn blurred(pixels: &RgbImage, kernels: &[GaussianKernel; 3]) -> Array2<bool> {
     });
     let blur = |kernel| gaussian_blur(grey.view(), kernel, kernel, Border::Reflect);
     let [one, two, four] = kernels.each_ref().map(blur);
-    let squares = [height, width].map(|side| (side as usize - 2 * HALO) / SQUARE);
     let energy = |row: usize, column: usize, finer: &Array2<f32>, coarser: &Array2<f32>| {
-        let [top, left] = [row, column].map(|square| HALO + square * SQUARE);
-        let of = s![top..top + SQUARE, left..left + SQUARE];
+        let along = |side: usize, square: usize| {
+            let from = start[side] + square * SQUARE;
+            let length = grey.shape()[side];
+            from.min(length)..(from + SQUARE).min(length)
+        };
+        let of = s![along(0, row), along(1, column)];
         let (finer, coarser) = (finer.slice(of), coarser.slice(of));
         let pairs = finer.iter().zip(coarser);
         let squared = pairs.map(|(finer, coarser)| f64::from(finer - coarser).powi(2));
-        squared.sum::<f64>() / (SQUARE * SQUARE) as f64
+        squared.sum::<f64>() / finer.len().max(1) as f64
     };
-    Array2::from_shape_fn((squares[0], squares[1]), |(row, column)| {
+    Array2::from_shape_fn((BLOCK, BLOCK), |(row, column)| {
         let energy = |finer, coarser| energy(row, column, finer, coarser);
         let [fine, middle, coarse] = [energy(&grey, &one), energy(&one, &two), energy(&two, &four)];
         fine < LEAST_RATIO * (middle + ROUNDING) && coarse > LEAST_COARSE
@@ -157,7 +172,7 @@ mod tests {
             GaussianKernel::of_sigma(4.0, 4.0)?,
         ];
         let share = |image: &RgbImage| {
-            let found = blurred(image, &kernels);
+            let found = blurred(image, [HALO; 2], &kernels);
             found.iter().filter(|is| **is).count() as f64 / found.len() as f64
         };
         for contrast in [0.3, 1.0] {
