@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use common::{Lab, png, slide, slide_of, stained, tree};
-use image::{ImageBuffer, Luma, RgbImage};
+use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
 const RECIPE: &str = "[network.unet]
 widths = [4, 8]
@@ -24,6 +24,11 @@ overlap = 16
 
 /// Pink tissue with purple squares, half a micron a pixel, as classes; and a network for them.
 fn trained() -> Lab {
+    trained_on(stained)
+}
+
+/// The same in other colours.
+fn trained_on(stained: impl Fn(u32, u32, bool) -> Rgb<u8>) -> Lab {
     let lab = Lab::new();
     for image in 0..6u32 {
         let dark =
@@ -119,6 +124,60 @@ fn tissue_out_of_focus_is_left_out_and_said() {
     // It is another request.
     let other = lab.fails(&[&predict[..], &scale, &["--out", "all"]].concat());
     assert!(other.contains("other settings"), "{other}");
+}
+
+#[test]
+fn slides_of_another_stain_are_given_that_of_a_reference() {
+    // Haematoxylin and eosin, and how much there is of them.
+    let stained = |densities: [[f64; 3]; 2], strength: f64| {
+        move |x: u32, y: u32, dark: bool| {
+            let noise = f64::from((x * 7 + y * 13) % 23) / 40.0;
+            let [haematoxylin, eosin] = match dark {
+                true => [1.0 + noise, 0.3],
+                false => [0.2, 0.7 + noise],
+            };
+            Rgb([0, 1, 2].map(|channel| {
+                let density = haematoxylin * densities[0][channel] + eosin * densities[1][channel];
+                (240.0 * (-strength * density).exp()).round() as u8
+            }))
+        }
+    };
+    let lab = trained_on(stained([[0.65, 0.70, 0.29], [0.17, 0.95, 0.26]], 1.0));
+    let other = stained([[0.55, 0.75, 0.36], [0.25, 0.80, 0.55]], 0.5);
+    let pixels = RgbImage::from_fn(400, 300, |x, y| {
+        other(x, y, (100..220).contains(&x) && (80..180).contains(&y))
+    });
+    fs::create_dir(lab.path("slides")).unwrap();
+    pixels.save(lab.path("slides/pale.tif")).unwrap();
+    let predict = "predict run slides/pale.tif --slide-microns-per-pixel 0.5";
+    let predict: Vec<&str> = predict.split(' ').collect();
+    lab.ok(&[&predict[..], &["--out", "as-it-is"]].concat());
+    let reference = ["--stain-reference", "images/3.png"];
+    lab.ok(&[&predict[..], &reference, &["--out", "stained"]].concat());
+    let tumour = |out: &str| -> f64 {
+        let areas = lab.read(&format!("{out}/areas.csv"));
+        let line = areas.lines().find(|line| line.contains("tumour"));
+        line.unwrap().split(',').nth(2).unwrap().parse().unwrap()
+    };
+    // 60 x 50 microns.
+    let (before, after) = (tumour("as-it-is"), tumour("stained"));
+    assert!((after - 0.003).abs() < 0.0003, "{after}");
+    assert!((before - 0.003).abs() > 0.001, "{before}");
+
+    lab.write(
+        "white.png",
+        png(&RgbImage::from_pixel(50, 50, image::Rgb([240; 3])).into()),
+    );
+    let white = ["--stain-reference", "white.png", "--out", "white"];
+    let white = lab.fails(&[&predict[..], &white].concat());
+    assert!(
+        white.contains("white.png: the image has 0 stained pixels"),
+        "{white}"
+    );
+    assert!(
+        white.starts_with("exit 3") && white.contains("haematoxylin"),
+        "{white}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod macenko;
 mod reinhard;
 mod separation;
 
-pub use macenko::{Macenko, TwoStains};
+pub use macenko::{Macenko, StainTransfer, TwoStains};
 pub use reinhard::{LabStatistics, lab_statistics, reinhard};
 pub use separation::{StainMatrix, combine_stains, separate_stains};
 

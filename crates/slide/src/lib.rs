@@ -8,7 +8,7 @@
 //! run time ([`openslide`]).
 //!
 //! What of a slide is looked at is planned: a [`TissueMask`] tells tissue from glass, ink and what is out of focus, and a [`TilePlan`] numbers the tiles
-//! of one scale, whatever was done before.
+//! of one scale, whatever was done before. [`SlideStains`] give tiles the colours of a reference.
 
 mod cache;
 pub mod error;
@@ -16,11 +16,13 @@ mod focus;
 pub mod openslide;
 mod reader;
 mod slide;
+mod stains;
 mod tiles;
 mod tissue;
 
 pub use error::{Error, Result};
 pub use reader::is_ome_zarr;
 pub use slide::{Level, OpenOptions, Slide, UseOpenSlide};
+pub use stains::SlideStains;
 pub use tiles::{PlannedTile, TilePlan, TileSettings};
 pub use tissue::{TissueMask, TissueSettings};

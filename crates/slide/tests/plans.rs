@@ -3,7 +3,10 @@
 
 mod common;
 
-use cleanslide_slide::{OpenOptions, Slide, TilePlan, TileSettings, TissueMask, TissueSettings};
+use cleanslide_image::stain::Macenko;
+use cleanslide_slide::{
+    OpenOptions, Slide, SlideStains, TilePlan, TileSettings, TissueMask, TissueSettings,
+};
 use common::{distance, open, own, picture, real_slides, whole};
 use image::{RgbImage, imageops};
 
@@ -135,6 +138,55 @@ fn tissue_out_of_focus_is_left_out() {
     assert!(found.share(lower) < 0.05 * kept.share(lower));
     let areas = found.area(0.499) + found.blurred_area(0.499);
     assert_eq!(areas, kept.area(0.499));
+}
+
+/// Parts of haematoxylin, of eosin and of both on glass, in any colours of the two.
+fn of_stains(densities: [[f64; 3]; 2]) -> RgbImage {
+    RgbImage::from_fn(256, 256, |x, y| {
+        let strength = 0.6 + f64::from((x * 7 + y * 3) % 16) / 16.0;
+        let amounts = match (x / 64, y < 200) {
+            (_, false) => [0.0; 2],
+            (0, _) => [strength, 0.0],
+            (1, _) => [0.0, strength],
+            _ => [strength, 0.9 - 0.5 * strength],
+        };
+        image::Rgb([0, 1, 2].map(|channel| {
+            let density = amounts[0] * densities[0][channel] + amounts[1] * densities[1][channel];
+            (240.0 * (-density).exp()).round() as u8
+        }))
+    })
+}
+
+#[test]
+fn a_slide_is_given_the_stains_of_a_reference() {
+    let wanted = of_stains([[0.65, 0.70, 0.29], [0.17, 0.95, 0.26]]);
+    let other = of_stains([[0.80, 0.55, 0.24], [0.25, 0.75, 0.61]]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slide.png");
+    other.save(&path).unwrap();
+    let slide = Slide::open(&path, &own()).unwrap();
+    let plan = plan(&slide, 64, 0, None);
+    let tiles: Vec<_> = (0..plan.count()).map(|number| plan.tile(number)).collect();
+    let shape = (256, 256, 3);
+    let pixels = ndarray::Array3::from_shape_vec(shape, wanted.as_raw().clone()).unwrap();
+    let reference = Macenko::default().estimate(pixels.view()).unwrap();
+    let stains = SlideStains::new(&slide, &plan, &tiles, &reference).unwrap();
+    for tile in &tiles {
+        let found = stains.apply(&plan.read(&slide, tile).unwrap()).unwrap();
+        let (left, top) = (tile.left as u32, tile.top as u32);
+        let expected = image::imageops::crop_imm(&wanted, left, top, 64, 64).to_image();
+        // Both images were rounded to whole levels, from which stains were estimated: the darkest levels, of 50, are 2 % off.
+        let distance = distance(&found, &expected);
+        assert!(distance <= 3, "tile {}: {distance}", tile.number);
+    }
+    let glass: Vec<_> = (12..16).map(|number| plan.tile(number)).collect();
+    let failed = SlideStains::new(&slide, &plan, &glass[..0], &reference).unwrap_err();
+    assert!(
+        failed
+            .to_string()
+            .contains("its stains cannot be estimated"),
+        "{failed}"
+    );
 }
 
 #[test]

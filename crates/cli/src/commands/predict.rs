@@ -104,7 +104,8 @@ impl Predict {
         }
         if self.scale.is_given() {
             return Err(Failure::usage(
-                "`--microns-per-pixel`, `--slide-microns-per-pixel`, `--tissue` and `--with-blur` are for slides, and these are images",
+                "`--microns-per-pixel`, `--slide-microns-per-pixel`, `--tissue`, `--with-blur` and `--stain-reference` are for slides, and \
+                 these are images",
             ));
         }
         refuse_existing(&self.out)?;
@@ -221,7 +222,7 @@ impl Predict {
                 turns: self.turns.map(TestAugmentation::from),
                 strict: self.strict,
                 device: self.device.name(),
-                scale: self.scale,
+                scale: self.scale.clone(),
             },
         )
     }

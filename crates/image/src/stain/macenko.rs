@@ -109,6 +109,14 @@ impl Macenko {
         reference: &TwoStains,
     ) -> Result<Array3<T>> {
         let own = self.estimate(image)?;
+        self.transfer(&own, reference)?.apply(image)
+    }
+
+    /// What gives images that have some stains those of a reference; of a slide, stains are estimated once.
+    ///
+    /// # Errors
+    /// Stains of a single colour; a stain of no strength.
+    pub fn transfer(&self, own: &TwoStains, reference: &TwoStains) -> Result<StainTransfer> {
         let amounts = own.unmixing()?;
         let factors: [f64; 2] =
             std::array::from_fn(|stain| reference.strengths[stain] / own.strengths[stain]);
@@ -117,16 +125,11 @@ impl Macenko {
                 "a stain of the image has no strength to be scaled".into(),
             ));
         }
-        map_pixels(image, |pixel| {
-            let pixel = density(pixel, self.white);
-            let scaled: [f64; 2] =
-                std::array::from_fn(|stain| factors[stain] * dot(amounts[stain], pixel));
-            std::array::from_fn(|channel| {
-                let density = scaled[0] * reference.densities[0][channel]
-                    + scaled[1] * reference.densities[1][channel];
-                let level = f64::from(self.white) * (-density).exp();
-                from_fraction((level / 255.0).min(1.0))
-            })
+        let scaled = |stain: usize| amounts[stain].map(|amount| factors[stain] * amount);
+        Ok(StainTransfer {
+            white: self.white,
+            amounts: [scaled(0), scaled(1)],
+            densities: reference.densities,
         })
     }
 
@@ -142,6 +145,34 @@ impl Macenko {
             (0.0..50.0).contains(&percentile),
             "at least 0 and below 50",
         )
+    }
+}
+
+/// Gives images the stains of a reference; see [`Macenko::transfer`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StainTransfer {
+    white: f32,
+    /// The products with a density are the amounts of the reference's stains.
+    amounts: [[f64; 3]; 2],
+    densities: [[f64; 3]; 2],
+}
+
+impl StainTransfer {
+    /// An image in the stains of the reference. Colours brighter than white are cut off. Integers are rounded.
+    ///
+    /// # Errors
+    /// Not three channels.
+    pub fn apply<T: Sample>(&self, image: ArrayView3<T>) -> Result<Array3<T>> {
+        map_pixels(image, |pixel| {
+            let pixel = density(pixel, self.white);
+            let [first, second] = self.amounts.map(|amount| dot(amount, pixel));
+            std::array::from_fn(|channel| {
+                let density =
+                    first * self.densities[0][channel] + second * self.densities[1][channel];
+                let level = f64::from(self.white) * (-density).exp();
+                from_fraction((level / 255.0).min(1.0))
+            })
+        })
     }
 }
 

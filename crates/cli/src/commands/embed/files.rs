@@ -29,6 +29,7 @@ use crate::arguments::EncoderArguments;
 use crate::begun::{begin, is_begun};
 use crate::commands::predict::inputs::Inputs;
 use crate::commands::predict::networks::names;
+use crate::commands::predict::slides::stains::{Reference, Tiles};
 use crate::commands::predict::slides::{Scale, open_slide, tissue_of};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -95,6 +96,7 @@ struct AskedOfSlides {
     tile: u32,
     tissue: f64,
     with_blur: bool,
+    stain_reference: Option<Reference>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,6 +136,7 @@ enum Source {
         slide: Box<Slide>,
         plan: TilePlan,
         tiles: Vec<PlannedTile>,
+        pixels: Tiles,
     },
 }
 
@@ -176,8 +179,12 @@ impl Source {
     fn read(&self, item: usize, crop: Option<u32>) -> Result<RgbImage> {
         match self {
             Self::Slide {
-                slide, plan, tiles, ..
-            } => Ok(plan.read(slide, &tiles[item])?),
+                slide,
+                plan,
+                tiles,
+                pixels,
+                ..
+            } => Ok(pixels.read(slide, plan, &tiles[item])?),
             Self::Images(images) => {
                 let path = &images[item].0;
                 let pixels = read_image(path, MAX_PIXELS)?.pixels;
@@ -366,6 +373,7 @@ fn asked(
             tile,
             tissue: files.scale.tissue,
             with_blur: files.scale.with_blur,
+            stain_reference: files.scale.reference()?,
         })
     };
     Ok(Asked {
@@ -426,6 +434,7 @@ fn source(context: &Context, path: &Path, name: &str, asked: &AskedOfSlides) -> 
     let tissue = tissue_of(context, &slide, asked.with_blur)?;
     let tiles = plan.with_tissue(&tissue, asked.tissue);
     Ok(Source::Slide {
+        pixels: Tiles::new(asked.stain_reference.as_ref(), &slide, &plan, &tiles)?,
         name: name.to_owned(),
         slide,
         plan,

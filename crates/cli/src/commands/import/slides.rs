@@ -23,6 +23,7 @@ use cleanslide_weak::noise::stratified_order;
 
 use crate::commands::predict::inputs::Inputs;
 use crate::commands::predict::networks::names;
+use crate::commands::predict::slides::stains::{Reference, Tiles};
 use crate::commands::predict::slides::{open_slide, tissue_of};
 use crate::commands::simulate::{unpack, write_picture};
 use crate::context::Context;
@@ -67,6 +68,9 @@ pub struct Slides {
     /// Also take patches of tissue that is out of focus
     #[arg(long)]
     with_blur: bool,
+    /// An image in haematoxylin and eosin; patches are given its stains
+    #[arg(long, value_name = "IMAGE")]
+    stain_reference: Option<PathBuf>,
     /// Takes the case of each slide from its name: the first group of this regular expression
     #[arg(long, value_name = "REGEX")]
     case_pattern: Option<String>,
@@ -102,6 +106,7 @@ struct Planned {
     slide: Slide,
     plan: TilePlan,
     tissue: TissueMask,
+    pixels: Tiles,
 }
 
 /// What was taken of all slides.
@@ -126,6 +131,11 @@ impl Slides {
             .help("SVS, pyramids in TIFF and OME-Zarr can be read, and with OpenSlide NDPI, MRXS, DICOM and others."));
         }
         let names = names(&slides, "slides")?;
+        let reference = self
+            .stain_reference
+            .as_deref()
+            .map(Reference::of)
+            .transpose()?;
         // Outlines that cannot be used are told before slides are cut; a slide among hundreds does not end the work.
         let outlines = names.iter().map(|name| self.outlines_of(name, &classes));
         let outlines: Vec<Vec<Outline>> = outlines.collect::<Result<_>>()?;
@@ -134,7 +144,7 @@ impl Slides {
             let mut cut = Cut::default();
             let mut left_out = 0;
             for ((path, name), outlines) in slides.iter().zip(&names).zip(&outlines) {
-                match self.plan(context, path) {
+                match self.plan(context, path, reference.as_ref()) {
                     Ok(planned) => {
                         let tiles = self.chosen(name, &planned, outlines, context.seed);
                         let of = (path.as_path(), name.as_str());
@@ -212,16 +222,25 @@ impl Slides {
         Ok(outlines)
     }
 
-    fn plan(&self, context: &Context, path: &Path) -> Result<Planned> {
+    fn plan(
+        &self,
+        context: &Context,
+        path: &Path,
+        reference: Option<&Reference>,
+    ) -> Result<Planned> {
         let slide = open_slide(path, self.slide_microns_per_pixel)?;
         let settings = TileSettings {
             microns_per_pixel: Some(self.microns_per_pixel),
             side: self.side,
             margin: 0,
         };
+        let plan = TilePlan::new(&slide, &settings)?;
+        let tissue = tissue_of(context, &slide, self.with_blur)?;
+        let tiles = plan.with_tissue(&tissue, self.tissue);
         Ok(Planned {
-            plan: TilePlan::new(&slide, &settings)?,
-            tissue: tissue_of(context, &slide, self.with_blur)?,
+            pixels: Tiles::new(reference, &slide, &plan, &tiles)?,
+            plan,
+            tissue,
             slide,
         })
     }
@@ -261,7 +280,12 @@ impl Slides {
         &self,
         context: &Context,
         (path, name): (&Path, &str),
-        Planned { plan, slide, .. }: &Planned,
+        Planned {
+            plan,
+            slide,
+            pixels,
+            ..
+        }: &Planned,
         (tiles, outlines): (Vec<PlannedTile>, &[Outline]),
         folder: &Path,
         cut: &mut Cut,
@@ -283,7 +307,7 @@ impl Slides {
         fs::create_dir_all(&masks)
             .map_err(|error| cleanslide_data::Error::io("create", &masks, error))?;
         for tile in tiles {
-            let pixels = match plan.read(slide, &tile) {
+            let pixels = match pixels.read(slide, plan, &tile) {
                 Ok(pixels) => pixels,
                 Err(error) => {
                     of_slide.damaged += 1;

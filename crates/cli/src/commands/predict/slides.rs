@@ -22,6 +22,7 @@ mod colours;
 mod map;
 mod objects;
 mod seams;
+pub mod stains;
 mod work;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,7 @@ use cleanslide_slide::{
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use self::stains::{Reference, Tiles};
 use self::work::{Rows, TileLine};
 use super::networks::names;
 use crate::begun::{begin, is_begun};
@@ -68,7 +70,7 @@ pub struct Request<'a> {
 }
 
 /// How large pixels are, and what of a slide is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, clap::Args)]
+#[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Scale {
     /// Slides: the size of the pixels that the network sees, in microns; by default that of the images it was trained with
     #[arg(long, value_name = "MICRONS")]
@@ -82,6 +84,10 @@ pub struct Scale {
     /// Slides: tissue that is out of focus counts too
     #[arg(long)]
     pub with_blur: bool,
+    /// Slides: an image in haematoxylin and eosin, such as one of the training; slides are given its stains before the network
+    /// sees them
+    #[arg(long, value_name = "IMAGE")]
+    pub stain_reference: Option<PathBuf>,
 }
 
 const TISSUE: f64 = 0.05;
@@ -110,7 +116,18 @@ impl Scale {
     /// Whether anything but the default was asked.
     pub fn is_given(&self) -> bool {
         let sizes = [self.microns_per_pixel, self.slide_microns_per_pixel];
-        sizes.iter().any(Option::is_some) || self.tissue != TISSUE || self.with_blur
+        sizes.iter().any(Option::is_some)
+            || self.tissue != TISSUE
+            || self.with_blur
+            || self.stain_reference.is_some()
+    }
+
+    /// The stains that slides are given.
+    pub fn reference(&self) -> Result<Option<Reference>> {
+        self.stain_reference
+            .as_deref()
+            .map(Reference::of)
+            .transpose()
     }
 }
 
@@ -126,6 +143,7 @@ struct Asked {
     slide_microns_per_pixel: Option<f64>,
     tissue: f64,
     with_blur: bool,
+    stain_reference: Option<Reference>,
 }
 
 /// How a network predicts.
@@ -160,6 +178,7 @@ impl Asked {
             slide_microns_per_pixel: request.scale.slide_microns_per_pixel,
             tissue: request.scale.tissue,
             with_blur: request.scale.with_blur,
+            stain_reference: request.scale.reference()?,
         })
     }
 }
@@ -356,6 +375,8 @@ impl<F: Finder> Looking<'_, F> {
                 self.asked.tissue
             ));
         }
+        let reference = self.asked.stain_reference.as_ref();
+        let pixels = Tiles::new(reference, &slide, &plan, &tiles)?;
         let mut said = BTreeSet::new();
         let bar = progress::bar(name, tiles.len());
         let mut looked_at = 0;
@@ -371,7 +392,8 @@ impl<F: Finder> Looking<'_, F> {
                         tile,
                         tissue: (self.asked.tissue > 0.0).then_some(&tissue),
                     };
-                    lines.push(self.look(&slide, &tile, &mut found, &mut said)?);
+                    let read = pixels.read(&slide, &plan, tile.tile);
+                    lines.push(self.look(&tile, read, &mut found, &mut said)?);
                     bar.inc(1);
                 }
                 rows.keep(number, &lines, &found)?;
@@ -393,12 +415,12 @@ impl<F: Finder> Looking<'_, F> {
     /// Looks at a tile; one that cannot be decoded is left out, and said once.
     fn look(
         &self,
-        slide: &Slide,
         tile: &Tile,
+        pixels: cleanslide_slide::Result<RgbImage>,
         found: &mut F::Found,
         said: &mut BTreeSet<String>,
     ) -> Result<TileLine> {
-        let pixels = match tile.plan.read(slide, tile.tile) {
+        let pixels = match pixels {
             Ok(pixels) => pixels,
             Err(error) if self.request.strict => return Err(error.into()),
             Err(error) => {
