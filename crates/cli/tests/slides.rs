@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
+use cleanslide_slide::{OpenOptions, Slide};
 use common::{Lab, png, slide, slide_of, stained, tree};
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
@@ -197,7 +198,13 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
         .collect();
     assert_eq!(
         names,
-        ["map.png", "overlay.png", "regions.geojson", "tiles.csv"]
+        [
+            "map.ome.tif",
+            "map.png",
+            "overlay.png",
+            "regions.geojson",
+            "tiles.csv"
+        ]
     );
     assert!(!lab.path("found/.Fall 1").exists());
 
@@ -239,6 +246,20 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     // Squares of 4 microns, 8 pixels: the purple part, the pink one, glass in a tile that was looked at, and in one that was not.
     let of = [(18, 15), (8, 10), (2, 10), (49, 34)].map(|(x, y)| map[(x, y)].0[0]);
     assert_eq!(of, [1, 0, 255, 255]);
+    let ome = Slide::open(&folder.join("map.ome.tif"), &OpenOptions::default()).unwrap();
+    assert_eq!(
+        (ome.format(), ome.microns_per_pixel().unwrap()),
+        ("OME-TIFF", 4.0)
+    );
+    let size = [map.width(), map.height()];
+    let pixels = ome.region(0, 0, 0, size).unwrap();
+    assert_eq!(ome.levels()[0].size, size.map(u64::from));
+    assert!(
+        pixels
+            .pixels()
+            .zip(map.pixels())
+            .all(|(ome, class)| ome.0 == [class.0[0]; 3])
+    );
     // Of the tissue, 150 x 100 microns; the mask of 8 microns may be a pixel larger on each side.
     let tissue = area("tumour") + area("stroma");
     assert!((tissue - 0.015).abs() < 0.004, "{areas}");

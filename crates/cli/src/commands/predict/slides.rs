@@ -7,6 +7,7 @@
 //! OUT/NAME/               a slide that is done:
 //!     regions.geojson     outlines of classes with their areas, in pixels of level 0, as QuPath reads them
 //!     map.png             the class of each small square; 255 where there is no tissue
+//!     map.ome.tif         the same, with the size of the squares and where on the slide they are
 //!     objects.geojson     outlines or boxes of objects with their areas and scores, as detections of QuPath
 //!     objects.csv         their middles, areas and scores
 //!     overlay.png         the slide, small, with what was found in colour
@@ -21,6 +22,7 @@ mod classes;
 mod colours;
 mod map;
 mod objects;
+mod ome_tiff;
 mod seams;
 pub mod stains;
 mod work;

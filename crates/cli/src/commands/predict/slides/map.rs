@@ -12,6 +12,7 @@ use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, ArrayView2, s};
 
 use super::colours::{mix, of_pixels};
+use super::ome_tiff;
 
 /// Outlines leave their squares by at most so much of one.
 const TOLERANCE: f64 = 0.75;
@@ -58,6 +59,14 @@ impl ClassMap {
             Error::io("write", path, std::io::Error::other(error.to_string()))
         };
         MaskFile::write_classes(&folder.join("map.png"), self.classes.view())?;
+        let path = folder.join("map.ome.tif");
+        let place = ome_tiff::Place {
+            microns_per_pixel: (slide.microns_per_pixel().ok())
+                .map(|microns| microns * self.square),
+            origin: plan.origin().map(|at| at / self.square),
+        };
+        let map = ome_tiff::bytes(self.classes.view(), &place, names);
+        write_file(&path, &map.map_err(|error| failed(&path, &error))?)?;
         let path = folder.join("regions.geojson");
         let regions = self.regions(slide, plan, names);
         let regions = regions.map_err(|error| failed(&path, &error))?;
