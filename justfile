@@ -134,9 +134,9 @@ advise seeds="0 1 2" data="../shared/data/amibr" python="python3":
     done
     {{python}} benches/advise.py report $run < benches/advise-meaning.md
 
-# AMi-Br: encoders from images alone, against others, with labels of rising noise (an hour for each method on one core;
-# resumes). Needs the data and the encoder, and Python.
-contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
+# AMi-Br: encoders from images alone, against others and against networks that learn from pixels and labels at once, with
+# labels of rising noise (an hour for each method and for each seed from pixels on one core; resumes). Needs the data and the encoder, and Python.
+contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" pixel-seeds="1" data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
     cargo build --release
@@ -153,6 +153,13 @@ contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" dat
     }
     compare classical classical
     compare efficientnet-lite0 {{weights}}
+    if [ ! -e $run/random/model.safetensors ]; then
+        $bin pretrain $run/data --recipe benches/random-encoder.toml --out $run/random
+    fi
+    compare random $run/random/model.safetensors
+    $bin bench $run/data --from-pixels benches/from-pixels.toml --labels-of reference:majority \
+        --noise none,uniform:0.4 --methods cross-entropy,gce --reference majority --seeds {{pixel-seeds}} \
+        --out $run/bench-from-pixels
     for method in {{methods}}; do
         if [ ! -e $run/$method/model.safetensors ]; then
             $bin pretrain $run/data --method $method --view 64 --crop 80 --epochs {{epochs}} --source expert1 \

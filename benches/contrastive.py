@@ -33,24 +33,25 @@ def settings(encoder):
 found = dict(benches())
 noises = list(dict.fromkeys(row["noise"] for rows in found.values() for row in rows))
 lines = ["# Encoders from images alone, and labels with noise: AMi-Br", ""]
-seeds = max(row["seeds"] for rows in found.values() for row in rows)
 lines += [
-    f"Command: `{COMMAND}`. {seeds} seed{'s' if seeds > 1 else ''}; 5 folds by slide, 3,720 patches, the central 64 pixels. "
+    f"Command: `{COMMAND}`. 5 folds by slide, 3,720 patches, the central 64 pixels. "
     "Labels: the majority of three pathologists with uniform noise; every figure is out of sample, against the majority, "
-    "with a 95 % interval over slides. Heads are trained by benches/amibr.toml, the same for all encoders. "
+    "with a 95 % interval over slides. Heads are trained by benches/amibr.toml, the same for all encoders; `from-pixels` is a "
+    "ResNet-18 that learns from pixels and labels at once (benches/from-pixels.toml), `random` one that has learned nothing. "
     f"Date {datetime.date.today()}; 2 cores, x86_64.",
     "",
     "Balanced accuracy:",
     "",
-    "| encoder | method | " + " | ".join(noises) + " |",
-    "|---|---|" + "---:|" * len(noises),
+    "| encoder | method | seeds | " + " | ".join(noises) + " |",
+    "|---|---|---:|" + "---:|" * len(noises),
 ]
 claims = []
 for encoder, rows in found.items():
     for method in dict.fromkeys(row["method"] for row in rows):
         cells = {row["noise"]: row for row in rows if row["method"] == method}
         values = [shown(cells[noise]["balanced_accuracy"]) if noise in cells else "" for noise in noises]
-        lines.append(f"| {encoder} | {method} | " + " | ".join(values) + " |")
+        seeds = max(row["seeds"] for row in cells.values())
+        lines.append(f"| {encoder} | {method} | {seeds} | " + " | ".join(values) + " |")
         for noise, row in cells.items():
             of = row["balanced_accuracy"]
             claims.append(

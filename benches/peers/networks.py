@@ -1,7 +1,7 @@
 """Networks, forward and in training: ours against PyTorch 2.9.0 and torchvision 0.24.0 (CPU, numpy 2.3.4), same machine.
 
     cargo build --release --workspace --example bench_networks
-    python benches/peers/networks.py [--json PATH]
+    python benches/peers/networks.py [--json PATH] [--only NETWORK]
 
 On a GPU, ours through Vulkan and PyTorch's through CUDA, times alone, in f32 (PyTorch is kept from TF32):
 
@@ -17,6 +17,8 @@ unet-step   U-Net of 32, 64, 128 and 256 channels, batch normalisation, 2×2 tra
             256² pixels: forward, cross-entropy, backward, Adam
 fcos-step   FCOS on ResNet-18 with a feature pyramid of 128 channels from 1/8 on and heads of two convolutions; 4
             images of 256² pixels with 25 cells each: targets, forward, losses, backward, Adam; the peer is torchvision's
+simclr-step ResNet-18 with a projection of 512 and 128 values, two views of each of 64 images of 64² pixels: forward,
+            NT-Xent, backward, AdamW; the encoder is torchvision's
 vit-forward ViT-S/16 without a classifier, 8 images of 224² pixels, without gradients; the peer is timm 1.0.31's
 
 Prints name, ours, peer, ratio (medians; ratios are ours / peer, below 1 is better), then peak memory.
@@ -39,7 +41,7 @@ COMMAND = "just bench-engine"
 GPU_COMMAND = "just bench-gpu"
 
 # Images and size of each network.
-NETWORKS = {"unet-step": (4, 256), "fcos-step": (4, 256), "vit-forward": (8, 224)}
+NETWORKS = {"unet-step": (4, 256), "fcos-step": (4, 256), "simclr-step": (64, 64), "vit-forward": (8, 224)}
 
 
 class Process:
@@ -133,6 +135,26 @@ def peer(memory_format, gpu):
             seconds = time.perf_counter() - start
         return seconds
 
+    def simclr_step(images, size):
+        from torchvision.models import resnet18
+
+        network = resnet18()
+        network.fc = nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128))
+        network = network.to(device, memory_format=memory_format)
+        optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+        pixels = torch.rand(2 * images, 3, size, size).to(memory_format=memory_format)
+        partner = (torch.arange(2 * images) + images) % (2 * images)
+        for _ in range(3):
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            said = nn.functional.normalize(network(pixels.to(device)))
+            similar = (said @ said.T / 0.2).fill_diagonal_(float("-inf"))
+            nn.functional.cross_entropy(similar, partner.to(device)).backward()
+            optimizer.step()
+            wait()
+            seconds = time.perf_counter() - start
+        return seconds
+
     def vit_forward(images, size):
         import timm
 
@@ -147,7 +169,7 @@ def peer(memory_format, gpu):
             seconds = time.perf_counter() - start
         return seconds
 
-    runs = {"unet-step": unet_step, "fcos-step": fcos_step, "vit-forward": vit_forward}
+    runs = {"unet-step": unet_step, "fcos-step": fcos_step, "simclr-step": simclr_step, "vit-forward": vit_forward}
     for line in sys.stdin:
         network, images, size = line.split()
         seconds = runs[network](int(images), int(size))
@@ -160,6 +182,7 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--peer")
+    parser.add_argument("--only", choices=NETWORKS)
     arguments = parser.parse_args()
     if arguments.peer:
         peer(arguments.peer, arguments.gpu)
@@ -171,6 +194,8 @@ def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
     claims = []
     for network, (images, size) in NETWORKS.items():
+        if arguments.only not in (None, network):
+            continue
         device = "vulkan" if arguments.gpu else "cpu"
         mine = Process([target / "release/examples/bench_networks", device])
         theirs = [

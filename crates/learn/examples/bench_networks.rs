@@ -4,15 +4,17 @@
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
-use burn::optim::{AdamConfig, GradientsParams};
+use burn::optim::{AdamConfig, AdamWConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_data::{Object, Rectangle, Trust};
 use cleanslide_learn::detect::{CropTargets, Unlabelled};
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_nn::layers::Start;
-use cleanslide_nn::losses::FcosLoss;
-use cleanslide_nn::networks::{FcosConfig, UNetConfig, VisionTransformerConfig};
+use cleanslide_nn::losses::{FcosLoss, NtXent};
+use cleanslide_nn::networks::{
+    FcosConfig, ImageEncoderConfig, UNetConfig, ViewNetworkConfig, VisionTransformerConfig,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         let seconds = match network {
             "unet-step" => unet_step(&device, images, size)?,
             "fcos-step" => fcos_step(&device, images, size)?,
+            "simclr-step" => simclr_step(&device, images, size)?,
             "vit-forward" => vit_forward(&device, images, size)?,
             _ => return Err(format!("unknown network {network}").into()),
         };
@@ -124,6 +127,39 @@ fn cells(size: usize) -> Vec<Object<Rectangle>> {
             }
         })
         .collect()
+}
+
+/// Two views of each image through ResNet-18 and a projection, NT-Xent, backward and a step of AdamW, as `pretrain` does.
+fn simclr_step(device: &Device, images: usize, size: usize) -> Result<f64> {
+    let device = device.clone().autodiff();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let config = ViewNetworkConfig {
+        encoder: ImageEncoderConfig::default(),
+        layers: 2,
+        hidden: 512,
+        features: 128,
+        standardized: false,
+        predicts: false,
+        prototypes: 0,
+        teacher: false,
+    };
+    let mut network = config.init(size, &mut Start::new(&mut rng, &device));
+    let mut optimizer = AdamWConfig::new().init();
+    let pixels = values(2 * images * size * size * 3);
+    let mut seconds = 0.0;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let views = TensorData::new(pixels.clone(), [2 * images, size, size, 3]);
+        let said = network.student(Tensor::from_data(views, &device)).compared;
+        let [first, second] = [0, 1].map(|view| said.clone().narrow(0, view * images, images));
+        let weights = Tensor::ones([images], &device);
+        let loss = NtXent { temperature: 0.2 }.loss(first, second, weights);
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(1e-3, network, gradients);
+        device.sync()?;
+        seconds = start.elapsed().as_secs_f64();
+    }
+    Ok(seconds)
 }
 
 /// ViT-S/16 without gradients.

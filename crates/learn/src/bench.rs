@@ -10,7 +10,9 @@
 //! killed goes on with the next cell. Truth is not read here at all: it is for the evaluation of
 //! the files.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -19,12 +21,14 @@ use cleanslide_weak::noise::{
     NoiseError, Selection, Uniform, asymmetric, between, instance_dependent, mislabelling_score,
     pair_flip, uniform,
 };
+use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use thiserror::Error;
 
 use crate::classify::{Classifier, EarlyStopping};
 use crate::embed::Embeddings;
+use crate::from_pixels::FromPixels;
 use crate::image_labels::ImageLabels;
 use crate::methods::MethodSettings;
 use crate::predictions::Predictions;
@@ -218,6 +222,8 @@ pub struct Bench<'a> {
     pub classifier: &'a Classifier,
     /// Number of folds.
     pub folds: usize,
+    /// Networks that are trained on pixels, instead of heads on embeddings; the seed of each cell replaces its own.
+    pub from_pixels: Option<&'a FromPixels<'a>>,
 }
 
 impl Bench<'_> {
@@ -259,6 +265,16 @@ impl Bench<'_> {
         let mut classifier = self.classifier.clone();
         classifier.train.seed = cell.seed;
         let (study, folds) = self.study(cell, labels, &query_folds, &classifier)?;
+        if let Some(from_pixels) = self.from_pixels {
+            let from_pixels = FromPixels {
+                seed: cell.seed,
+                ..*from_pixels
+            };
+            let items = (&study, folds.as_slice());
+            let images = &self.embeddings.images;
+            return by_networks(&from_pixels, &cell.method, items, (images, &query_folds))
+                .map_err(failed);
+        }
         classifier.method = cell.method.clone();
         let features = self.embeddings.features.view();
         study
@@ -384,6 +400,45 @@ impl Bench<'_> {
             &mut ChaCha8Rng::seed_from_u64(seed),
         )
     }
+}
+
+/// Predicts images, each in a fold, by networks that were trained on the pixels of the items of all other folds. What a
+/// killed one has left in the folder is trained again: methods may remember what networks said.
+fn by_networks(
+    from_pixels: &FromPixels,
+    method: &MethodSettings,
+    (study, folds): (&Study, &[usize]),
+    (images, query_folds): (&[usize], &[usize]),
+) -> crate::error::Result<OutOfSample> {
+    let folder = from_pixels.folder;
+    let io = |action, error| DataError::io(action, folder, error);
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|error| io("remove", error))?;
+    }
+    let mut probabilities = Array2::zeros((images.len(), study.classes.len()));
+    for fold in query_folds.iter().copied().collect::<BTreeSet<usize>>() {
+        fs::create_dir_all(folder).map_err(|error| io("create", error))?;
+        let others: Vec<usize> = (0..study.len())
+            .filter(|&item| folds[item] != fold)
+            .collect();
+        let learned: Vec<usize> = others.iter().map(|&item| study.images[item]).collect();
+        let examples = study.examples.subset(&others)?;
+        let network = from_pixels.fit(method, &learned, &examples)?;
+        let queries: Vec<usize> = (0..images.len())
+            .filter(|&query| query_folds[query] == fold)
+            .collect();
+        let of_queries: Vec<usize> = queries.iter().map(|&query| images[query]).collect();
+        let said = from_pixels.predict(&network, &of_queries)?;
+        for (query, row) in queries.into_iter().zip(said.rows()) {
+            probabilities.row_mut(query).assign(&row);
+        }
+        fs::remove_dir_all(folder).map_err(|error| io("remove", error))?;
+    }
+    Ok(OutOfSample {
+        probabilities,
+        folds: query_folds.to_vec(),
+        histories: BTreeMap::new(),
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod embed;
 pub mod embedding_blocks;
 pub mod error;
 pub mod experts;
+pub mod from_pixels;
 pub mod gaussian_mixture;
 pub mod image_labels;
 pub mod label_audit;

@@ -17,9 +17,11 @@ use cleanslide_data::{Dataset, Family, Task, TryMap, VersionId};
 use cleanslide_eval::{Bootstrap, Estimate};
 use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
+use cleanslide_learn::from_pixels::{FromPixels, FromPixelsSettings, is_possible};
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
+use cleanslide_nn::devices::DeviceName;
 use cleanslide_report::classification::{
     Against, Comparison, MethodResult, NoiseCurve, Setting, render,
 };
@@ -40,7 +42,7 @@ use crate::output::{Show, count};
 use crate::page;
 use crate::pipeline::{DEFAULT_FOLDS, method_by_name, reference_labels};
 use crate::progress;
-use crate::run_folder::Recipe;
+use crate::run_folder::{Recipe, read_recipe};
 use crate::text_table::TextTable;
 use crate::truth::Truth;
 
@@ -85,6 +87,10 @@ pub struct Bench {
     /// shown, negative, partial, forward and presumed
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
+    /// Classes of images: train networks on pixels, and no heads on embeddings; a TOML file with the keys central_crop,
+    /// class_balance, [encoder], [train] and [augment]. Folds and noise are those of the same bench without it
+    #[arg(long, value_name = "FILE")]
+    from_pixels: Option<PathBuf>,
     /// Number of seeds, counted up from --seed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
@@ -202,6 +208,7 @@ impl Bench {
             ("--encoder", self.encoder.encoder != CLASSICAL),
             ("--crop", self.encoder.crop.is_some()),
             ("--strict", self.encoder.strict),
+            ("--from-pixels", self.from_pixels.is_some()),
         ];
         match of_classes.iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -249,13 +256,14 @@ impl Bench {
                 .map(|name| method_by_name(name))
                 .collect::<Result<_>>()?
         };
+        let from_pixels = self.settings_of_pixels(&methods)?;
         let labels: Vec<(String, ImageLabels)> = self
             .labels_of
             .iter()
             .map(|name| Ok((name.clone(), labels_of(dataset, name)?)))
             .collect::<Result<_>>()?;
         let cells = self.cells(&noises, &methods, context.seed);
-        self.compute(context, dataset, &labels, &cells)?;
+        self.compute(context, dataset, &labels, &cells, from_pixels.as_ref())?;
         let (lines, curves) = self.judge(dataset, &truth, &cells, context.seed)?;
         self.write(context, dataset, &labels[0].1, &truth, (&lines, &curves))?;
         context.output.show(&Summary {
@@ -265,6 +273,38 @@ impl Bench {
             lines,
             robustness: summed_up(curves),
         })
+    }
+
+    /// How networks are trained on pixels, if they are.
+    fn settings_of_pixels(&self, methods: &[MethodSettings]) -> Result<Option<FromPixelsSettings>> {
+        let Some(path) = &self.from_pixels else {
+            return Ok(None);
+        };
+        if self.recipe.is_some() {
+            return Err(Failure::usage(
+                "`--recipe` is for heads on embeddings, and `--from-pixels` trains networks",
+            )
+            .help("Give one of them."));
+        }
+        if let Some(method) = methods.iter().find(|method| !is_possible(method)) {
+            let possible = MethodSettings::all();
+            let possible: Vec<_> = possible
+                .iter()
+                .filter(|method| is_possible(method))
+                .collect();
+            let names: Vec<&str> = possible.iter().map(|method| method.name()).collect();
+            return Err(Failure::usage(format!(
+                "networks are not trained on pixels by `{}`",
+                method.name()
+            ))
+            .help(format!(
+                "Choose among {} with `--methods`.",
+                names.join(", ")
+            )));
+        }
+        let settings: FromPixelsSettings = read_recipe(path)?;
+        settings.check().map_err(Failure::from)?;
+        Ok(Some(settings))
     }
 
     fn cells(&self, noises: &[AddedNoise], methods: &[MethodSettings], seed: u64) -> Vec<Cell> {
@@ -292,6 +332,7 @@ impl Bench {
         dataset: &Dataset,
         labels: &[(String, ImageLabels)],
         cells: &[Cell],
+        from_pixels: Option<&FromPixelsSettings>,
     ) -> Result<()> {
         let train = match &self.recipe {
             Some(path) => Recipe::read(path)?.train,
@@ -302,7 +343,7 @@ impl Bench {
             ..Classifier::default()
         };
         let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        self.check_plan(&encoder.identity(), &classifier)?;
+        self.check_plan(&encoder.identity(), &classifier, from_pixels)?;
         let missing: Vec<&Cell> = cells
             .iter()
             .filter(|cell| !cell.path(&self.out).exists())
@@ -313,11 +354,21 @@ impl Bench {
             cells.len() - missing.len(),
             self.folds
         ));
+        let device = DeviceName::Cpu.open()?.device;
+        let training = self.out.join("training");
+        let from_pixels = from_pixels.map(|settings| FromPixels {
+            dataset,
+            settings,
+            seed: context.seed,
+            device: &device,
+            folder: &training,
+        });
         let grid = Grid {
             dataset,
             embeddings: &embeddings,
             classifier: &classifier,
             folds: self.folds,
+            from_pixels: from_pixels.as_ref(),
         };
         let bar = progress::bar("bench", missing.len());
         let compute = |cell: &&Cell| {
@@ -328,19 +379,31 @@ impl Bench {
             bar.inc(1);
             Ok(())
         };
-        let result = missing.par_iter().try_map(compute);
+        // A network has all threads for itself, and memory is that of one.
+        let result = match grid.from_pixels {
+            Some(_) => missing.iter().try_for_each(compute),
+            None => missing.par_iter().try_map(compute).map(drop),
+        };
         bar.finish_and_clear();
-        result.map(drop)
+        result
     }
 
     /// Cells of different settings must not meet in one folder.
-    fn check_plan(&self, encoder: &str, classifier: &Classifier) -> Result<()> {
-        let train = toml::to_string(&classifier.train)
-            .map_err(|error| Failure::other(error.to_string()))?;
-        let plan = format!(
-            "encoder = \"{encoder}\"\nfolds = {}\n\n[train]\n{train}",
-            self.folds
-        );
+    fn check_plan(
+        &self,
+        encoder: &str,
+        classifier: &Classifier,
+        from_pixels: Option<&FromPixelsSettings>,
+    ) -> Result<()> {
+        let failed = |error: toml::ser::Error| Failure::other(error.to_string());
+        let train = match from_pixels {
+            None => format!(
+                "[train]\n{}",
+                toml::to_string(&classifier.train).map_err(failed)?
+            ),
+            Some(settings) => toml::to_string(settings).map_err(failed)?,
+        };
+        let plan = format!("encoder = \"{encoder}\"\nfolds = {}\n\n{train}", self.folds);
         let path = self.out.join("plan.toml");
         match std::fs::read_to_string(&path) {
             Ok(known) if known == plan => Ok(()),

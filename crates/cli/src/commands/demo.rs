@@ -351,6 +351,7 @@ fn train(
     labels: &[&ImageLabels],
 ) -> Result<Vec<Run>> {
     let bench = Bench {
+        from_pixels: None,
         dataset,
         embeddings,
         classifier: &Classifier::default(),
