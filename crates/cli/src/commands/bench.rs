@@ -52,6 +52,7 @@ use crate::truth::Truth;
 cleanslide bench liver --labels-of reference:truth --noise none,uniform:0.2,uniform:0.4 \\\n    \
 --methods cross-entropy,elr --out bench\n  \
 cleanslide bench mitoses --labels-of expert1,expert3,all --out bench\n  \
+cleanslide bench mitoses --labels-of all --from-pixels resnet18.toml --methods gce,elr --out pixels\n  \
 cleanslide bench cores --networks hrnet,unet --methods majority,majority+gaf,reweight,reweight+gaf \\\n    \
 --recipe recipe.toml --out bench\n  \
 cleanslide bench celllab --recipe recipe.toml --methods self-training,adele,adele+strong \\\n    \
