@@ -203,7 +203,9 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
             "map.png",
             "overlay.png",
             "regions.geojson",
-            "tiles.csv"
+            "slide.json",
+            "tiles.csv",
+            "tissue.ome.tif"
         ]
     );
     assert!(!lab.path("found/.Fall 1").exists());
@@ -478,7 +480,14 @@ fn each_object_of_a_slide_is_found_once_also_between_tiles_and_after_a_kill() {
         .collect();
     assert_eq!(
         names,
-        ["objects.csv", "objects.geojson", "overlay.png", "tiles.csv"]
+        [
+            "objects.csv",
+            "objects.geojson",
+            "overlay.png",
+            "slide.json",
+            "tiles.csv",
+            "tissue.ome.tif"
+        ]
     );
     let table = lab.read("found/Fall 1/objects.csv");
     let mut middles: Vec<[f64; 2]> = (table.lines().skip(1))
@@ -517,6 +526,8 @@ fn each_object_of_a_slide_is_found_once_also_between_tiles_and_after_a_kill() {
     let tissue: f64 = fields[3].parse().unwrap();
     assert!((tissue - 0.015).abs() < 0.004, "{line}");
 
+    infiltrate(&lab, number, tissue);
+
     let before = tree(&lab.path("found"));
     assert_eq!(lab.ok(&predict), told);
     let mut again = predict.clone();
@@ -531,6 +542,71 @@ fn each_object_of_a_slide_is_found_once_also_between_tiles_and_after_a_kill() {
     assert!(row.exists() || lab.path("again/Fall 1").exists());
     lab.ok(&again);
     assert_eq!(tree(&lab.path("again")), before);
+}
+
+/// How densely the cells of the slide lie, all of which are near others.
+fn infiltrate(lab: &Lab, number: usize, tissue: f64) {
+    let infiltration = ["infiltration", "found", "--within", "30", "--least", "5"];
+    let told = lab.ok(&[&infiltration[..], &["--out", "foci"]].concat());
+    assert!(told.contains("1 focus of at least 5 cells"), "{told}");
+    let table = lab.read("foci/images.csv");
+    let fields: Vec<&str> = table.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!(fields[..2], ["Fall 1", "Fall 1"]);
+    let number_of = |field: usize| -> f64 { fields[field].parse().unwrap() };
+    // The tissue of whole squares of 8 microns, and by the pixels of the network.
+    assert!((number_of(2) - tissue).abs() < 0.1 * tissue, "{table}");
+    assert_eq!([number_of(3), number_of(5)], [number as f64, 1.0]);
+    // The focus lies around the cells, in pixels of level 0, of half a micron.
+    let shapes: serde_json::Value = serde_json::from_str(&lab.read("foci/Fall_1.geojson")).unwrap();
+    let rings = shapes["features"][0]["geometry"]["coordinates"].as_array();
+    let corners: Vec<[f64; 2]> = rings.unwrap()[0]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| [0, 1].map(|side| point[side].as_f64().unwrap()))
+        .collect();
+    for side in [0, 1] {
+        let of_cells = cells()
+            .into_iter()
+            .map(|(left, top)| f64::from([left, top][side]));
+        let (first, last) = (
+            of_cells.clone().fold(f64::INFINITY, f64::min),
+            of_cells.fold(0.0, f64::max),
+        );
+        let least = corners
+            .iter()
+            .map(|at| at[side])
+            .fold(f64::INFINITY, f64::min);
+        let most = corners.iter().map(|at| at[side]).fold(0.0, f64::max);
+        // Middles of cells are 6 pixels further; the focus reaches 15 microns beyond them, up to a square or the edge.
+        let beyond = [first + 6.0 - 30.0, last + 6.0 + 30.0];
+        assert!(
+            (least - beyond[0].max(0.0)).abs() <= 17.0,
+            "{least}, {beyond:?}"
+        );
+        assert!((most - beyond[1]).abs() <= 17.0, "{most}, {beyond:?}");
+    }
+
+    let cases = ["--case-pattern", "^(Fall)", "--out", "cases"];
+    lab.ok(&[&infiltration[..], &cases].concat());
+    assert!(
+        lab.read("cases/cases.csv")
+            .lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("Fall,1,")
+    );
+    let scale = ["--microns-per-pixel", "1", "--out", "x"];
+    let refused = lab.fails(&[&infiltration[..], &scale].concat());
+    assert!(
+        refused.starts_with("exit 2") && refused.contains("is for datasets"),
+        "{refused}"
+    );
+    let class = lab.fails(&[&infiltration[..], &["--class", "dog", "--out", "x"]].concat());
+    assert!(
+        class.contains("there is no class `dog`") && class.contains("are cell."),
+        "{class}"
+    );
 }
 
 #[test]

@@ -682,7 +682,7 @@ fn add_to(
     Ok(dataset)
 }
 
-fn cases_from_ids(images: &mut [ImageRecord], pattern: &str) -> Result<()> {
+pub fn cases_from_ids(images: &mut [ImageRecord], pattern: &str) -> Result<()> {
     let regex = regex_lite::Regex::new(pattern).map_err(|error| {
         Failure::usage(format!("`{pattern}` is not a regular expression: {error}"))
     })?;

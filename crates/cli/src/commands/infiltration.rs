@@ -1,5 +1,7 @@
 //! `cleanslide infiltration`: how densely cells of a class lie in tissue, and where they form foci.
 
+mod slides;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ use cleanslide_data::{
     to_csv,
 };
 use cleanslide_eval::infiltration::{Foci, FocusSettings, Infiltration as Figures};
-use cleanslide_eval::{Bootstrap, Groups, Weights};
+use cleanslide_eval::{Bootstrap, Estimate, Groups, Weights};
 use cleanslide_image::contour::outlines;
 use cleanslide_image::region::{Neighbours, components, statistics};
 use cleanslide_learn::pixels::maps::file_of;
@@ -19,8 +21,9 @@ use image::RgbImage;
 use ndarray::Array2;
 use serde::Serialize;
 
+use super::import::cases_from_ids;
 use super::train::networks::SOURCE;
-use crate::arguments::{DatasetArgument, LabelsArguments};
+use crate::arguments::LabelsArguments;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
@@ -40,12 +43,15 @@ const TISSUE: f64 = 0.15;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide infiltration liver --class lymphocyte --out foci\n  \
-cleanslide infiltration liver --run runs/dual --class lymphocyte --within 30 --least 5 --out foci\n\n\
-FOLDER gets images.csv, cases.csv and, for each image, an IMAGE.geojson with the cells and the foci, which QuPath reads."
+cleanslide infiltration liver --run runs/dual --class lymphocyte --within 30 --least 5 --out foci\n  \
+cleanslide predict runs/nuclei slides/*.svs --out nuclei && cleanslide infiltration nuclei --out foci\n\n\
+FOLDER gets images.csv, cases.csv and, for each image, an IMAGE.geojson with the cells and the foci, which QuPath reads;\n\
+of slides, whose cells are in their objects.geojson, with the foci alone."
 )]
 pub struct Infiltration {
-    #[command(flatten)]
-    dataset: DatasetArgument,
+    /// Folder of the dataset, or of what `predict` found on slides
+    #[arg(value_name = "DATASET|FOUND")]
+    dataset: PathBuf,
     #[command(flatten)]
     labels: LabelsArguments,
     /// What a run predicted, in the place of labels
@@ -63,9 +69,12 @@ pub struct Infiltration {
     /// Side of a pixel in microns, for images of which the dataset does not know it
     #[arg(long, value_name = "MICRONS")]
     microns_per_pixel: Option<f64>,
-    /// What is tissue
-    #[arg(long, value_enum, default_value_t = Tissue::Stained)]
-    tissue: Tissue,
+    /// What is tissue; by default what is stained. On slides it is what `predict` took for it
+    #[arg(long, value_enum)]
+    tissue: Option<Tissue>,
+    /// Slides: takes the case of each from its name, the first group of this regular expression; by default each is its own
+    #[arg(long, value_name = "REGEX")]
+    case_pattern: Option<String>,
     /// Folder to write; it must not exist
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -116,26 +125,16 @@ impl Infiltration {
             return Err(Failure::usage("`--least` must be at least 1"));
         }
         refuse_existing(&self.out)?;
-        let dataset = context.open(&self.dataset.dataset)?;
-        let class = self.class_of(&dataset)?;
-        let (labels, pieces) = self.pieces(&dataset)?;
-        let units = independent_units(dataset.images());
-        let bar = progress::bar("measuring", pieces.len());
-        let mut measured = Vec::new();
-        for (image, piece) in pieces {
-            let case = dataset
-                .position(&image.id)
-                .map_or(0, |position| units[position]);
-            measured.push(self.measure(&dataset, image, case, &piece, class)?);
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
+        let (class, labels, measured) = match slides::has_found(&self.dataset) {
+            true => self.of_slides()?,
+            false => self.of_dataset(context)?,
+        };
         publish_folder(&self.out, |folder| write(folder, &measured))?;
         let all: Vec<Figures> = measured.iter().map(|of| of.figures).collect();
         let total = Figures::pool(&all, Weights::Equal)?;
         let cases = dense(&measured.iter().map(|of| of.case).collect::<Vec<_>>());
         context.output.show(&Summary {
-            class: dataset.classes().name(class),
+            class,
             labels,
             images: measured.len(),
             cases: Groups::new(&cases)?.count(),
@@ -148,8 +147,65 @@ impl Infiltration {
         })
     }
 
-    fn class_of(&self, dataset: &Dataset) -> Result<usize> {
-        let names = dataset.classes().names();
+    fn settings(&self) -> FocusSettings {
+        FocusSettings {
+            within: self.within,
+            least: self.least,
+        }
+    }
+
+    /// The class, whose cells they are, and what was found on each slide.
+    fn of_slides(&self) -> Result<(String, String, Vec<Measured>)> {
+        let of_datasets = [
+            ("--labels", self.labels.labels.is_some()),
+            ("--source", self.labels.source.is_some()),
+            ("--run", self.run.is_some()),
+            ("--microns-per-pixel", self.microns_per_pixel.is_some()),
+            ("--tissue", self.tissue.is_some()),
+        ];
+        if let Some((flag, _)) = of_datasets.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "`{flag}` is for datasets, and {} has what was found on slides",
+                self.dataset.display()
+            ))
+            .help("What `predict` was asked decides that."));
+        }
+        let found = slides::Found::read(&self.dataset)?;
+        let class = found.classes[self.class_of(&found.classes)?].clone();
+        let mut images = found.images();
+        if let Some(pattern) = &self.case_pattern {
+            cases_from_ids(&mut images, pattern)?;
+        }
+        let measured = found.measure(images, &class, self.settings())?;
+        Ok((class, self.dataset.display().to_string(), measured))
+    }
+
+    /// The class, whose labels they are, and what is said of each image.
+    fn of_dataset(&self, context: &Context) -> Result<(String, String, Vec<Measured>)> {
+        if self.case_pattern.is_some() {
+            return Err(Failure::usage(
+                "`--case-pattern` is for slides, and images of a dataset have cases",
+            ));
+        }
+        let dataset = context.open(&self.dataset)?;
+        let class = self.class_of(dataset.classes().names())?;
+        let (labels, pieces) = self.pieces(&dataset)?;
+        let units = independent_units(dataset.images());
+        let bar = progress::bar("measuring", pieces.len());
+        let mut measured = Vec::new();
+        for (image, piece) in pieces {
+            let case = dataset
+                .position(&image.id)
+                .map_or(0, |position| units[position]);
+            measured.push(self.measure(&dataset, image, case, &piece, class)?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok((dataset.classes().name(class), labels, measured))
+    }
+
+    /// The place of the class among these.
+    fn class_of(&self, names: &[String]) -> Result<usize> {
         let Some(name) = &self.class else {
             return match names {
                 [_] => Ok(0),
@@ -200,16 +256,9 @@ impl Infiltration {
         })?;
         let pixels = read_image(&dataset.image_path(&image), MAX_PIXELS)?.pixels;
         let (cells, shapes) = cells(&image, piece, class)?;
-        let settings = FocusSettings {
-            within: self.within,
-            least: self.least,
-        };
-        let foci = Foci::of(
-            &cells,
-            tissue(&pixels, self.tissue).view(),
-            microns,
-            settings,
-        );
+        let which = self.tissue.unwrap_or(Tissue::Stained);
+        let tissue = tissue(&pixels, which);
+        let foci = Foci::of(&cells, tissue.view(), microns, self.settings());
         let name = dataset.classes().name(class);
         let mut annotations = Vec::new();
         for (shape, focus) in shapes.into_iter().zip(&foci.of_cells) {
@@ -309,7 +358,12 @@ fn measures(images: &[Figures], cases: &[usize], seed: u64) -> Result<Vec<Measur
     let of =
         |name: &str, figure: fn(&Figures) -> std::result::Result<f64, cleanslide_eval::Error>| {
             let pooled = |weights: Weights<'_>| figure(&Figures::pool(images, weights)?);
-            Measure::new(name, bootstrap.estimate(&groups, pooled))
+            let estimate = match groups.count() {
+                // One case has figures, but nothing to resample.
+                1 => pooled(Weights::Equal).map(Estimate::without_interval),
+                _ => bootstrap.estimate(&groups, pooled),
+            };
+            Measure::new(name, estimate)
         };
     Ok(vec![
         of("cells per mm² of tissue", Figures::density),
@@ -394,13 +448,17 @@ fn row(first: [String; 2], figures: &Figures) -> Vec<String> {
 impl Show for Summary {
     fn text(&self) -> String {
         format!(
-            "{} of {} in {} of {} ({}), 95 % intervals over cases\n{} of at least {} within {} µm\n{}\n\
+            "{} of {} in {} of {} ({}){}\n{} of at least {} within {} µm\n{}\n\
              tables and shapes for QuPath: {}",
             count(self.cells, "cell"),
             self.class,
             count(self.images, "image"),
             count(self.cases, "case"),
             self.labels,
+            match self.cases {
+                1 => "",
+                _ => ", 95 % intervals over cases",
+            },
             match self.foci {
                 1 => "1 focus".to_owned(),
                 foci => format!("{foci} foci"),

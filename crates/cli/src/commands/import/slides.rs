@@ -23,8 +23,9 @@ use cleanslide_weak::noise::stratified_order;
 
 use crate::commands::predict::inputs::Inputs;
 use crate::commands::predict::networks::names;
+use crate::commands::predict::slides::open_slide;
 use crate::commands::predict::slides::stains::{Reference, Tiles};
-use crate::commands::predict::slides::{open_slide, tissue_of};
+use crate::commands::predict::slides::tissue::tissue_of;
 use crate::commands::simulate::{unpack, write_picture};
 use crate::context::Context;
 use crate::failure::{Failure, Result};

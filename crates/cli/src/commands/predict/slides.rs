@@ -11,6 +11,8 @@
 //!     objects.geojson     outlines or boxes of objects with their areas and scores, as detections of QuPath
 //!     objects.csv         their middles, areas and scores
 //!     overlay.png         the slide, small, with what was found in colour
+//!     tissue.ome.tif      where tissue is, and what of it was looked at, is out of focus or under ink
+//!     slide.json          how large the slide is
 //!     tiles.csv           the tiles that were looked at, and what was counted in their tissue
 //! OUT/lock                while a process predicts here
 //! OUT/.NAME/              a slide that is not: each row of tiles that is
@@ -25,6 +27,7 @@ mod objects;
 mod ome_tiff;
 mod seams;
 pub mod stains;
+pub mod tissue;
 mod work;
 
 use std::collections::BTreeSet;
@@ -35,13 +38,12 @@ use cleanslide_learn::detect::DetectorPredictSettings;
 use cleanslide_learn::segment::{ObjectSettings, PredictSettings};
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::devices::DeviceName;
-use cleanslide_slide::{
-    OpenOptions, PlannedTile, Slide, TilePlan, TileSettings, TissueMask, TissueSettings,
-};
+use cleanslide_slide::{OpenOptions, PlannedTile, Slide, TilePlan, TileSettings, TissueMask};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use self::stains::{Reference, Tiles};
+use self::tissue::tissue_of;
 use self::work::{Rows, TileLine};
 use super::networks::names;
 use crate::begun::{begin, is_begun};
@@ -408,6 +410,8 @@ impl<F: Finder> Looking<'_, F> {
         let lines = publish(&done, |folder| {
             let lines = self.finder.publish(folder, &slide, &plan, &rows)?;
             work::write_tiles(&folder.join("tiles.csv"), &columns, &lines)?;
+            let everywhere = self.asked.tissue == 0.0;
+            tissue::write(folder, &slide, &plan, &tissue, everywhere, &lines)?;
             Ok(lines)
         })?;
         rows.remove()?;
@@ -438,27 +442,6 @@ impl<F: Finder> Looking<'_, F> {
             ..TileLine::left_out(tile.tile)
         })
     }
-}
-
-/// The tissue of a slide; that some of it is out of focus is said.
-pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<TissueMask> {
-    let settings = TissueSettings {
-        without_blur: !with_blur,
-        ..TissueSettings::default()
-    };
-    let tissue = TissueMask::of(slide, &settings)?;
-    if let Ok(microns) = slide.microns_per_pixel() {
-        let [sharp, blurred] = [tissue.area(microns), tissue.blurred_area(microns)];
-        if blurred > 0.0 {
-            context.output.warn(&format!(
-                "{}: {:.1} % of its tissue ({:.2} mm2) is out of focus and left out; `--with-blur` keeps it",
-                slide.path().display(),
-                100.0 * blurred / (sharp + blurred),
-                blurred / 1e6,
-            ));
-        }
-    }
-    Ok(tissue)
 }
 
 /// Opens a slide; what is told of the size of its pixels holds where it does not say it itself.

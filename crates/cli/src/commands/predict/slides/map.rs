@@ -65,7 +65,9 @@ impl ClassMap {
                 .map(|microns| microns * self.square),
             origin: plan.origin().map(|at| at / self.square),
         };
-        let map = ome_tiff::bytes(self.classes.view(), &place, names);
+        let classes = names.iter().map(String::as_str);
+        let classes = (0..).zip(classes).chain([(UNLABELLED_CLASS, "no tissue")]);
+        let map = ome_tiff::bytes(self.classes.view(), &place, &classes.collect::<Vec<_>>());
         write_file(&path, &map.map_err(|error| failed(&path, &error))?)?;
         let path = folder.join("regions.geojson");
         let regions = self.regions(slide, plan, names);

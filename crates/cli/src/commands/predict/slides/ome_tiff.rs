@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::io::Cursor;
 
-use cleanslide_data::UNLABELLED_CLASS;
 use ndarray::ArrayView2;
 use tiff::TiffResult;
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype::Gray8};
@@ -17,8 +16,13 @@ pub struct Place {
     pub origin: [f64; 2],
 }
 
-/// The bytes of an OME-TIFF file (<https://docs.openmicroscopy.org/ome-model/>) of a mask of classes with their names.
-pub fn bytes(classes: ArrayView2<'_, u8>, place: &Place, names: &[String]) -> TiffResult<Vec<u8>> {
+/// The bytes of an OME-TIFF file (<https://docs.openmicroscopy.org/ome-model/>) of a mask of classes; `names` say what its
+/// values mean.
+pub fn bytes(
+    classes: ArrayView2<'_, u8>,
+    place: &Place,
+    names: &[(u8, &str)],
+) -> TiffResult<Vec<u8>> {
     let (height, width) = classes.dim();
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes)?
@@ -33,16 +37,18 @@ pub fn bytes(classes: ArrayView2<'_, u8>, place: &Place, names: &[String]) -> Ti
     Ok(bytes.into_inner())
 }
 
-fn described([width, height]: [usize; 2], place: &Place, names: &[String]) -> String {
-    let mut of_classes = String::new();
-    for (class, name) in names.iter().enumerate() {
-        // Of a String, writing does not fail.
-        let _ = write!(of_classes, "{class} {}, ", escaped(name));
-    }
+fn described([width, height]: [usize; 2], place: &Place, names: &[(u8, &str)]) -> String {
+    let of_classes: Vec<String> = names
+        .iter()
+        .map(|(value, name)| format!("{value} {}", escaped(name)))
+        .collect();
     // Lengths are in microns where no unit is given.
     let (mut size, mut plane) = (String::new(), String::new());
     if let Some(microns) = place.microns_per_pixel {
-        let [x, y] = place.origin.map(|at| at * microns);
+        // To a tenth of a nanometre: more digits are those of a product.
+        let rounded = |value: f64| (value * 1e4).round() / 1e4;
+        let [x, y] = place.origin.map(|at| rounded(at * microns));
+        let microns = rounded(microns);
         size = format!(r#" PhysicalSizeX="{microns}" PhysicalSizeY="{microns}""#);
         plane = format!(
             r#"<Plane TheZ="0" TheT="0" TheC="0" PositionX="{x}" PositionXUnit="&#181;m" PositionY="{y}" PositionYUnit="&#181;m"/>"#
@@ -55,14 +61,13 @@ fn described([width, height]: [usize; 2], place: &Place, names: &[String]) -> St
             r#"xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="#,
             r#""http://www.openmicroscopy.org/Schemas/OME/2016-06 "#,
             r#"http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">"#,
-            r#"<Image ID="Image:0" Name="classes"><Description>{classes}{none} no tissue</Description>"#,
+            r#"<Image ID="Image:0" Name="classes"><Description>{classes}</Description>"#,
             r#"<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="{width}" SizeY="{height}" "#,
             r#"SizeC="1" SizeZ="1" SizeT="1"{size}>"#,
             r#"<Channel ID="Channel:0:0" Name="class" SamplesPerPixel="1"/>"#,
             r#"<TiffData IFD="0" PlaneCount="1"/>{plane}</Pixels></Image></OME>"#,
         ),
-        classes = of_classes,
-        none = UNLABELLED_CLASS,
+        classes = of_classes.join(", "),
         width = width,
         height = height,
         size = size,
