@@ -19,6 +19,9 @@ pub struct Measure {
     /// Its value and interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// Its value where one case has no interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
     /// Why it has no value on these data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undefined: Option<String>,
@@ -30,18 +33,27 @@ impl Measure {
         name: impl Into<String>,
         result: std::result::Result<Estimate, cleanslide_eval::Error>,
     ) -> Self {
-        let name = name.into();
-        match result {
-            Ok(estimate) => Self {
-                name,
-                estimate: Some(estimate),
-                undefined: None,
-            },
-            Err(error) => Self {
-                name,
-                estimate: None,
-                undefined: Some(error.to_string()),
-            },
+        let (estimate, error) =
+            result.map_or_else(|error| (None, Some(error)), |of| (Some(of), None));
+        Self {
+            name: name.into(),
+            estimate,
+            value: None,
+            undefined: error.map(|error| error.to_string()),
+        }
+    }
+
+    /// A figure of one case, which has no interval, or the reason why there is none.
+    pub fn of_one(
+        name: impl Into<String>,
+        result: std::result::Result<f64, cleanslide_eval::Error>,
+    ) -> Self {
+        let (value, error) = result.map_or_else(|error| (None, Some(error)), |of| (Some(of), None));
+        Self {
+            name: name.into(),
+            estimate: None,
+            value,
+            undefined: error.map(|error| error.to_string()),
         }
     }
 }
@@ -96,6 +108,7 @@ impl Judged<'_> {
         measures.push(Measure {
             name: "expected calibration error".into(),
             estimate: Some(self.expected_calibration_error(seed)?),
+            value: None,
             undefined: None,
         });
         Ok(measures)
@@ -300,9 +313,10 @@ pub fn table(columns: &[&str], runs: &[&[Measure]]) -> String {
 }
 
 fn show(measure: &Measure) -> String {
-    match (&measure.estimate, &measure.undefined) {
-        (Some(estimate), _) => format!("{estimate:.3}"),
-        (None, Some(reason)) => format!("– ({reason})"),
-        (None, None) => "–".into(),
+    match (&measure.estimate, &measure.value, &measure.undefined) {
+        (Some(estimate), ..) => format!("{estimate:.3}"),
+        (None, Some(value), _) => format!("{value:.3} (one case: no interval)"),
+        (None, None, Some(reason)) => format!("– ({reason})"),
+        (None, None, None) => "–".into(),
     }
 }

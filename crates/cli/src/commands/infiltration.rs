@@ -13,7 +13,7 @@ use cleanslide_data::{
     to_csv,
 };
 use cleanslide_eval::infiltration::{Foci, FocusSettings, Infiltration as Figures};
-use cleanslide_eval::{Bootstrap, Estimate, Groups, Weights};
+use cleanslide_eval::{Bootstrap, Groups, Weights};
 use cleanslide_image::contour::outlines;
 use cleanslide_image::region::{Neighbours, components, statistics};
 use cleanslide_learn::pixels::maps::file_of;
@@ -358,12 +358,10 @@ fn measures(images: &[Figures], cases: &[usize], seed: u64) -> Result<Vec<Measur
     let of =
         |name: &str, figure: fn(&Figures) -> std::result::Result<f64, cleanslide_eval::Error>| {
             let pooled = |weights: Weights<'_>| figure(&Figures::pool(images, weights)?);
-            let estimate = match groups.count() {
-                // One case has figures, but nothing to resample.
-                1 => pooled(Weights::Equal).map(Estimate::without_interval),
-                _ => bootstrap.estimate(&groups, pooled),
-            };
-            Measure::new(name, estimate)
+            match groups.count() {
+                1 => Measure::of_one(name, pooled(Weights::Equal)),
+                _ => Measure::new(name, bootstrap.estimate(&groups, pooled)),
+            }
         };
     Ok(vec![
         of("cells per mm² of tissue", Figures::density),
