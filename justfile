@@ -248,6 +248,10 @@ large-slide data="../shared/data/he-nuclei" python="python3":
     {{python}} benches/large_slide.py write $run/large.tif
     {{python}} benches/large_slide.py measure $bin $run/run $run/large.tif $run/found 0.5
 
+# How well sharp tissue is told from blurred, on real slides (seconds). Needs the data, and Python with OpenSlide and SciPy.
+focus data="../shared/data/slides" python="python3":
+    {{python}} benches/focus.py {{data}}
+
 # Convolutions and networks against PyTorch, on a quiet machine.
 bench-engine python="python3":
     cargo build --release --workspace --examples

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! The energy of neighbouring octaves falls off evenly in a sharp image, however much contrast the stain has, and steeply in a
-//! blurred one. Of two sharp slides (Aperio, 0.5 microns) 99 of 100 squares are above 1.8, blurred by a Gaussian of 2 microns they
-//! are at 0.4 to 1.0, by one of 3 microns all below 0.53: a nucleus is then a spot. What has no coarse structure either is
-//! no evidence of anything.
+//! blurred one. Of two sharp slides 99 of 100 squares are above 1.8, blurred by a Gaussian of 2 microns they are at 0.4 to 1.0,
+//! by one of 3 microns below 0.53 (`results/focus.md`): a nucleus is then a spot. What has no coarse structure either is no
+//! evidence of anything.
 
 use cleanslide_image::Border;
 use cleanslide_image::filter::{GaussianKernel, gaussian_blur};
