@@ -335,8 +335,12 @@ fn slides_are_called() {
         (&cases[0]["call"], &cases[1]["call"]),
         (&"red tumour".into(), &"blue tumour".into())
     );
+    let page = lab.read("calls/case-0001-case_12.html");
+    assert!(page.contains("slide 26"));
+    // What is in colour on the overlay: all classes but the first.
+    let colour = "fill=\"rgb(230,159,0)\"></circle></svg>red tumour";
     assert!(
-        lab.read("calls/case-0001-case_12.html")
-            .contains("slide 26")
+        page.contains(colour) && page.contains("rgb(86,180,233)"),
+        "{page}"
     );
 }

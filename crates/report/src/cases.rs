@@ -75,8 +75,10 @@ pub struct CaseReport {
     pub areas: Vec<(String, f64, f64)>,
     /// The unit of areas.
     pub unit: String,
-    /// What the colours on the images mean.
+    /// What the colours of outlines on the images mean.
     pub legend: Vec<(Ink, String)>,
+    /// What the colours that are in the images themselves mean: red, green, blue.
+    pub colours: Vec<([u8; 3], String)>,
     /// Images with what was found.
     pub tiles: Vec<Tile>,
     /// Where the numbers come from.
@@ -243,7 +245,21 @@ fn pictures(report: &CaseReport) -> Option<Section> {
     (!report.tiles.is_empty()).then(|| Section {
         anchor: "pictures",
         heading: "What was found, where".to_owned(),
-        body: contact_sheet(&report.legend, &report.tiles),
+        body: html! {
+            @if !report.colours.is_empty() {
+                ul class="legend" {
+                    @for ([red, green, blue], meaning) in &report.colours {
+                        li {
+                            svg viewBox="0 0 16 16" aria-hidden="true" {
+                                circle cx="8" cy="8" r="7" fill=(format!("rgb({red},{green},{blue})")) {}
+                            }
+                            (meaning)
+                        }
+                    }
+                }
+            }
+            (contact_sheet(&report.legend, &report.tiles))
+        },
     })
 }
 

@@ -16,6 +16,7 @@ use cleanslide_report::thumbnail::{Ink, Outlines};
 use super::amounts::{Amounts, OfCase, Unit};
 use super::{CaseLine, Summary, ThresholdOf};
 use crate::commands::evaluate::shape_measures::class_mask;
+use crate::commands::predict::slides::colours::of_pixels;
 use crate::commands::train::networks::SOURCE;
 use crate::context::{Context, command_line, program};
 use crate::failure::Result;
@@ -201,6 +202,10 @@ impl Pages<'_> {
                 true => self.legend(),
                 false => Vec::new(),
             },
+            colours: match of.slides.is_empty() {
+                true => Vec::new(),
+                false => self.colours(),
+            },
             tiles: self.tiles(of)?,
             provenance: self.provenance(),
         })
@@ -270,6 +275,14 @@ impl Pages<'_> {
         let tumours = self.summary.tumours.iter().enumerate();
         tumours
             .map(|(place, tumour)| (ink(place), tumour.clone()))
+            .collect()
+    }
+
+    /// The colours of classes on slides, but of the first, which is left as it is.
+    fn colours(&self) -> Vec<([u8; 3], String)> {
+        let classes = self.dataset.classes().names().iter().enumerate().skip(1);
+        classes
+            .map(|(class, name)| (of_pixels(class), name.clone()))
             .collect()
     }
 

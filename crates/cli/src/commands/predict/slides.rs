@@ -21,7 +21,7 @@
 //! Memory is that of a tile, and of the map, whose squares are some microns wide, or of the objects of three rows of tiles.
 
 mod classes;
-mod colours;
+pub mod colours;
 mod map;
 mod objects;
 mod ome_tiff;
