@@ -88,8 +88,8 @@ pub struct Bench {
     /// shown, negative, partial, forward and presumed
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     methods: Vec<String>,
-    /// Classes of images: train networks on pixels, and no heads on embeddings; a TOML file with the keys central_crop,
-    /// class_balance, [encoder], [train] and [augment]. Folds and noise are those of the same bench without it
+    /// Classes of images: train networks on pixels, and no heads on embeddings; a TOML file with the keys central_crop and
+    /// class_balance and the tables encoder, train and augment. Folds and noise are those of the same bench without it
     #[arg(long, value_name = "FILE")]
     from_pixels: Option<PathBuf>,
     /// Number of seeds, counted up from --seed
