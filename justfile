@@ -168,6 +168,7 @@ contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" pix
         compare $method $run/$method/model.safetensors
     done
     {{python}} benches/contrastive.py $run
+    {{python}} benches/contrastive_gap.py $run {{data}}/votes.csv
 
 # Wrong labels from none to nine in ten: three kinds of noise, encoders and heads, on AMi-Br and on simulated tissue
 # (resumes). Encoders of `just contrastive` take part where they are. Needs the data and the encoder, and Python with
