@@ -496,7 +496,7 @@ fn doctor_tells_what_there_is() {
     let elsewhere = String::from_utf8(elsewhere.stdout).unwrap();
     assert!(
         elsewhere.contains("cannot be loaded from /nowhere/lib.so")
-            && elsewhere.contains("SVS, TIFF and OME-TIFF")
+            && elsewhere.contains("SVS, TIFF, OME-TIFF and OME-Zarr")
     );
     assert!(
         lab.ok(&["doctor", "--quick"])
