@@ -3,6 +3,7 @@
 pub mod advise;
 pub mod augment;
 pub mod bench;
+mod central;
 pub mod classify;
 pub mod correct;
 pub mod correction;

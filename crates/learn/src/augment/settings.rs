@@ -123,4 +123,17 @@ impl AugmentSettings {
         let valid = spacing >= 1.0 && spacing.is_finite();
         check("elastic_spacing", spacing, valid, "expected at least 1")
     }
+
+    /// Refuses mixtures of two images, for a reason.
+    pub(crate) fn refuse_mixtures(&self, reason: &str) -> Result<()> {
+        let mixtures = [("mix_up", self.mix_up), ("cut_mix", self.cut_mix)];
+        match mixtures.into_iter().find(|(_, share)| *share > 0.0) {
+            None => Ok(()),
+            Some((name, share)) => Err(Error::Setting {
+                name,
+                value: share.to_string(),
+                reason: reason.to_owned(),
+            }),
+        }
+    }
 }

@@ -142,15 +142,7 @@ impl DetectorSettings {
             let reason = format!("this network needs a multiple of {multiple}");
             return wrong("crop", self.train.crop.to_string(), reason);
         }
-        for (name, value) in [
-            ("mix_up", self.augment.mix_up),
-            ("cut_mix", self.augment.cut_mix),
-        ] {
-            if value > 0.0 {
-                let reason = "images with boxes are not mixed; leave it out".to_owned();
-                return wrong(name, value.to_string(), reason);
-            }
-        }
-        Ok(())
+        self.augment
+            .refuse_mixtures("images with boxes are not mixed; leave it out")
     }
 }

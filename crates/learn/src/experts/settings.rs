@@ -230,13 +230,9 @@ impl ExpertSettings {
             let reason = format!("the weighting network needs a multiple of {multiple}");
             return wrong("crop", crop.to_string(), reason);
         }
-        let augment = &self.segment.augment;
-        for (name, share) in [("mix_up", augment.mix_up), ("cut_mix", augment.cut_mix)] {
-            if share > 0.0 {
-                let reason = "images that several experts labelled are not mixed".to_owned();
-                return wrong(name, share.to_string(), reason);
-            }
-        }
+        self.segment
+            .augment
+            .refuse_mixtures("images that several experts labelled are not mixed")?;
         let loss = &self.segment.loss;
         if loss.boundary > 0.0 {
             let reason = "distances to borders are not measured for several experts".to_owned();

@@ -2,6 +2,7 @@ use cleanslide_nn::networks::ImageEncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::AugmentSettings;
+use crate::central;
 use crate::error::{Error, Result};
 use crate::training::{AdamWSettings, Optimiser, TrainSettings};
 
@@ -55,43 +56,20 @@ impl FromPixelsSettings {
     /// # Errors
     /// The first such setting.
     pub fn check(&self) -> Result<()> {
-        let wrong = |name, value: String, reason: String| {
-            Err(Error::Setting {
-                name,
-                value,
-                reason,
-            })
-        };
         self.train.check()?;
         self.augment.check()?;
-        let TrainSettings {
-            crop,
-            validation,
-            patience,
-            ..
-        } = self.train;
-        if let Some(problem) = self.encoder.problem(crop) {
-            return wrong("encoder", format!("{:?}", self.encoder.name), problem);
+        let crop = self.train.crop;
+        if let Some(reason) = self.encoder.problem(crop) {
+            return Err(Error::Setting {
+                name: "encoder",
+                value: format!("{:?}", self.encoder.name),
+                reason,
+            });
         }
-        for (name, value) in [
-            ("mix_up", self.augment.mix_up),
-            ("cut_mix", self.augment.cut_mix),
-        ] {
-            if value > 0.0 {
-                let reason = "labels of images are not mixed; leave it out".into();
-                return wrong(name, value.to_string(), reason);
-            }
-        }
-        if validation > 0.0 || patience > 0 {
-            let reason = "a training on pixels does not stop early; leave it out".into();
-            return wrong("validation", validation.to_string(), reason);
-        }
-        match self.central_crop {
-            Some(central) if (central as usize) < crop => {
-                let reason = format!("crops of {crop} pixels do not fit into it");
-                wrong("central_crop", central.to_string(), reason)
-            }
-            _ => Ok(()),
-        }
+        self.augment
+            .refuse_mixtures("labels of images are not mixed; leave it out")?;
+        self.train
+            .refuse_validation("a training on pixels does not stop early; leave it out")?;
+        central::check(self.central_crop, crop, "crops")
     }
 }

@@ -7,15 +7,14 @@ use cleanslide_data::{Dataset, MAX_PIXELS, read_image};
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::losses::weighted_mean;
 use cleanslide_nn::networks::ImageClassifier;
-use cleanslide_nn::preprocess::{Preprocessing, central_crop};
-use cleanslide_nn::weights::Weights;
 use image::RgbImage;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::FromPixelsSettings;
-use crate::augment::{CropPlan, MEAN, STANDARD_DEVIATION};
+use crate::augment::CropPlan;
+use crate::central;
 use crate::classify::Examples;
 use crate::error::{Error, Result};
 use crate::methods::{Batch, Context, Learner, Method, MethodSettings, Needs};
@@ -111,21 +110,11 @@ impl FromPixels<'_> {
     /// An image that cannot be used.
     pub fn predict(&self, network: &ImageClassifier, images: &[usize]) -> Result<Array2<f32>> {
         let size = self.settings.train.crop;
-        let look = Preprocessing {
-            central_crop: Some(size as u32),
-            size: size as u32,
-            mean: MEAN,
-            std: STANDARD_DEVIATION,
-        };
         let mut all: Vec<f32> = Vec::new();
         for batch in images.chunks(PREDICTED) {
-            let mut pixels = Vec::new();
-            for &image in batch {
-                let seen = look.apply(&self.read(image)?, 0);
-                pixels.extend(seen.map_err(|error| self.unusable(image, error.to_string()))?);
-            }
-            let pixels = TensorData::new(pixels, [batch.len(), size, size, 3]);
-            let logits = network.forward(Tensor::from_data(pixels, self.device));
+            let pixels = batch.iter().map(|&image| self.read(image));
+            let pixels = central::batch(&pixels.collect::<Result<Vec<_>>>()?, size, self.device)?;
+            let logits = network.forward(pixels);
             all.extend(softmax(logits, 1).try_into_vec_as::<f32>()?);
         }
         let classes = all.len() / images.len().max(1);
@@ -147,16 +136,13 @@ impl FromPixels<'_> {
     fn read(&self, image: usize) -> Result<RgbImage> {
         let path = self.dataset.image_path(&self.dataset.images()[image]);
         let pixels = read_image(&path, MAX_PIXELS)?.pixels;
-        let crop = self.settings.train.crop as u32;
-        let least = self.settings.central_crop.unwrap_or(crop);
-        let (width, height) = pixels.dimensions();
-        if width < least || height < least {
-            let problem = format!("it is {width}×{height} pixels, and {least} are looked at");
-            return Err(self.unusable(image, problem));
-        }
-        let central = central_crop(&pixels, self.settings.central_crop, 0);
-        let central = central.map_err(|error| self.unusable(image, error.to_string()))?;
-        Ok(central.into_owned())
+        let FromPixelsSettings {
+            central_crop,
+            train,
+            ..
+        } = self.settings;
+        central::part(pixels, *central_crop, train.crop)
+            .map_err(|problem| self.unusable(image, problem))
     }
 }
 
@@ -218,14 +204,6 @@ impl Task for Labelled<'_> {
         ImageClassifier::new(encoder, train.crop, self.examples.class_count(), &mut start)
     }
 
-    fn pretrained(&self) -> Option<&Path> {
-        None
-    }
-
-    fn load_encoder(&self, network: ImageClassifier, _: &Weights) -> Result<ImageClassifier> {
-        Ok(network)
-    }
-
     fn name(&self, item: usize) -> String {
         self.training.name(self.images[item]).to_owned()
     }
@@ -276,11 +254,5 @@ impl Task for Labelled<'_> {
         let losses = method.weigh(&batch, 0, said, targets)?;
         let weights = method.select(&batch, 0, &[losses.clone().inner()])?;
         Ok(weighted_mean(losses, weights).into())
-    }
-
-    fn measure(&self, _: &ImageClassifier, _: &[usize]) -> Result<f64> {
-        Err(Error::Device(
-            "nothing measures the progress of a training on pixels".into(),
-        ))
     }
 }

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Objective;
 use crate::augment::AugmentSettings;
+use crate::central;
 use crate::error::{Error, Result};
 use crate::training::{AdamWSettings, Optimiser, TrainSettings};
 
@@ -77,11 +78,7 @@ impl PretrainSettings {
         self.augment.check()?;
         self.objective.check()?;
         let TrainSettings {
-            batch_size,
-            crop,
-            validation,
-            patience,
-            ..
+            batch_size, crop, ..
         } = self.train;
         if let Some(problem) = self.encoder.problem(crop) {
             return wrong("encoder", format!("{:?}", self.encoder.name), problem);
@@ -94,25 +91,10 @@ impl PretrainSettings {
             let reason = "batch normalisation needs at least 2 views; 0 is all".into();
             return wrong("chunk", "1".into(), reason);
         }
-        for (name, value) in [
-            ("mix_up", self.augment.mix_up),
-            ("cut_mix", self.augment.cut_mix),
-        ] {
-            if value > 0.0 {
-                let reason = "views of two images at once are not compared; leave it out".into();
-                return wrong(name, value.to_string(), reason);
-            }
-        }
-        if validation > 0.0 || patience > 0 {
-            let reason = "nothing measures the progress of a pretraining; leave it out".into();
-            return wrong("validation", validation.to_string(), reason);
-        }
-        match self.central_crop {
-            Some(central) if (central as usize) < crop => {
-                let reason = format!("views of {crop} pixels do not fit into it");
-                wrong("central_crop", central.to_string(), reason)
-            }
-            _ => Ok(()),
-        }
+        self.augment
+            .refuse_mixtures("views of two images at once are not compared; leave it out")?;
+        self.train
+            .refuse_validation("nothing measures the progress of a pretraining; leave it out")?;
+        central::check(self.central_crop, crop, "views")
     }
 }

@@ -10,7 +10,6 @@ use cleanslide_nn::encoders::Card;
 use cleanslide_nn::layers::Start;
 use cleanslide_nn::losses::{Dino, unit};
 use cleanslide_nn::networks::{ImageEncoder, ViewNetwork};
-use cleanslide_nn::preprocess::{Preprocessing, central_crop};
 use cleanslide_nn::weights::Weights;
 use image::RgbImage;
 use ndarray::Array2;
@@ -19,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Objective, PretrainSettings};
 use crate::augment::{CropPlan, MEAN, STANDARD_DEVIATION};
+use crate::central;
 use crate::error::{Error, Result};
 use crate::training::{
     Compared, Epoch, Interlude, Moment, Near, Progress, Task, TrainSettings, Trainer, Watch,
@@ -316,14 +316,6 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
         config.init(settings.train.crop, &mut Start::new(&mut rng, device))
     }
 
-    fn pretrained(&self) -> Option<&Path> {
-        None
-    }
-
-    fn load_encoder(&self, network: ViewNetwork, _: &Weights) -> Result<ViewNetwork> {
-        Ok(network)
-    }
-
     fn name(&self, item: usize) -> String {
         self.pretrainer.images.name(item)
     }
@@ -334,18 +326,14 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
             image: self.name(item),
             problem,
         };
-        let view = self.settings().train.crop as u32;
-        let least = self.settings().central_crop.unwrap_or(view);
-        let (width, height) = image.dimensions();
-        if width < least || height < least {
-            return Err(unusable(format!(
-                "it is {width}×{height} pixels, and {least} are looked at; choose a smaller `--crop` or `--view`"
-            ))
-            .into());
-        }
-        let image = central_crop(&image, self.settings().central_crop, 0)
-            .map_err(|error| unusable(error.to_string()))?
-            .into_owned();
+        let PretrainSettings {
+            central_crop,
+            train,
+            ..
+        } = self.settings();
+        let image = central::part(image, *central_crop, train.crop).map_err(|problem| {
+            unusable(format!("{problem}; choose a smaller `--crop` or `--view`"))
+        })?;
         let bytes = image.as_raw().len();
         Ok((image, bytes))
     }
@@ -446,10 +434,6 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
         network.followed(1.0 - (1.0 - momentum) * rest)
     }
 
-    fn measure(&self, _: &ViewNetwork, _: &[usize]) -> Result<f64, I::Failure> {
-        Err(Error::Device("nothing measures the progress of a pretraining".into()).into())
-    }
-
     fn between_epochs(
         &self,
         network: &ViewNetwork,
@@ -475,25 +459,11 @@ impl<I: UnlabelledImages> Views<'_, I> {
     /// Embeddings of the central squares of images, `[items, features]`.
     fn embed(&self, encoder: &ImageEncoder, items: &[usize]) -> Result<Array2<f32>, I::Failure> {
         let size = self.settings().train.crop;
-        let look = Preprocessing {
-            central_crop: Some(size as u32),
-            size: size as u32,
-            mean: MEAN,
-            std: STANDARD_DEVIATION,
-        };
         let mut values: Vec<f32> = Vec::new();
         for items in items.chunks(EMBEDDED) {
-            let mut images = Vec::new();
-            for &item in items {
-                let (image, _) = self.read(item)?;
-                let seen = look.apply(&image, 0).map_err(|error| Error::PixelLabels {
-                    image: self.name(item),
-                    problem: error.to_string(),
-                })?;
-                images.extend(seen);
-            }
-            let images = TensorData::new(images, [items.len(), size, size, 3]);
-            let images = Tensor::<4>::from_data(images, self.pretrainer.device);
+            let images = items.iter().map(|&item| Ok(self.read(item)?.0));
+            let images = images.collect::<Result<Vec<_>, I::Failure>>()?;
+            let images = central::batch(&images, size, self.pretrainer.device)?;
             let embedded = encoder.embed(images).try_into_vec_as::<f32>();
             values.extend(embedded.map_err(Error::from)?);
         }

@@ -166,6 +166,18 @@ impl Schedule {
 }
 
 impl TrainSettings {
+    /// Refuses to hold images out for validation, for a reason.
+    pub(crate) fn refuse_validation(&self, reason: &str) -> Result<()> {
+        if self.validation > 0.0 || self.patience > 0 {
+            return Err(Error::Setting {
+                name: "validation",
+                value: self.validation.to_string(),
+                reason: reason.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// Refuses settings out of their range, and those that need others.
     ///
     /// # Errors

@@ -37,11 +37,15 @@ pub(crate) trait Task: Sync {
     /// A network with random parameters.
     fn init(&self, seed: u64, device: &Device) -> Self::Network;
 
-    /// A file of parameters of its encoder that the training begins with.
-    fn pretrained(&self) -> Option<&Path>;
+    /// A file of parameters of its encoder that the training begins with; none by default.
+    fn pretrained(&self) -> Option<&Path> {
+        None
+    }
 
-    /// Replaces the parameters of the encoder.
-    fn load_encoder(&self, network: Self::Network, weights: &Weights) -> Result<Self::Network>;
+    /// Replaces the parameters of the encoder by those of [`Task::pretrained`].
+    fn load_encoder(&self, network: Self::Network, _: &Weights) -> Result<Self::Network> {
+        Ok(network)
+    }
 
     /// What an item is called in messages.
     fn name(&self, item: usize) -> String;
@@ -89,8 +93,11 @@ pub(crate) trait Task: Sync {
         network
     }
 
-    /// The measure of progress, of a network that predicts.
-    fn measure(&self, network: &Self::Network, items: &[usize]) -> Result<f64, Self::Failure>;
+    /// The measure of progress, of a network that predicts. A task whose settings have no validation needs none.
+    fn measure(&self, _: &Self::Network, _: &[usize]) -> Result<f64, Self::Failure> {
+        let name = self.network_name();
+        Err(Error::Device(format!("nothing measures the progress of {name}")).into())
+    }
 
     /// Whether the network of the best epoch is the result, where progress is measured, or that of the last.
     fn keeps_best(&self) -> bool {
