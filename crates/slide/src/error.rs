@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::cache::Place;
+
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -120,6 +122,16 @@ impl Error {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    pub(crate) fn tile(path: &Path, place: Place, problem: String) -> Self {
+        Self::Tile {
+            path: path.to_owned(),
+            level: place.level,
+            column: place.column,
+            row: place.row,
+            problem,
         }
     }
 

@@ -69,11 +69,7 @@ impl Focus {
         let side = downsample * SQUARE as f64;
         let [columns, rows] = pixels.map(|pixels| pixels.div_ceil(BLOCK * SQUARE));
         let of_block = side * BLOCK as f64;
-        let kernels = BLURS.map(|sigma| GaussianKernel::of_sigma(sigma, 4.0));
-        let [Ok(one), Ok(two), Ok(four)] = kernels else {
-            return Ok(None);
-        };
-        let kernels = [one, two, four];
+        let kernels = kernels()?;
         let blocks: Vec<([usize; 2], Array2<bool>)> = (0..rows * columns)
             .into_par_iter()
             .map(|number| [number / columns, number % columns])
@@ -105,6 +101,11 @@ impl Focus {
         }
         Ok(Some(Self { side, blurred: all }))
     }
+}
+
+fn kernels() -> Result<[GaussianKernel; 3]> {
+    let [one, two, four] = BLURS.map(|sigma| GaussianKernel::of_sigma(sigma, 4.0));
+    Ok([one?, two?, four?])
 }
 
 /// Which squares of a block are out of focus: it begins at `start` of a picture, and may be cut off at the edge of the slide.
@@ -166,11 +167,7 @@ mod tests {
 
     #[test]
     fn blur_is_found_whatever_the_contrast_and_nothing_is_no_evidence() -> Result<()> {
-        let kernels = [
-            GaussianKernel::of_sigma(1.0, 4.0)?,
-            GaussianKernel::of_sigma(2.0, 4.0)?,
-            GaussianKernel::of_sigma(4.0, 4.0)?,
-        ];
+        let kernels = kernels()?;
         let share = |image: &RgbImage| {
             let found = blurred(image, [HALO; 2], &kernels);
             found.iter().filter(|is| **is).count() as f64 / found.len() as f64

@@ -23,6 +23,6 @@ mod tissue;
 pub use error::{Error, Result};
 pub use reader::is_ome_zarr;
 pub use slide::{Level, OpenOptions, Slide, UseOpenSlide};
-pub use stains::SlideStains;
+pub use stains::{SlideStains, stains_of};
 pub use tiles::{PlannedTile, TilePlan, TileSettings};
 pub use tissue::{TissueMask, TissueSettings};

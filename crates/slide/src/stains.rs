@@ -57,15 +57,27 @@ impl SlideStains {
     /// None for the tiles of slides, whose colours are three.
     pub fn apply(&self, tile: &RgbImage) -> Result<RgbImage> {
         let (width, height) = tile.dimensions();
-        let shape = (height as usize, width as usize, 3);
-        let pixels = Array3::from_shape_fn(shape, |(row, column, channel)| {
-            tile[(column as u32, row as u32)].0[channel]
-        });
-        let stained = self.0.apply(pixels.view())?;
+        let stained = self.0.apply(colours(tile).view())?;
         Ok(RgbImage::from_fn(width, height, |column, row| {
             Rgb([0, 1, 2].map(|channel| stained[[row as usize, column as usize, channel]]))
         }))
     }
+}
+
+/// The stains of an image, as those of a slide are estimated.
+///
+/// # Errors
+/// An image without tissue, or of a single colour.
+pub fn stains_of(image: &RgbImage) -> Result<TwoStains> {
+    Ok(Macenko::default().estimate(colours(image).view())?)
+}
+
+/// `[height, width, 3]`.
+pub(crate) fn colours(image: &RgbImage) -> Array3<u8> {
+    let shape = (image.height() as usize, image.width() as usize, 3);
+    Array3::from_shape_fn(shape, |(row, column, channel)| {
+        image[(column as u32, row as u32)].0[channel]
+    })
 }
 
 /// Adds every n-th row and column of a tile.

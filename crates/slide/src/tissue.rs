@@ -12,6 +12,7 @@ use ndarray::{Array2, Array3, ArrayView2, Zip};
 use crate::error::Result;
 use crate::focus::Focus;
 use crate::slide::Slide;
+use crate::stains::colours;
 
 /// How tissue is told from the rest.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,14 +115,10 @@ impl TissueMask {
         least: u64,
         without_ink: bool,
     ) -> Result<Self> {
-        let (width, height) = picture.dimensions();
-        let shape = (height as usize, width as usize, 3);
-        let colours = Array3::from_shape_fn(shape, |(row, column, channel)| {
-            picture[(column as u32, row as u32)].0[channel]
-        });
+        let colours = colours(picture);
         let ink = match without_ink {
             true => ink(&colours)?,
-            false => Array2::from_elem((shape.0, shape.1), false),
+            false => Array2::from_elem((colours.dim().0, colours.dim().1), false),
         };
         let chroma = colours.map_axis(ndarray::Axis(2), |pixel| {
             let [low, high] = pixel.iter().fold([u8::MAX, 0], |[low, high], &value| {

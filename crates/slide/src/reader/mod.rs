@@ -14,7 +14,7 @@ use image::RgbImage;
 pub use self::zarr::is_ome_zarr;
 use crate::error::{Error, Result};
 use crate::openslide;
-use crate::slide::{Description, Inside, OpenOptions, UseOpenSlide};
+use crate::slide::{Description, Inside, Level, OpenOptions, UseOpenSlide};
 
 /// A file that was opened.
 pub(crate) trait Reader: Send + Sync {
@@ -81,10 +81,20 @@ fn openslide_or(path: &Path, options: &OpenOptions, reason: &str) -> Result<Box<
     }
 }
 
-/// The mean of the ratios of the widths and of the heights, as OpenSlide takes it.
-fn mean_ratio(whole: [u64; 2], size: [u64; 2]) -> f64 {
-    let ratio = |side: usize| whole[side] as f64 / size[side] as f64;
-    f64::midpoint(ratio(0), ratio(1))
+/// Levels by their sizes, from large to small, and those of their tiles. A downsample is the mean of the ratios of the widths and
+/// of the heights, as OpenSlide takes it.
+fn pyramid(levels: impl Iterator<Item = ([u64; 2], [u32; 2])>) -> Vec<Level> {
+    let mut whole = None;
+    let level = |(size, tile): ([u64; 2], [u32; 2])| {
+        let whole = *whole.get_or_insert(size);
+        let ratio = |side: usize| whole[side] as f64 / size[side] as f64;
+        Level {
+            size,
+            downsample: f64::midpoint(ratio(0), ratio(1)),
+            tile,
+        }
+    };
+    levels.map(level).collect()
 }
 
 /// Reads as much as there is.

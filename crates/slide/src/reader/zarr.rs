@@ -13,10 +13,10 @@ use zarrs::array::{Array, ArrayShardedExt, ArraySubset, CodecOptions, data_type}
 use zarrs::filesystem::FilesystemStore;
 use zarrs::group::Group;
 
-use super::{Reader, mean_ratio, mosaic};
+use super::{Reader, mosaic, pyramid};
 use crate::cache::{Place, Tiles};
 use crate::error::{Error, Result};
-use crate::slide::{Description, Inside, Level, OpenOptions};
+use crate::slide::{Description, Inside, OpenOptions};
 
 /// Whether a path is a folder with the metadata of a group of Zarr.
 pub fn is_ome_zarr(path: &Path) -> bool {
@@ -67,9 +67,9 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>
         let level = Pixels::open(&store, &format!("{place}/{name}"), &axes);
         levels.push(level.map_err(|problem| refused(format!("its array `{name}` {problem}")))?);
     }
-    let Some(whole) = levels.first().map(|level| level.size) else {
+    if levels.is_empty() {
         return Err(refused("its `multiscales` have no `datasets`".to_owned()));
-    };
+    }
     if let Some(at) = levels
         .windows(2)
         .position(|of| of[1].size[0] > of[0].size[0])
@@ -79,14 +79,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Reader>
     }
     let largest = levels.iter().map(Pixels::tile_bytes).max().unwrap_or(0);
     let description = Description {
-        levels: levels
-            .iter()
-            .map(|level| Level {
-                size: level.size,
-                downsample: mean_ratio(whole, level.size),
-                tile: level.tile,
-            })
-            .collect(),
+        levels: pyramid(levels.iter().map(|level| (level.size, level.tile))),
         microns_per_pixel: microns_per_pixel(multiscale),
         properties: properties(multiscale, &attributes),
         format: "OME-Zarr".to_owned(),
@@ -300,13 +293,7 @@ impl Reader for ZarrSlide {
         let level = &self.levels[part.level];
         let tile = |place: Place| {
             let pixels = level.tile([place.column, place.row]);
-            pixels.map_err(|problem| Error::Tile {
-                path: self.path.clone(),
-                level: place.level,
-                column: place.column,
-                row: place.row,
-                problem,
-            })
+            pixels.map_err(|problem| Error::tile(&self.path, place, problem))
         };
         mosaic::read(level.tile, part, region, |place| {
             self.tiles.get(place, || tile(place))

@@ -182,6 +182,11 @@ impl Pages<'_> {
         }
         warnings.extend(self.warnings());
         let classes = self.dataset.classes().names().iter().zip(&of.classes);
+        // Images get outlines; slides are coloured already.
+        let (legend, colours) = match of.slides.is_empty() {
+            true => (self.legend(), Vec::new()),
+            false => (Vec::new(), self.colours()),
+        };
         Ok(CaseReport {
             case: case.case.clone(),
             call: case.call.clone(),
@@ -198,14 +203,8 @@ impl Pages<'_> {
                 })
                 .collect(),
             unit: self.unit().to_owned(),
-            legend: match of.slides.is_empty() {
-                true => self.legend(),
-                false => Vec::new(),
-            },
-            colours: match of.slides.is_empty() {
-                true => Vec::new(),
-                false => self.colours(),
-            },
+            legend,
+            colours,
             tiles: self.tiles(of)?,
             provenance: self.provenance(),
         })

@@ -12,10 +12,10 @@ use image::RgbImage;
 
 use self::makers::Pages;
 use self::page::Page;
-use super::{Reader, mean_ratio, mosaic};
+use super::{Reader, mosaic, pyramid};
 use crate::cache::{Place, Tiles};
 use crate::error::{Error, Result};
-use crate::slide::{Description, Inside, Level, OpenOptions, WHITE};
+use crate::slide::{Description, Inside, OpenOptions, WHITE};
 
 /// Whether a file begins as a TIFF file of either kind and order does.
 pub(super) fn begins(start: &[u8]) -> bool {
@@ -69,16 +69,8 @@ pub(super) fn open(file: File, path: &Path, options: &OpenOptions) -> Result<Ope
         .map(|page| page.tile_bytes())
         .max()
         .unwrap_or(0);
-    let whole = levels[0].size;
     let description = Description {
-        levels: levels
-            .iter()
-            .map(|page| Level {
-                size: page.size,
-                downsample: mean_ratio(whole, page.size),
-                tile: page.tile,
-            })
-            .collect(),
+        levels: pyramid(levels.iter().map(|page| (page.size, page.tile))),
         microns_per_pixel,
         bounds: None,
         associated: associated.keys().cloned().collect(),
@@ -112,13 +104,8 @@ impl TiffSlide {
     /// A tile, without what of it lies beyond the edge of its level.
     fn tile(&self, place: Place) -> Result<RgbImage> {
         let page = &self.levels[place.level];
-        (page.decoded(&self.file, [place.column, place.row])).map_err(|problem| Error::Tile {
-            path: self.path.clone(),
-            level: place.level,
-            column: place.column,
-            row: place.row,
-            problem,
-        })
+        page.decoded(&self.file, [place.column, place.row])
+            .map_err(|problem| Error::tile(&self.path, place, problem))
     }
 }
 

@@ -59,7 +59,6 @@ impl ClassMap {
             Error::io("write", path, std::io::Error::other(error.to_string()))
         };
         MaskFile::write_classes(&folder.join("map.png"), self.classes.view())?;
-        let path = folder.join("map.ome.tif");
         let place = ome_tiff::Place {
             microns_per_pixel: (slide.microns_per_pixel().ok())
                 .map(|microns| microns * self.square),
@@ -67,8 +66,9 @@ impl ClassMap {
         };
         let classes = names.iter().map(String::as_str);
         let classes = (0..).zip(classes).chain([(UNLABELLED_CLASS, "no tissue")]);
-        let map = ome_tiff::bytes(self.classes.view(), &place, &classes.collect::<Vec<_>>());
-        write_file(&path, &map.map_err(|error| failed(&path, &error))?)?;
+        let classes: Vec<_> = classes.collect();
+        let path = folder.join("map.ome.tif");
+        ome_tiff::write(&path, self.classes.view(), &place, &classes)?;
         let path = folder.join("regions.geojson");
         let regions = self.regions(slide, plan, names);
         let regions = regions.map_err(|error| failed(&path, &error))?;

@@ -1,8 +1,11 @@
 //! Class masks that know where on a slide they lie, as QuPath, napari and ImageJ open them.
 
 use std::fmt::Write;
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use std::path::Path;
 
+use cleanslide_data::Error;
+use cleanslide_data::store::write_file;
 use ndarray::ArrayView2;
 use tiff::TiffResult;
 use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype::Gray8};
@@ -16,13 +19,20 @@ pub struct Place {
     pub origin: [f64; 2],
 }
 
-/// The bytes of an OME-TIFF file (<https://docs.openmicroscopy.org/ome-model/>) of a mask of classes; `names` say what its
-/// values mean.
-pub fn bytes(
+/// Writes a mask of classes; `names` say what its values mean.
+pub fn write(
+    path: &Path,
     classes: ArrayView2<'_, u8>,
     place: &Place,
     names: &[(u8, &str)],
-) -> TiffResult<Vec<u8>> {
+) -> cleanslide_data::Result<()> {
+    let bytes = bytes(classes, place, names)
+        .map_err(|error| Error::io("write", path, io::Error::other(error)))?;
+    write_file(path, &bytes)
+}
+
+/// The bytes of an OME-TIFF file (<https://docs.openmicroscopy.org/ome-model/>) of a mask.
+fn bytes(classes: ArrayView2<'_, u8>, place: &Place, names: &[(u8, &str)]) -> TiffResult<Vec<u8>> {
     let (height, width) = classes.dim();
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes)?

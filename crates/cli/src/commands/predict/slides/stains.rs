@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use cleanslide_data::{MAX_PIXELS, read_image};
-use cleanslide_image::stain::{Macenko, TwoStains};
-use cleanslide_slide::{PlannedTile, Slide, SlideStains, TilePlan};
+use cleanslide_image::stain::TwoStains;
+use cleanslide_slide::{PlannedTile, Slide, SlideStains, TilePlan, stains_of};
 use image::RgbImage;
-use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
@@ -25,12 +24,7 @@ impl Reference {
     /// That of an image.
     pub fn of(path: &Path) -> Result<Self> {
         let pixels = read_image(path, MAX_PIXELS)?.pixels;
-        let (width, height) = pixels.dimensions();
-        let shape = (height as usize, width as usize, 3);
-        let pixels = Array3::from_shape_fn(shape, |(row, column, channel)| {
-            pixels[(column as u32, row as u32)].0[channel]
-        });
-        let stains = Macenko::default().estimate(pixels.view());
+        let stains = stains_of(&pixels);
         let stains = stains.map_err(|error| {
             Failure::input(format!("{}: {error}", path.display()))
                 .help("Give an image of tissue in haematoxylin and eosin, such as one of those of the training.")

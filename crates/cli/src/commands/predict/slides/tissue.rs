@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use cleanslide_data::Error;
-use cleanslide_data::store::write_file;
 use cleanslide_slide::{Slide, TilePlan, TissueMask, TissueSettings};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -91,14 +89,10 @@ pub fn write(
         let [x, y] = [0, 1].map(|side| ((middle[side] - plan.origin()[side]) / step).floor());
         let inside = x >= 0.0 && y >= 0.0 && x < plan.columns as f64 && y < plan.rows as f64;
         let tile = inside.then(|| y as u64 * plan.columns + x as u64);
-        match tile.is_some_and(|tile| looked_at.contains(&tile)) {
-            looked_at if everywhere || tissue.tissue[place] => {
-                if looked_at {
-                    LOOKED_AT
-                } else {
-                    2
-                }
-            }
+        let is_looked_at = tile.is_some_and(|tile| looked_at.contains(&tile));
+        match (everywhere || tissue.tissue[place], is_looked_at) {
+            (true, true) => LOOKED_AT,
+            (true, false) => 2,
             _ if tissue.blurred[place] => 3,
             _ if tissue.ink[place] => 4,
             _ => 0,
@@ -108,9 +102,7 @@ pub fn write(
         microns_per_pixel: Some(microns_per_pixel * tissue.downsample),
         origin: [0.0; 2],
     };
-    let path = folder.join(TISSUE);
     let names: Vec<(u8, &str)> = (0..).zip(NAMES).collect();
-    let bytes = ome_tiff::bytes(mask.view(), &place, &names)
-        .map_err(|error| Error::io("write", &path, std::io::Error::other(error.to_string())))?;
-    Ok(write_file(&path, &bytes)?)
+    ome_tiff::write(&folder.join(TISSUE), mask.view(), &place, &names)?;
+    Ok(())
 }
