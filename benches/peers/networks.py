@@ -1,7 +1,7 @@
 """Networks, forward and in training: ours against PyTorch 2.9.0 and torchvision 0.24.0 (CPU, numpy 2.3.4), same machine.
 
     cargo build --release --workspace --example bench_networks
-    python benches/peers/networks.py [--json PATH] [--only NETWORK]
+    python benches/peers/networks.py [--json PATH] [--only NETWORK] [--pairs 6]
 
 On a GPU, ours through Vulkan and PyTorch's through CUDA, times alone, in f32 (PyTorch is kept from TF32):
 
@@ -183,6 +183,7 @@ def main():
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--peer")
     parser.add_argument("--only", choices=NETWORKS)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
     arguments = parser.parse_args()
     if arguments.peer:
         peer(arguments.peer, arguments.gpu)
@@ -206,7 +207,7 @@ def main():
             for memory_format in ("contiguous_format", "channels_last")
         ]
         runs = [[], [], []]
-        for _ in range(PAIRS):
+        for _ in range(arguments.pairs):
             for process, results in zip([mine, *theirs], runs):
                 results.append(process.run(network, images, size))
         for process in [mine, *theirs]:
