@@ -70,6 +70,15 @@ fn the_same_again_gives_the_same_bytes_also_by_a_method_with_a_memory() {
     );
     // Heads do not meet networks in a folder.
     let heads = lab.fails(&bench("--methods mae --out two"));
+    // Nor do two processes that train: they would share a folder.
+    std::fs::remove_dir_all(lab.path("one/cells")).unwrap();
+    let lock = std::fs::File::create(lab.path("one/lock")).unwrap();
+    lock.lock().unwrap();
+    let held = lab.fails(&bench(&format!("{asked} one")));
+    assert!(
+        held.contains("another process trains networks in one"),
+        "{held}"
+    );
     let other = "another encoder, other folds or other settings";
     assert!(heads.contains(other), "{heads}");
 }

@@ -43,6 +43,20 @@ fn liver() -> Lab {
 }
 
 #[test]
+fn a_folder_without_slides_says_so() {
+    let lab = Lab::new();
+    lab.write(
+        "found/counts.csv",
+        "slide,class,objects,tissue_mm2,per_mm2\n",
+    );
+    let none = lab.fails(&["infiltration", "found", "--out", "foci"]);
+    assert!(
+        none.starts_with("exit 3") && none.contains("found has no slides"),
+        "{none}"
+    );
+}
+
+#[test]
 fn cells_and_foci_are_counted_per_tissue() {
     let lab = liver();
     let unknown = lab.fails(&["infiltration", "data", "--out", "foci"]);

@@ -35,6 +35,7 @@ use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::held::Held;
 use crate::json_file::write_json;
 use crate::measures::Known;
 use crate::network_run::PixelRecipe;
@@ -357,6 +358,10 @@ impl Bench {
         ));
         let device = DeviceName::Cpu.open()?.device;
         let training = self.out.join("training");
+        // Networks are trained in one folder, where another process would disturb them.
+        let held = from_pixels
+            .map(|_| Held::new(&self.out, "trains networks"))
+            .transpose()?;
         let from_pixels = from_pixels.map(|settings| FromPixels {
             dataset,
             settings,
@@ -381,12 +386,13 @@ impl Bench {
             Ok(())
         };
         // A network has all threads for itself, and memory is that of one.
-        let result = match grid.from_pixels {
+        let result: Result<()> = match grid.from_pixels {
             Some(_) => missing.iter().try_for_each(compute),
             None => missing.par_iter().try_map(compute).map(drop),
         };
         bar.finish_and_clear();
-        result
+        result?;
+        held.map_or(Ok(()), Held::release)
     }
 
     /// Cells of different settings must not meet in one folder.

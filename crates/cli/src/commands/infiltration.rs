@@ -171,6 +171,13 @@ impl Infiltration {
             .help("What `predict` was asked decides that."));
         }
         let found = slides::Found::read(&self.dataset)?;
+        if found.classes.is_empty() {
+            return Err(Failure::input(format!(
+                "{} has no slides on which something was looked for",
+                self.dataset.display()
+            ))
+            .help("Predict some with `cleanslide predict RUN SLIDES`."));
+        }
         let class = found.classes[self.class_of(&found.classes)?].clone();
         let mut images = found.images();
         if let Some(pattern) = &self.case_pattern {
