@@ -150,6 +150,7 @@ def main():
     pyramid("big.tif", image, compression="zlib", bigtiff=True, **lossless)
     separate = dict(planarconfig="separate", compression="zlib")
     pyramid("planes.tif", np.moveaxis(image, -1, 0), levels=1, **separate, **lossless)
+    pyramid("sized.tif", image, levels=1, compression="zlib", **lossless, **microns)
     pyramid("strips.tif", image, levels=1, compression="lzw", tile=None, rowsperstrip=17, **lossless)
     pyramid("jpeg2000.tif", image, levels=2, compression="jpeg2000", **lossless)
     pyramid("grey.tif", grey, levels=1, photometric="minisblack", compression="zlib", expected="grey")
@@ -170,6 +171,28 @@ def main():
     keep("jpeg-grey.tif-0", np.stack([pixels] * 3, -1))
     ome = dict(axes="YXS", PhysicalSizeX=250.0, PhysicalSizeXUnit="nm", PhysicalSizeY=250.0, PhysicalSizeYUnit="nm")
     pyramid("pyramid.ome.tif", image, ome=True, compression="zlib", metadata=ome, **lossless)
+    # A macro image before the slide, each of its own scale; and smaller versions below the largest, as libvips writes them.
+    with tifffile.TiffWriter(OUT / "series.ome.tif", ome=True) as file:
+        macro = ome | dict(PhysicalSizeX=4000.0, PhysicalSizeY=4000.0)
+        file.write(image[10:40, 10:90], tile=TILE, photometric="rgb", compression="zlib", metadata=macro)
+        file.write(image, tile=TILE, photometric="rgb", compression="zlib", metadata=ome, subifds=1)
+        file.write(halved(image), tile=TILE, photometric="rgb", compression="zlib", subfiletype=1, metadata=None)
+    with tifffile.TiffWriter(OUT / "below.tif") as file:
+        common = dict(tile=TILE, photometric="rgb", compression="zlib", metadata=None, **microns)
+        file.write(image, subifds=1, **common)
+        file.write(halved(image), subfiletype=1, **common)
+    pyramid("aperio-strips.tif", image, levels=1, compression="lzw", tile=None, rowsperstrip=17,
+            description="Aperio Image Library v1\r\n160x110|MPP = 0.5", **lossless)
+
+    def rgb_tile(pixels):
+        return imagecodecs.jpeg8_encode(pixels, level=85, colorspace="rgb", outcolorspace="rgb")
+
+    with tifffile.TiffWriter(OUT / "jpeg-rgb.tif") as file:
+        file.write(encoded(image, rgb_tile), shape=image.shape, dtype=np.uint8, tile=TILE, photometric="rgb",
+                   compression="jpeg", metadata=None)
+    # Of JPEG that says itself that it is red, green and blue, nothing is converted.
+    keep("jpeg-rgb.tif-0", tifffile.imread(OUT / "jpeg-rgb.tif"))
+    assert np.abs(tifffile.imread(OUT / "jpeg-rgb.tif").astype(int) - image).mean() < 3
     with tifffile.TiffWriter(OUT / "channels.ome.tif", ome=True) as file:
         file.write(np.stack([grey, grey // 2]), tile=TILE, metadata=dict(axes="CYX"), compression="zlib")
     tifffile.imwrite(OUT / "sixteen-bits.tif", grey.astype(np.uint16) * 256, tile=TILE, metadata=None, compression="zlib")

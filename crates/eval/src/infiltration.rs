@@ -182,21 +182,23 @@ impl Foci {
 /// `sklearn.cluster.DBSCAN`.
 pub fn dbscan(points: &[[f64; 2]], within: f64, least: usize) -> Vec<Option<usize>> {
     let grid = Grid::new(points, within);
-    let near: Vec<Vec<usize>> = (0..points.len()).map(|point| grid.near(point)).collect();
-    let dense = |point: usize| near[point].len() >= least;
+    // Neighbours are found again where a cluster grows: lists of all of them may not fit into memory.
+    let dense: Vec<bool> = (0..points.len())
+        .map(|point| grid.near(point).len() >= least)
+        .collect();
     let mut clusters = vec![None; points.len()];
     let mut count = 0;
     for first in 0..points.len() {
-        if clusters[first].is_some() || !dense(first) {
+        if clusters[first].is_some() || !dense[first] {
             continue;
         }
         clusters[first] = Some(count);
         let mut waiting = vec![first];
         while let Some(point) = waiting.pop() {
-            for &other in &near[point] {
+            for other in grid.near(point) {
                 if clusters[other].is_none() {
                     clusters[other] = Some(count);
-                    if dense(other) {
+                    if dense[other] {
                         waiting.push(other);
                     }
                 }

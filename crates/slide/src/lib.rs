@@ -12,6 +12,7 @@
 
 mod cache;
 pub mod error;
+mod fingerprint;
 mod focus;
 pub mod openslide;
 mod reader;

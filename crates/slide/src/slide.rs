@@ -9,6 +9,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::{Rgb, RgbImage};
 
 use crate::error::{Error, Result};
+use crate::fingerprint::fingerprint;
 use crate::reader::{self, Reader};
 
 /// One size of a slide.
@@ -78,8 +79,10 @@ pub struct Slide {
     description: Description,
 }
 
-/// A level whose pixels differ by less than this share from the size that is asked for is taken as it is.
+/// Where pixels of a level differ by less than this share from the size that is asked for, each is taken as it is.
 const SAME_SCALE: f64 = 0.01;
+/// Pixels of a level that are read at once to be made smaller: about 100 MB.
+const MOST_AT_ONCE: f64 = 32e6;
 /// What cannot be decoded is looked for to parts of so many pixels.
 const SMALLEST_PART: u32 = 64;
 
@@ -110,6 +113,15 @@ impl Slide {
     /// What kind of slide it is and what reads it: `Aperio SVS`, `hamamatsu, by OpenSlide 4.0.0`.
     pub fn format(&self) -> &str {
         &self.description.format
+    }
+
+    /// What tells it from another slide of the same name: a hash of the length of its file and of the first and last mebibyte; of a
+    /// folder, of the names and lengths of all files in it.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        fingerprint(&self.path)
     }
 
     /// Its levels, from large to small.
@@ -206,7 +218,8 @@ impl Slide {
     }
 
     /// A region at any scale: `size` pixels, each as wide as `downsample` pixels of level 0, from (left, top) in pixels of level 0.
-    /// It is read from the [best level](Self::best_level), and made smaller by the mean of the pixels that are covered.
+    /// It is read from the [best level](Self::best_level), and made smaller by the mean of the pixels that are covered; pixels of nearly
+    /// the size that is asked for are taken as they are, the nearest one each.
     ///
     /// # Errors
     /// A tile cannot be decoded.
@@ -214,33 +227,45 @@ impl Slide {
         self.scaled(downsample, place, size, Self::region)
     }
 
-    /// A region at any scale of what `region` reads of a level.
+    /// A region at any scale of what `region` reads of a level. What is to be made much smaller is read in parts, one below the other.
     fn scaled(
         &self,
         downsample: f64,
         [left, top]: [f64; 2],
         size: [u32; 2],
-        region: impl Fn(&Self, usize, i64, i64, [u32; 2]) -> Result<RgbImage>,
+        region: impl Fn(&Self, usize, i64, i64, [u32; 2]) -> Result<RgbImage> + Copy,
     ) -> Result<RgbImage> {
         let level = self.best_level(downsample);
         let of_level = self.description.levels[level].downsample;
         let factor = downsample / of_level;
-        if (factor - 1.0).abs() <= SAME_SCALE {
+        if (factor - 1.0).abs() * f64::from(size[0].max(size[1])) < 0.5 {
             let [left, top] = [left, top].map(|at| (at / of_level).round() as i64);
             return region(self, level, left, top, size);
         }
-        // Whole pixels of the level around it, of which what lies inside is resampled.
-        let along = |from: f64, length: u32| {
-            let start = from / of_level;
-            let length = f64::from(length) * factor;
-            let first = start.floor();
-            let pixels = (start + length).ceil() - first;
-            (first as i64, pixels.max(1.0) as u32, start - first, length)
-        };
-        let (x, wide, from_x, width) = along(left, size[0]);
-        let (y, high, from_y, height) = along(top, size[1]);
-        let fine = region(self, level, x, y, [wide, high])?;
-        Ok(resized(&fine, [from_x, from_y, width, height], size))
+        let read = f64::from(size[0]) * f64::from(size[1]) * factor * factor;
+        if read > MOST_AT_ONCE && size[1] > 1 {
+            let upper = size[1] / 2;
+            let lower = top + f64::from(upper) * downsample;
+            let mut whole = RgbImage::new(size[0], size[1]);
+            for (from, top, height) in [(0, top, upper), (upper, lower, size[1] - upper)] {
+                let part = self.scaled(downsample, [left, top], [size[0], height], region)?;
+                image::imageops::replace(&mut whole, &part, 0, i64::from(from));
+            }
+            return Ok(whole);
+        }
+        let [x, y] = [(left, size[0]), (top, size[1])]
+            .map(|(from, length)| Span::of(from / of_level, f64::from(length) * factor));
+        let fine = region(self, level, x.first, y.first, [x.pixels, y.pixels])?;
+        let part = [x.from, y.from, x.length, y.length];
+        resized(&fine, part, size, factor).map_err(|problem| Error::Region {
+            path: self.path.clone(),
+            level,
+            left: x.first,
+            top: y.first,
+            width: x.pixels,
+            height: y.pixels,
+            problem,
+        })
     }
 
     /// A region of a level of which what cannot be decoded is white.
@@ -319,10 +344,45 @@ pub(crate) struct Inside {
     pub(crate) size: [u32; 2],
 }
 
-/// A part of an image (left, top, width, height) as an image of another size.
-fn resized(image: &RgbImage, [left, top, width, height]: [f64; 4], size: [u32; 2]) -> RgbImage {
+/// Whole pixels of a level along a side, and what of them is resampled.
+struct Span {
+    first: i64,
+    pixels: u32,
+    /// Where what is resampled begins, in the first of the pixels.
+    from: f64,
+    length: f64,
+}
+
+impl Span {
+    /// The pixels around a length from a place, in pixels of the level.
+    fn of(start: f64, length: f64) -> Self {
+        let first = start.floor();
+        let pixels = ((start + length).ceil() - first).max(1.0);
+        let from = start - first;
+        // By rounding it may end a trifle behind the last pixel.
+        let length = match from + length > pixels {
+            true => (pixels - from).next_down(),
+            false => length,
+        };
+        Self {
+            first: first as i64,
+            pixels: pixels as u32,
+            from,
+            length,
+        }
+    }
+}
+
+/// A part of an image (left, top, width, height) as an image of another size, whose pixels are `factor` times as wide: the mean of the
+/// pixels in each, or the nearest where they are nearly as wide, or between those around it.
+fn resized(
+    image: &RgbImage,
+    [left, top, width, height]: [f64; 4],
+    size: [u32; 2],
+    factor: f64,
+) -> Result<RgbImage, String> {
     let mut to = RgbImage::new(size[0], size[1]);
-    let filter = match width > f64::from(size[0]) {
+    let filter = match factor > 1.0 - SAME_SCALE {
         true => FilterType::Box,
         false => FilterType::Bilinear,
     };
@@ -335,11 +395,30 @@ fn resized(image: &RgbImage, [left, top, width, height]: [f64; 4], size: [u32; 2
         image.as_raw(),
         PixelType::U8x3,
     );
+    let from = from.map_err(|error| error.to_string())?;
     let target = Image::from_slice_u8(size[0], size[1], &mut to, PixelType::U8x3);
-    if let (Ok(from), Ok(mut target)) = (from, target) {
-        // Both are images of the size they say, and the part lies inside.
-        let resized = Resizer::new().resize(&from, &mut target, &options);
-        debug_assert!(resized.is_ok(), "{resized:?}");
+    let mut target = target.map_err(|error| error.to_string())?;
+    let resized = Resizer::new().resize(&from, &mut target, &options);
+    resized.map_err(|error| error.to_string())?;
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn spans_lie_in_their_pixels(column in 0u32..2000, side in 1u32..1024, of_level in 1.0f64..64.0, scale in 0.1f64..40.0) {
+            let downsample = of_level * scale;
+            let start = f64::from(column) * f64::from(side) * downsample / of_level;
+            let length = f64::from(side) * scale;
+            let span = Span::of(start, length);
+            prop_assert!(span.from >= 0.0 && span.from + span.length <= f64::from(span.pixels));
+            prop_assert!((span.length - length).abs() < 1e-6, "{} {length}", span.length);
+            prop_assert!((span.first as f64 + span.from - start).abs() < 1e-6);
+        }
     }
-    to
 }

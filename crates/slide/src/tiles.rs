@@ -43,6 +43,8 @@ pub struct TilePlan {
     pub rows: u64,
     /// Of the first tile without its margin, in pixels of level 0.
     origin: [f64; 2],
+    /// Width and height of what was scanned, in pixels of level 0.
+    scanned: [f64; 2],
 }
 
 /// A tile of a plan.
@@ -93,12 +95,26 @@ impl TilePlan {
             columns: tiles(width),
             rows: tiles(height),
             origin: [left, top],
+            scanned: [width, height],
         })
     }
 
     /// Where the first tile begins without its margin, in pixels of level 0.
     pub fn origin(&self) -> [f64; 2] {
         self.origin
+    }
+
+    /// Width and height of what was scanned, in pixels of level 0.
+    pub fn scanned(&self) -> [f64; 2] {
+        self.scanned
+    }
+
+    /// Whether a place, in pixels of level 0, is on what was scanned: tiles at the edge may reach beyond it.
+    pub fn covers(&self, place: [f64; 2]) -> bool {
+        [0, 1].into_iter().all(|side| {
+            let at = place[side] - self.origin[side];
+            at >= 0.0 && at < self.scanned[side]
+        })
     }
 
     /// Pixels along the side of a tile without its margins.

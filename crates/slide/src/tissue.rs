@@ -50,6 +50,8 @@ pub struct TissueMask {
     pub ink: Array2<bool>,
     /// What would be tissue, and is out of focus.
     pub blurred: Array2<bool>,
+    /// The share of the slide that is black, as nothing is on bright glass.
+    pub black: f64,
 }
 
 /// Where the size of pixels is not known, the longer side of the mask has so many.
@@ -60,6 +62,8 @@ const SIDE: f64 = 1024.0;
 const CHROMA: [u8; 2] = [8, 20];
 /// Blur before the threshold, in pixels of the mask.
 const BLUR: f64 = 1.0;
+/// Where no colour is above this, it is black.
+const BLACK: u8 = 40;
 /// Around ink its colour fades: so many pixels of the mask.
 const INK_EDGE: usize = 2;
 
@@ -138,8 +142,12 @@ impl TissueMask {
         let tissue = Zip::from(&holes)
             .and(&ink)
             .map_collect(|&hole, &ink| !hole && !ink);
+        let black = picture
+            .pixels()
+            .filter(|of| of.0.iter().all(|value| *value < BLACK));
         Ok(Self {
             downsample,
+            black: black.count() as f64 / f64::from(picture.width() * picture.height()).max(1.0),
             blurred: Array2::from_elem(tissue.dim(), false),
             tissue,
             ink,
@@ -291,6 +299,7 @@ mod tests {
             tissue: ndarray::array![[true, false], [false, false]],
             ink: Array2::from_elem((2, 2), false),
             blurred: Array2::from_elem((2, 2), false),
+            black: 0.0,
         };
         assert_eq!(mask.share([0.0, 0.0, 10.0, 10.0]), 1.0);
         assert_eq!(mask.share([0.0, 0.0, 20.0, 20.0]), 0.25);

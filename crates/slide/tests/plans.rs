@@ -53,6 +53,9 @@ fn tiles_of_another_scale_are_read_at_that_scale() {
     let tile = plan.read(&slide, &plan.tile(0)).unwrap();
     let half = imageops::crop_imm(&tile, 0, 0, 80, 55).to_image();
     assert_eq!(distance(&half, &picture("picture-1")), 0);
+    // The tile is larger than the slide.
+    assert!(plan.covers([0.0, 0.0]) && plan.covers([159.9, 109.9]));
+    assert!(!plan.covers([160.0, 50.0]) && !plan.covers([50.0, -0.1]));
 }
 
 #[test]

@@ -31,6 +31,10 @@ fn pixels_are_those_of_other_readers() {
         ("jpeg-444.tif", "jpeg-444.tif", 1, 2),
         ("jpeg-422.tif", "jpeg-422.tif", 1, 4),
         ("jpeg-420.tif", "jpeg-420.tif", 3, 4),
+        ("jpeg-rgb.tif", "jpeg-rgb.tif", 1, 1),
+        ("aperio-strips.tif", "picture", 1, 0),
+        ("series.ome.tif", "picture", 2, 0),
+        ("below.tif", "picture", 2, 0),
         ("ycc.svs", "ycc.svs", 2, 1),
     ];
     for (name, expected, levels, tolerance) in cases {
@@ -183,6 +187,11 @@ fn a_slide_says_what_it_is() {
     assert_eq!(open("raw.tif").microns_per_pixel().unwrap(), 0.5);
     assert_eq!(open("pyramid.ome.tif").microns_per_pixel().unwrap(), 0.25);
     assert_eq!(open("pyramid.ome.tif").format(), "OME-TIFF");
+    // Not of the macro image, which comes first.
+    assert_eq!(open("series.ome.tif").microns_per_pixel().unwrap(), 0.25);
+    assert_eq!(open("series.ome.tif").associated(), ["image-2"]);
+    assert_eq!(open("below.tif").microns_per_pixel().unwrap(), 0.5);
+    assert_eq!(open("aperio-strips.tif").format(), "TIFF");
     assert!(matches!(
         open("grey.tif").microns_per_pixel(),
         Err(Error::NoResolution { .. })
@@ -298,6 +307,87 @@ proptest! {
         });
         prop_assert!(region == expected);
     }
+}
+
+proptest! {
+    #[test]
+    fn no_region_at_any_scale_has_other_colours_than_the_slide(
+        scale in prop_oneof![0.3f64..9.0, Just(1.6), Just(0.8), Just(1.2), 0.98f64..1.02],
+        column in 0u32..40,
+        row in 0u32..40,
+        side in 1u32..90,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grey.bmp");
+        RgbImage::from_pixel(300, 260, Rgb([120; 3])).save(&path).unwrap();
+        let slide = Slide::open(&path, &own()).unwrap();
+        let step = f64::from(side) * scale;
+        let place = [column, row].map(|at| f64::from(at) * step);
+        let region = slide.region_at(scale, place, [side; 2]).unwrap();
+        // Where a pixel lies on the slide with all of it.
+        for (x, y, pixel) in region.enumerate_pixels() {
+            let ends = [(x, place[0], 300.0), (y, place[1], 260.0)]
+                .map(|(at, from, length)| (from + f64::from(at + 1) * scale).ceil() <= length - scale.max(1.0));
+            if ends == [true; 2] {
+                prop_assert_eq!(pixel.0, [120; 3], "({}, {}) at {}", x, y, scale);
+            }
+        }
+    }
+}
+
+/// Half dark, half light, with the border at a column.
+fn halves(width: u32, height: u32, border: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| match x < border {
+        true => Rgb([40, 60, 80]),
+        false => Rgb([200, 180, 160]),
+    })
+}
+
+#[test]
+fn pictures_of_nearly_the_scale_of_a_level_are_of_their_own_scale() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("halves.bmp");
+    halves(2000, 8, 1800).save(&path).unwrap();
+    let slide = Slide::open(&path, &own()).unwrap();
+    for downsample in [0.994, 0.999, 1.003, 1.009] {
+        let picture = slide.picture(downsample).unwrap();
+        assert_eq!(picture.width(), (2000.0_f64 / downsample).ceil() as u32);
+        let border = picture
+            .enumerate_pixels()
+            .position(|(_, _, of)| of.0[0] > 100);
+        let expected = 1800.0 / downsample;
+        let border = border.unwrap() as f64;
+        assert!(
+            (border - expected).abs() <= 1.0,
+            "{downsample}: {border} for {expected}"
+        );
+        // Pixels are those of the level, not mixtures.
+        assert!(
+            picture
+                .pixels()
+                .all(|of| [40, 200].contains(&of.0[0]) || of.0 == [255; 3])
+        );
+    }
+}
+
+#[test]
+fn large_levels_are_made_smaller_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.bmp");
+    // More pixels than are read at once.
+    let pixels = RgbImage::from_fn(8000, 4200, |x, y| {
+        let spot = (x / 50 + y / 70) % 3 == 0;
+        Rgb([(x / 40) as u8, (y / 20) as u8, if spot { 200 } else { 90 }])
+    });
+    pixels.save(&path).unwrap();
+    let slide = Slide::open(&path, &own()).unwrap();
+    let picture = slide.picture(10.0).unwrap();
+    let expected = imageops::thumbnail(&pixels, 800, 420);
+    assert!(
+        distance(&picture, &expected) <= 1,
+        "{}",
+        distance(&picture, &expected)
+    );
 }
 
 #[test]

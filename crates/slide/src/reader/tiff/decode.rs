@@ -191,16 +191,18 @@ impl Coding {
             }
             _ => bytes,
         };
-        // Where the file says that numbers are red, green and blue, they are taken as they are, whatever the JPEG says.
+        let options = DecoderOptions::default().set_strict_mode(true);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder
+            .decode_headers()
+            .map_err(|error| error.to_string())?;
         let colours = match (samples, self.colours) {
             (1, _) => ColorSpace::Luma,
             (_, Colours::Ycc) => ColorSpace::RGB,
-            _ => ColorSpace::YCbCr,
+            // Where the file says that numbers are red, green and blue, they are taken as they are, whatever the JPEG says.
+            _ => decoder.input_colorspace().unwrap_or(ColorSpace::RGB),
         };
-        let options = DecoderOptions::default()
-            .jpeg_set_out_colorspace(colours)
-            .set_strict_mode(true);
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.set_options(options.jpeg_set_out_colorspace(colours));
         let decoded = decoder.decode().map_err(|error| error.to_string())?;
         let is = decoder
             .info()

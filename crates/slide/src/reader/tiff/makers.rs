@@ -46,7 +46,8 @@ pub(super) fn sorted(pages: Vec<Page>) -> Result<Pages, String> {
         return Err(format!("it is {foreign}"));
     }
     let first = &pages[0].description;
-    if first.starts_with("Aperio") {
+    // Without tiles nothing tells levels from what lies beside them.
+    if first.starts_with("Aperio") && pages.iter().any(|page| page.tiled) {
         Ok(aperio(pages))
     } else if first.contains("<OME ") || first.contains("<OME>") {
         ome(pages)
@@ -94,31 +95,41 @@ fn aperio_properties(description: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The first image and its smaller versions; channels in images of their own are not read here.
+/// The largest image and its smaller versions; channels in images of their own are not read here.
 fn ome(mut pages: Vec<Page>) -> Result<Pages, String> {
-    let described = OmePixels::of(&pages[0].description);
-    let planes = described.channels * described.depths * described.times;
-    let of_pixel = pages[0].coding.samples as u64;
-    if planes > of_pixel {
-        return Err(format!(
-            "it has {} channels in {} depths at {} times as separate images, which is not read here",
-            described.channels, described.depths, described.times
-        ));
+    let described = OmePixels::all(&pages[0].description);
+    let area = |page: &Page| page.size[0].saturating_mul(page.size[1]);
+    // Of several of one size the first.
+    let largest = (0..pages.len())
+        .rev()
+        .max_by_key(|&page| area(&pages[page]));
+    let largest = largest.unwrap_or(0);
+    let known = described.iter().find(|of| of.page == largest as u64);
+    if let Some(of) = known.or(described.first()) {
+        let planes = of.channels * of.depths * of.times;
+        if planes > pages[largest].coding.samples as u64 {
+            return Err(format!(
+                "it has {} channels in {} depths at {} times as separate images, which is not read here",
+                of.channels, of.depths, of.times
+            ));
+        }
     }
     let mut associated = BTreeMap::new();
-    let mut levels = std::mem::take(&mut pages[0].smaller);
+    let mut levels = std::mem::take(&mut pages[largest].smaller);
     levels.extend(pages);
     Ok(Pages {
         maker: Maker::Ome,
         levels: pyramid(levels, &mut associated),
         associated,
-        microns_per_pixel: described.microns,
+        microns_per_pixel: known.and_then(|of| of.microns),
         properties: BTreeMap::new(),
     })
 }
 
-/// What OME-XML says of the first image.
+/// What OME-XML says of an image.
 struct OmePixels {
+    /// Its number in the file, from 0.
+    page: u64,
     channels: u64,
     depths: u64,
     times: u64,
@@ -126,22 +137,40 @@ struct OmePixels {
 }
 
 impl OmePixels {
-    fn of(xml: &str) -> Self {
+    /// Of all images: each is in the file where it says, or in their order.
+    fn all(xml: &str) -> Vec<Self> {
         let mut reader = quick_xml::Reader::from_str(xml);
-        let mut attributes = BTreeMap::new();
+        let mut all: Vec<Self> = Vec::new();
+        let mut placed = false;
         while let Ok(event) = reader.read_event() {
             match event {
-                Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "Pixels" => {
+                Event::Start(tag) | Event::Empty(tag) => {
+                    let mut attributes = BTreeMap::new();
                     for attribute in tag.attributes().flatten() {
                         let name: &str = attribute.key.as_ref();
                         attributes.insert(name.to_owned(), attribute.value.into_owned());
                     }
-                    break;
+                    match (tag.local_name().as_ref(), all.last_mut()) {
+                        ("Pixels", _) => {
+                            all.push(Self::new(all.len() as u64, &attributes));
+                            placed = false;
+                        }
+                        ("TiffData", Some(last)) if !placed => {
+                            let page = attributes.get("IFD").and_then(|text| text.parse().ok());
+                            last.page = page.unwrap_or(last.page);
+                            placed = true;
+                        }
+                        _ => {}
+                    }
                 }
                 Event::Eof => break,
                 _ => {}
             }
         }
+        all
+    }
+
+    fn new(page: u64, attributes: &BTreeMap<String, String>) -> Self {
         let count = |name: &str| attributes.get(name).and_then(|text| text.parse().ok());
         let length = |side: &str| -> Option<f64> {
             let size: f64 = attributes
@@ -159,6 +188,7 @@ impl OmePixels {
             (size > 0.0).then_some(size * factor)
         };
         Self {
+            page,
             channels: count("SizeC").unwrap_or(1),
             depths: count("SizeZ").unwrap_or(1),
             times: count("SizeT").unwrap_or(1),
@@ -169,15 +199,19 @@ impl OmePixels {
     }
 }
 
-/// The first image, and those of its shape that are smaller.
+/// The largest image, and those of its shape that are smaller.
 fn nobodys(pages: Vec<Page>) -> Pages {
-    let microns = pages[0].microns;
     let mut associated = BTreeMap::new();
+    let pages = pages.into_iter().flat_map(|mut page| {
+        let smaller = std::mem::take(&mut page.smaller);
+        std::iter::once(page).chain(smaller)
+    });
+    let levels = pyramid(pages.collect(), &mut associated);
     Pages {
         maker: Maker::Nobody,
-        levels: pyramid(pages, &mut associated),
+        microns_per_pixel: levels[0].microns,
+        levels,
         associated,
-        microns_per_pixel: microns,
         properties: BTreeMap::new(),
     }
 }
