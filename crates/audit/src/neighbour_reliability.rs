@@ -7,14 +7,10 @@
 //! k_i = smallest odd k in 11, 13, …, 49 for which the majority of the k nearest others of item i
 //!       has the label of i; 51 if there is none
 //! η_i = 1 / k_i                                                     (reliability of the label)
-//! vote(x) = argmax_c Σ over the first k_n neighbours j of x with label c of η_j
-//!       with n the nearest neighbour of x
 //! ```
 //!
-//! Of equally frequent labels the lowest class is the majority; of equal votes the class of the
-//! nearest voter wins.
+//! Of equally frequent labels the lowest class is the majority.
 
-use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::AuditError;
@@ -93,54 +89,6 @@ impl NeighbourReliability {
             .map(|&k| (k - SMALLEST_NEIGHBOURHOOD) as f64 / range)
             .collect()
     }
-
-    /// Votes on new items: `neighbours` are theirs among the items of `self`, nearest first, 51 of
-    /// them unless there are fewer items.
-    ///
-    /// # Errors
-    /// Lengths that differ, labels out of range, or too few neighbours.
-    pub fn vote(
-        &self,
-        neighbours: &Neighbours,
-        labels: &[usize],
-        classes: usize,
-    ) -> Result<WeightedVote, AuditError> {
-        count_labels(labels, self.neighbourhoods.len(), classes)?;
-        let largest = self.neighbourhoods.iter().copied().max().unwrap_or(1);
-        neighbours.require(largest.min(labels.len()))?;
-        let mut shares = Array2::zeros((neighbours.rows(), classes));
-        let mut predicted = Vec::with_capacity(neighbours.rows());
-        for (nearest, mut shares) in neighbours.indices.rows().into_iter().zip(shares.rows_mut()) {
-            let mut voters = Vec::new();
-            for &other in nearest.iter().take(self.neighbourhoods[nearest[0]]) {
-                let class = labels[other];
-                if !voters.contains(&class) {
-                    voters.push(class);
-                }
-                shares[class] += 1.0 / self.neighbourhoods[other] as f64;
-            }
-            let winner = voters.iter().copied().reduce(|best, class| {
-                if shares[class] > shares[best] {
-                    class
-                } else {
-                    best
-                }
-            });
-            predicted.push(winner.unwrap_or_default());
-            let total: f64 = shares.sum();
-            shares.mapv_inplace(|share| share / total);
-        }
-        Ok(WeightedVote { predicted, shares })
-    }
-}
-
-/// Votes of reliable neighbours on new items.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WeightedVote {
-    /// The class with the most votes; of equal ones that of the nearest voter.
-    pub predicted: Vec<usize>,
-    /// Shares of the votes, `[items, classes]`; rows sum to 1.
-    pub shares: Array2<f64>,
 }
 
 /// What the nearest neighbours say about a label, each with one vote.
@@ -197,6 +145,7 @@ fn majority(counts: &[u32]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array2;
 
     /// Every item has all others as neighbours, in order of index.
     fn ring(items: usize) -> Neighbours {
@@ -224,20 +173,6 @@ mod tests {
         assert_eq!(reliability.suspicion()[59], 1.0);
         let agreement = label_agreement(&ring(60), &lonely, 2).unwrap();
         assert_eq!((agreement.agreement[59], agreement.majority[59]), (0.0, 0));
-    }
-
-    #[test]
-    fn equal_votes_go_to_the_nearest_voter() {
-        let reliability = NeighbourReliability {
-            neighbourhoods: vec![2, 2, 2],
-        };
-        let neighbours = Neighbours {
-            indices: ndarray::array![[2, 0]],
-            distances: Array2::zeros((1, 2)),
-        };
-        let vote = reliability.vote(&neighbours, &[0, 0, 1], 2).unwrap();
-        assert_eq!(vote.predicted, [1]);
-        assert_eq!(vote.shares, ndarray::array![[0.5, 0.5]]);
     }
 
     #[test]

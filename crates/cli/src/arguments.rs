@@ -101,3 +101,11 @@ pub struct EncoderArguments {
     #[arg(long)]
     pub strict: bool,
 }
+
+/// The size of a pixel, in microns.
+pub fn microns(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(size) if size > 0.0 && size.is_finite() => Ok(size),
+        _ => Err("expected a size in microns above 0, such as 0.5".to_owned()),
+    }
+}

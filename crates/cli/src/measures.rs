@@ -3,7 +3,8 @@
 use cleanslide_data::Classes;
 use cleanslide_eval::{
     Bins, Bootstrap, Calibration, Estimate, Groups, KappaWeights, LabelPairs, OneVsRest,
-    PairedComparison, ReliabilityDiagram, Weights, ZeroDivision, mean_over_repeats, most_probable,
+    PairedComparison, ReliabilityDiagram, Undefined, Weights, ZeroDivision, mean_over_repeats,
+    most_probable,
 };
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
@@ -39,7 +40,23 @@ impl Measure {
             name: name.into(),
             estimate,
             value: None,
-            undefined: error.map(|error| error.to_string()),
+            undefined: error.map(|error| reason(&error, None)),
+        }
+    }
+
+    /// A figure of these classes, or the reason why there is none, in their names.
+    pub fn of_classes(
+        name: impl Into<String>,
+        result: std::result::Result<Estimate, cleanslide_eval::Error>,
+        classes: &Classes,
+    ) -> Self {
+        let undefined = result
+            .as_ref()
+            .err()
+            .map(|error| reason(error, Some(classes)));
+        Self {
+            undefined,
+            ..Self::new(name, result)
         }
     }
 
@@ -53,8 +70,39 @@ impl Measure {
             name: name.into(),
             estimate: None,
             value,
-            undefined: error.map(|error| error.to_string()),
+            undefined: error.map(|error| reason(&error, None)),
         }
+    }
+}
+
+/// Why a figure has no value, in few words.
+fn reason(error: &cleanslide_eval::Error, classes: Option<&Classes>) -> String {
+    match error {
+        cleanslide_eval::Error::Undefined(why) => in_words(*why, classes),
+        cleanslide_eval::Error::TooManyUndefined {
+            undefined,
+            replicates,
+            first,
+            ..
+        } => format!(
+            "too few cases: in {undefined} of {replicates} resamples {}",
+            in_words(*first, classes)
+        ),
+        other => other.to_string(),
+    }
+}
+
+fn in_words(why: Undefined, classes: Option<&Classes>) -> String {
+    match (why, classes) {
+        (Undefined::AbsentClass { class }, Some(classes)) => {
+            format!("nothing is truly `{}`", classes.name(class))
+        }
+        (Undefined::OnlyClass { class }, Some(classes)) => {
+            format!("everything is truly `{}`", classes.name(class))
+        }
+        (Undefined::AbsentClass { .. }, None) => "a class does not occur in the truth".to_owned(),
+        (Undefined::OnlyClass { .. }, None) => "everything is truly of one class".to_owned(),
+        _ => why.to_string(),
     }
 }
 
@@ -74,17 +122,17 @@ impl Judged<'_> {
     /// Accuracy, balanced accuracy, AUROC, AUPRC, F1, Cohen's kappa, calibration.
     pub fn measures(&self, seed: u64) -> Result<Vec<Measure>> {
         let predicted = most_probable(self.probabilities)?;
-        let mut measures =
-            label_measures(self.truth, &predicted, self.cases, self.classes.len(), seed)?;
+        let mut measures = label_measures(self.truth, &predicted, self.cases, self.classes, seed)?;
         let groups = Groups::new(self.cases)?;
         let bootstrap = Bootstrap {
             seed,
             ..Bootstrap::default()
         };
         let scores = OneVsRest::new(self.truth, self.probabilities)?.present_classes_only();
-        measures.push(Measure::new(
+        measures.push(Measure::of_classes(
             "AUROC",
             bootstrap.estimate(&groups, |w| scores.macro_auroc(w)),
+            self.classes,
         ));
         if self.classes.len() == 2 {
             let positive = rarer_class(self.truth);
@@ -97,13 +145,15 @@ impl Judged<'_> {
                 &self.probabilities.column(positive).to_vec(),
             )?;
             let name = format!("AUPRC of {}", self.classes.name(positive));
-            measures.push(Measure::new(
-                name,
-                bootstrap.estimate(&groups, |w| ranking.average_precision(w)),
-            ));
+            let estimate = bootstrap.estimate(&groups, |w| ranking.average_precision(w));
+            measures.push(Measure::of_classes(name, estimate, self.classes));
         } else {
             let estimate = bootstrap.estimate(&groups, |w| scores.macro_average_precision(w));
-            measures.push(Measure::new("AUPRC, mean over classes", estimate));
+            measures.push(Measure::of_classes(
+                "AUPRC, mean over classes",
+                estimate,
+                self.classes,
+            ));
         }
         measures.push(Measure {
             name: "expected calibration error".into(),
@@ -140,30 +190,31 @@ pub fn label_measures(
     truth: &[usize],
     predicted: &[usize],
     cases: &[usize],
-    classes: usize,
+    classes: &Classes,
     seed: u64,
 ) -> Result<Vec<Measure>> {
-    let pairs = LabelPairs::new(truth, predicted, classes)?;
+    let pairs = LabelPairs::new(truth, predicted, classes.len())?;
     let groups = Groups::new(cases)?;
     let bootstrap = Bootstrap {
         seed,
         ..Bootstrap::default()
     };
     let zero = ZeroDivision::default();
+    let measure = |name, result| Measure::of_classes(name, result, classes);
     Ok(vec![
-        Measure::new(
+        measure(
             "accuracy",
             bootstrap.estimate(&groups, |w| pairs.confusion(w)?.accuracy()),
         ),
-        Measure::new(
+        measure(
             "balanced accuracy",
             bootstrap.estimate(&groups, |w| pairs.confusion(w)?.balanced_accuracy()),
         ),
-        Measure::new(
+        measure(
             "F1, mean over classes",
             bootstrap.estimate(&groups, |w| pairs.confusion(w)?.macro_f1(zero)),
         ),
-        Measure::new(
+        measure(
             "Cohen's kappa",
             bootstrap.estimate(&groups, |w| {
                 Ok(pairs
@@ -309,14 +360,58 @@ pub fn table(columns: &[&str], runs: &[&[Measure]]) -> String {
             .map(|measures| measures.get(index).map_or_else(String::new, show));
         table.row(std::iter::once(first.name.clone()).chain(cells));
     }
-    table.text()
+    let reasons = footnotes(runs);
+    std::iter::once(table.text())
+        .chain(reasons)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Why measures have no value: each reason once, with the measures that it is of.
+fn footnotes(runs: &[&[Measure]]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for measure in runs.iter().copied().flatten() {
+        let Some(reason) = &measure.undefined else {
+            continue;
+        };
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, names)) if names.contains(&measure.name.as_str()) => {}
+            Some((_, names)) => names.push(&measure.name),
+            None => reasons.push((reason.as_str(), vec![measure.name.as_str()])),
+        }
+    }
+    let line = |(reason, names): (&str, Vec<&str>)| format!("  – {}: {reason}", names.join("; "));
+    reasons.into_iter().map(line).collect()
 }
 
 fn show(measure: &Measure) -> String {
-    match (&measure.estimate, &measure.value, &measure.undefined) {
-        (Some(estimate), ..) => format!("{estimate:.3}"),
-        (None, Some(value), _) => format!("{value:.3} (one case: no interval)"),
-        (None, None, Some(reason)) => format!("– ({reason})"),
-        (None, None, None) => "–".into(),
+    match (&measure.estimate, &measure.value) {
+        (Some(estimate), _) => format!("{estimate:.3}"),
+        (None, Some(value)) => format!("{value:.3} (one case: no interval)"),
+        (None, None) => "–".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_value_is_a_dash_with_a_footnote() {
+        let classes = Classes::new(vec!["normal".into(), "tumour".into()]).unwrap();
+        let none = || {
+            Err(cleanslide_eval::Error::TooManyUndefined {
+                undefined: 253,
+                replicates: 2000,
+                allowed: 100,
+                first: Undefined::AbsentClass { class: 1 },
+            })
+        };
+        let measures = ["AUROC", "AUPRC"].map(|name| Measure::of_classes(name, none(), &classes));
+        let text = table(&["value"], &[&measures]);
+        let last = text.lines().last().unwrap();
+        let reason = "too few cases: in 253 of 2000 resamples nothing is truly `tumour`";
+        assert_eq!(last, format!("  – AUROC; AUPRC: {reason}"));
+        assert_eq!(text.matches("253").count(), 1, "{text}");
     }
 }

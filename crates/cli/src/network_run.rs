@@ -35,8 +35,10 @@ use cleanslide_nn::networks::{DetectionConfig, SegmentationConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::held::Held;
+use crate::output::count;
 use crate::run_folder::read_recipe;
 
 /// The method that corrects labels while they are learned from.
@@ -651,6 +653,7 @@ const TRAINS: &str = "trains";
 
 /// Makes the folder of a run, or finds the one that it goes on in, and keeps other processes out.
 pub fn begin(
+    context: &Context,
     folder: &Path,
     manifest: &NetworkManifest,
     config: &str,
@@ -693,12 +696,28 @@ pub fn begin(
         ("split", !same_split),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
-        None => Held::new(folder, TRAINS),
+        None => {
+            warn_of_threads(context, folder, other.threads);
+            Held::new(folder, TRAINS)
+        }
         Some((what, _)) => Err(Failure::usage(format!(
             "{} is an unfinished run of another {what}",
             folder.display()
         ))
         .help("Go on with what it was begun with, or choose another folder with `--out`.")),
+    }
+}
+
+/// Tells that a training goes on with another number of threads than it was begun with.
+pub fn warn_of_threads(context: &Context, folder: &Path, begun_with: usize) {
+    if begun_with != context.threads {
+        context.output.warn(&format!(
+            "{} was begun with {} and goes on with {}: the last digits of its results may differ from those of one \
+             number throughout",
+            folder.display(),
+            count(begun_with, "thread"),
+            context.threads
+        ));
     }
 }
 

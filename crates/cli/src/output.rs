@@ -74,6 +74,15 @@ pub fn thousands(number: usize) -> String {
     text
 }
 
+/// A word of a command line, in quotes where it has blanks.
+pub fn quoted(word: &str) -> String {
+    if word.contains(char::is_whitespace) {
+        format!("'{word}'")
+    } else {
+        word.to_owned()
+    }
+}
+
 /// A share as a percentage: `12.3 %`.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)

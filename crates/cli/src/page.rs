@@ -309,6 +309,7 @@ pub fn noise(labels: &str, audit: &LabelAudit) -> Noise {
         });
     }
     Noise {
+        doubt: None,
         labels: labels.to_owned(),
         estimators,
     }

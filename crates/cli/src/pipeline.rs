@@ -77,29 +77,68 @@ pub fn audit_study(
     Ok(audit_labels(&audited, filter)?)
 }
 
-/// Refuses a split that puts a case, slide or group on two sides.
-pub fn refuse_leaks(dataset: &Dataset) -> Result<()> {
-    let sides: Vec<Option<Split>> = dataset.images().iter().map(|image| image.split).collect();
-    let found = leaks(dataset.images(), &sides);
-    match found.first() {
-        None => Ok(()),
-        Some(leak) => Err(Failure::input(format!(
-            "the split leaks: {} {} is on two sides, with the images {} and {}{}",
-            leak.level,
-            leak.name,
-            leak.first,
-            leak.second,
-            if found.len() > 1 {
-                format!(", and {} others are", found.len() - 1)
-            } else {
-                String::new()
+/// Cases, slides and groups on two sides of the split, each in words. Images without a split are learned from, so they
+/// are on the side of those for training.
+pub fn split_leaks(dataset: &Dataset) -> Vec<SplitLeak> {
+    let side = |image: &ImageRecord| Some(image.split.unwrap_or(Split::Train));
+    let sides: Vec<Option<Split>> = dataset.images().iter().map(side).collect();
+    let without_split = |id: &str| {
+        let image = dataset.position(id);
+        image.is_some_and(|image| dataset.images()[image].split.is_none())
+    };
+    let found = leaks(dataset.images(), &sides).into_iter();
+    found
+        .map(|leak| {
+            let [first, second] = [&leak.first, &leak.second].map(|id| without_split(id));
+            let name = |id: &str, without| {
+                let more = " (which has no split, so it is learned from)";
+                format!("{id}{}", if without { more } else { "" })
+            };
+            SplitLeak {
+                text: format!(
+                    "{} {} is on two sides, with the images {} and {}",
+                    leak.level,
+                    leak.name,
+                    name(&leak.first, first),
+                    name(&leak.second, second)
+                ),
+                without_split: first || second,
             }
-        ))
-        .help("Make a split by case with `cleanslide split DATASET --replace`.")),
-    }
+        })
+        .collect()
 }
 
-/// True for images that may be learned from: those for training, and all where nothing is split.
+/// A case, slide or group on two sides of the split.
+pub struct SplitLeak {
+    /// Which, and an image on each side.
+    pub text: String,
+    /// Whether one of these images has no split.
+    pub without_split: bool,
+}
+
+/// Refuses a split that puts a case, slide or group on two sides.
+pub fn refuse_leaks(dataset: &Dataset) -> Result<()> {
+    let found = split_leaks(dataset);
+    let Some(leak) = found.first() else {
+        return Ok(());
+    };
+    let others = match found.len() - 1 {
+        0 => String::new(),
+        others => format!(", and {others} others are"),
+    };
+    Err(
+        Failure::input(format!("the split leaks: {}{others}", leak.text)).help(
+            if leak.without_split {
+                "Write the split of the others beside that image in images.csv, or make a new split by case with \
+                 `cleanslide split DATASET --replace`."
+            } else {
+                "Make a split by case with `cleanslide split DATASET --replace`."
+            },
+        ),
+    )
+}
+
+/// True for images that may be learned from: those for training, and those without a split.
 pub fn may_be_learned_from(image: &ImageRecord) -> bool {
     matches!(image.split, None | Some(Split::Train))
 }

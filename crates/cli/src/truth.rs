@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cleanslide_data::formats::{ClassColumns, read_class_table};
-use cleanslide_data::{Classes, Dataset, Family, Source, Target, VersionId, independent_units};
+use cleanslide_data::{
+    Classes, Dataset, Family, ImageRecord, Source, Target, VersionId, independent_units,
+};
 use cleanslide_learn::image_labels::ImageLabels;
 
 use crate::failure::{Failure, Result};
+use crate::output::quoted;
 
 /// The truth, by image id.
 pub struct Truth {
@@ -17,6 +20,17 @@ pub struct Truth {
     pub classes: Classes,
     /// True class and independent case of each image.
     pub images: BTreeMap<String, (usize, usize)>,
+    /// Whether it is known which images are of one case.
+    pub knows_cases: bool,
+}
+
+/// Whether an image at least has a case, a slide or a group; otherwise each counts as a case of its own.
+pub fn knows_cases(images: &[ImageRecord]) -> bool {
+    images.iter().any(|image| {
+        [&image.case, &image.slide, &image.group]
+            .iter()
+            .any(|name| !name.is_empty())
+    })
 }
 
 impl Truth {
@@ -64,10 +78,11 @@ impl Truth {
             name,
             classes: dataset.classes().clone(),
             images,
+            knows_cases: knows_cases(dataset.images()),
         }
     }
 
-    /// The truth of a csv table with the columns image and class.
+    /// The truth of a csv table with the columns image and class, and perhaps case or slide.
     pub fn of_table(path: &Path) -> Result<Self> {
         let found = read_class_table(
             path,
@@ -95,10 +110,25 @@ impl Truth {
             .collect();
         Ok(Self {
             name: path.display().to_string(),
+            knows_cases: knows_cases(&found.images),
             classes: found.classes,
             images,
         })
     }
+}
+
+/// The command that measures a run by a reference, the first of several; none where there is none.
+pub fn how_to_evaluate(dataset: &Dataset, run: &Path) -> Result<Option<String>> {
+    let references = dataset.references()?;
+    let command = references.first().map(|reference| {
+        format!(
+            "cleanslide evaluate {} {} --reference {}",
+            quoted(&dataset.folder().to_string_lossy()),
+            quoted(&run.to_string_lossy()),
+            quoted(reference)
+        )
+    });
+    Ok(command)
 }
 
 /// The reference that was asked for, or the only one.

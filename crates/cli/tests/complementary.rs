@@ -262,7 +262,9 @@ fn what_cannot_be_learned_from_diagnoses_is_refused() {
     );
     let drawn = lab.fails(&TRAIN);
     assert!(
-        drawn.starts_with("exit 3") && drawn.contains("did not draw on"),
+        drawn.starts_with("exit 3")
+            && drawn.contains("did not draw on")
+            && drawn.contains("inject unlabel data --source anna"),
         "{drawn}"
     );
 

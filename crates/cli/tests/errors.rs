@@ -220,6 +220,73 @@ fn a_split_that_leaks() {
 }
 
 #[test]
+fn an_image_without_a_split_leaks_from_a_case_for_test() {
+    let lab = lab();
+    lab.write(
+        "labels.csv",
+        "image,class,case,split\npatches/0.png,normal,A,test\npatches/1.png,tumour,A,\npatches/2.png,normal,B,train\n",
+    );
+    lab.ok(&["import", "classes", "labels.csv", "liver"]);
+    let leak = "the split leaks: case A is on two sides, with the images patches/0.png and patches/1.png (which has no \
+                split, so it is learned from)";
+    let refused = lab.fails(&["train", "liver", "--out", "run"]);
+    assert!(
+        refused.starts_with(&format!("exit 3\nerror: {leak}\n")),
+        "{refused}"
+    );
+    assert!(refused.contains("in images.csv"), "{refused}");
+    let status = lab.ok(&["status", "liver"]);
+    assert!(status.contains(&format!("warning: {leak}")), "{status}");
+    let refused = lab.fails(&["pretrain", "liver", "--out", "encoder"]);
+    assert!(refused.contains(leak), "{refused}");
+    assert!(!lab.path("encoder").exists());
+}
+
+#[test]
+fn a_bench_of_other_labels_or_images() {
+    let lab = lab();
+    // Two sources whose names would be one in the names of files.
+    let import = |last: &str| {
+        let row = |number: usize| match number {
+            3 => format!("patches/3.png,P3,tumour,normal,{last}\n"),
+            _ => {
+                let class = ["normal", "tumour"][number % 2];
+                format!("patches/{number}.png,P{number},{class},{class},{class}\n")
+            }
+        };
+        let rows: String = (0..12).map(row).collect();
+        lab.write("votes.csv", format!("image,case,anna,b n,b_n\n{rows}"));
+        let _ = std::fs::remove_dir_all(lab.path("liver"));
+        let import = ["import", "votes", "votes.csv", "liver"];
+        lab.ok(&[&import[..], &["--reference", "anna"]].concat());
+    };
+    let bench = |labels| {
+        let more = "--methods cross-entropy --seeds 1 --folds 3 --out out".split(' ');
+        let asked = ["bench", "liver", "--labels-of", labels].into_iter();
+        asked.chain(more).collect::<Vec<&str>>()
+    };
+    import("tumour");
+    let told = lab.fails(&bench("b_n,b n"));
+    assert!(
+        told.starts_with("exit 2") && told.contains("other labels called `b_n` than `b n`"),
+        "{told}"
+    );
+    lab.ok(&bench("b_n"));
+    import("tumour");
+    let again = lab.warns(&bench("b_n"));
+    assert!(again.contains("0 cells to compute, 1 done"), "{again}");
+    import("normal");
+    let told = lab.fails(&bench("b_n"));
+    assert!(
+        told.contains("other labels called `b_n`") && told.contains("--out"),
+        "{told}"
+    );
+    lab.picture("patches/5.png", 77);
+    let told = lab.fails(&bench("b_n"));
+    assert!(told.contains("a bench of other images"), "{told}");
+}
+
+#[test]
 fn wrong_usage() {
     let lab = with_dataset();
     assert_snapshot!(lab.fails(&["train", "liver", "--method", "coteaching", "--out", "run"]));

@@ -758,6 +758,15 @@ fn networks_and_methods_are_compared() {
     fs::remove_dir_all(lab.path("bench/small/reweight")).unwrap();
     lab.ok(&bench);
     assert_eq!(read(), found);
+    // Nor does another dataset, of the same recipe.
+    let manifest = "bench/small/majority/seed-0/manifest.json";
+    let known = lab.read(manifest);
+    let mut other: serde_json::Value = serde_json::from_str(&known).unwrap();
+    other["labels_hash"] = "of other labels".into();
+    lab.write(manifest, other.to_string());
+    let told = lab.fails(&bench);
+    assert!(told.contains("another dataset"), "{told}");
+    lab.write(manifest, known);
     lab.write("recipe.toml", recipe.clone());
     assert!(lab.fails(&bench).contains("another recipe"));
 

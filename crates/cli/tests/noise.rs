@@ -87,7 +87,7 @@ fn two_rates_have_a_curve_and_no_sum() {
     let made = run(&lab, &bench("uniform:0.2,uniform:0.4", "bench", &[]));
     assert_eq!(made["robustness"], Value::Array(Vec::new()));
     let page = lab.read("bench/report.html");
-    assert!(page.contains("over the share of wrong training labels, noise uniform"));
+    assert!(page.contains("over the share of added wrong labels, noise uniform"));
     assert!(!page.contains("What noise costs"));
 }
 

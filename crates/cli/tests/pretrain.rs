@@ -69,6 +69,7 @@ fn from_images_to_embeddings() {
     ]);
     let embedded: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(embedded["encoder"], "ResNet-18 by simclr");
+    assert_eq!(embedded["network"], "ResNet, blocks 2-2-2-2, 8 wide");
     assert_eq!(embedded["dimension"], 64);
     assert_eq!(embedded["images"], 24);
 }
@@ -119,4 +120,39 @@ fn a_finished_run_is_not_overwritten() {
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("is a finished run"), "{text}");
+
+    // One that is not goes on, and says so if it is with other threads.
+    let mut manifest: serde_json::Value =
+        serde_json::from_str(&lab.read("runs/x/manifest.json")).unwrap();
+    manifest["finished"] = serde_json::Value::Null;
+    manifest["threads"] = 77.into();
+    lab.write("runs/x/manifest.json", manifest.to_string());
+    let told = lab.warns(&[&arguments[..], &["--threads", "1"]].concat());
+    let warning = "runs/x was begun with 77 threads and goes on with 1:";
+    assert!(told.contains(warning), "{told}");
+}
+
+#[test]
+fn a_look_at_labels_that_fails_ends_nothing() {
+    let lab = Lab::new();
+    lab.write("recipe.toml", RECIPE);
+    // Of the folds of a linear classifier, one is left without the only image of its class.
+    let header = "image,class,case\n";
+    let rows: String = (0..12u8)
+        .map(|number| {
+            let image = image::RgbImage::from_fn(40, 40, |x, y| {
+                image::Rgb([number * 20, (x * 6) as u8, (y * 6) as u8])
+            });
+            lab.write(&format!("patches/{number}.png"), common::png(&image.into()));
+            let class = if number == 3 { "tumour" } else { "normal" };
+            format!("patches/{number}.png,{class},P{number}\n")
+        })
+        .collect();
+    lab.write("labels.csv", format!("{header}{rows}"));
+    lab.ok(&["import", "classes", "labels.csv", "rare"]);
+    let arguments = ["pretrain", "rare", "--recipe", "recipe.toml", "--out", "x"];
+    let told = lab.warns(&arguments);
+    let warnings = told.matches("could not be measured").count();
+    assert!(warnings == 1 && told.contains("of one class"), "{told}");
+    assert!(lab.path("x/model.safetensors").exists());
 }

@@ -26,7 +26,7 @@ fn cells_of_some_kinds_are_marked_rightly() {
         "{told}"
     );
     assert!(
-        told.ends_with("next: cleanslide inject add cells\n"),
+        told.ends_with("next: cleanslide inject add cells --rate 0.2\n"),
         "{told}"
     );
     let judged = lab.run(&["evaluate", "cells", "v1", "--reference", "truth", "--json"]);

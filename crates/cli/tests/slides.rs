@@ -80,9 +80,13 @@ fn ome_zarr_is_predicted_as_the_same_pixels_in_a_tiff_file() {
         lab.ok(&["predict", "run", slide.to_str().unwrap(), "--out", out]);
     }
     // The folder of results has the name without the ending.
-    let [zarr, tiff] =
-        ["of-zarr/shards", "of-tiff/pyramid.ome"].map(|folder| tree(&lab.path(folder)));
-    assert_eq!(zarr, tiff);
+    let of = |folder: &str| {
+        let mut files = tree(&lab.path(folder));
+        // It says which file was looked at.
+        files.retain(|(name, _)| !name.ends_with("slide.json"));
+        files
+    };
+    assert!(of("of-zarr/shards") == of("of-tiff/pyramid.ome"));
     assert!(lab.read("of-zarr/areas.csv").contains("shards,tumour,"));
 }
 
@@ -169,6 +173,19 @@ fn slides_of_another_stain_are_given_that_of_a_reference() {
         "white.png",
         png(&RgbImage::from_pixel(50, 50, image::Rgb([240; 3])).into()),
     );
+    // A slide without stains is left out, and no other hangs on it.
+    let white = RgbImage::from_pixel(400, 300, Rgb([240; 3]));
+    white.save(lab.path("slides/white.tif")).unwrap();
+    let both = "predict run slides --slide-microns-per-pixel 0.5 --tissue 0 --stain-reference images/3.png --out both";
+    let both: Vec<&str> = both.split(' ').collect();
+    let told = lab.warns(&both);
+    assert!(
+        told.contains("white.tif: its stains cannot be estimated"),
+        "{told}"
+    );
+    assert!(lab.ok(&both).contains("1 slide (1 left out)"));
+    assert!(lab.path("both/pale").exists() && !lab.path("both/white").exists());
+
     let white = ["--stain-reference", "white.png", "--out", "white"];
     let white = lab.fails(&[&predict[..], &white].concat());
     assert!(
@@ -281,6 +298,29 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     );
     drop(lock);
 
+    // Another file of the same name is not taken for this one.
+    let path = lab.path("slides/Fall 1.tif");
+    let same = fs::read(&path).unwrap();
+    fs::write(&path, [&same[..], &[0]].concat()).unwrap();
+    let other = lab.fails(&PREDICT);
+    assert!(
+        other.starts_with("exit 2") && other.contains("found/Fall 1 was predicted of another file"),
+        "{other}"
+    );
+    fs::write(&path, &same).unwrap();
+    // What was begun of another one is not gone on with.
+    lab.write("anew/request.json", lab.read("found/request.json"));
+    let record = lab.read("found/Fall 1/slide.json");
+    lab.write(
+        "anew/.Fall 1/slide.json",
+        record.replace("\"fingerprint\": \"", "\"fingerprint\": \"0"),
+    );
+    lab.write("anew/.Fall 1/row-000000.json", "of the other");
+    let mut anew = PREDICT;
+    anew[6] = "anew";
+    lab.ok(&anew);
+    assert_eq!(tree(&lab.path("anew")), before);
+
     let mut again = PREDICT;
     again[6] = "again";
     let row = lab.path("again/.Fall 1/row-000000.json");
@@ -319,12 +359,140 @@ fn a_tile_that_is_damaged_is_left_out_and_said() {
     );
     let warned = lab.warns(&PREDICT);
     assert!(warned.contains("level 0, tile in column 0"), "{warned}");
-    let told = lab.ok(&PREDICT);
-    assert!(told.contains("left out"), "{told}");
+    let told = lab.warns(&PREDICT);
+    assert!(
+        told.contains("could not be decoded when this slide was predicted")
+            && told.contains("Remove that folder to predict the slide again"),
+        "{told}"
+    );
+    assert!(
+        lab.fails(&[&PREDICT[..], &["--strict"]].concat())
+            .contains("could not be decoded when this slide")
+    );
     assert!(
         lab.read("found/Fall 1/tiles.csv")
             .lines()
             .any(|line| line.ends_with(",,"))
+    );
+    assert!(
+        lab.read("found/areas.csv")
+            .lines()
+            .skip(1)
+            .all(|line| !line.ends_with(",0"))
+    );
+
+    // A row with such a tile is not taken for done: mended, and the same bytes where a fingerprint looks.
+    lab.write("begun/request.json", lab.read("found/request.json"));
+    lab.write(
+        "begun/.Fall 1/slide.json",
+        lab.read("found/Fall 1/slide.json"),
+    );
+    lab.write(
+        "begun/.Fall 1/row-000000.json",
+        r#"[{"tile":0,"column":0,"row":0,"counts":[]}]"#,
+    );
+    fs::write(&path, &bytes).unwrap();
+    let mut begun = PREDICT;
+    begun[6] = "begun";
+    lab.ok(&begun);
+    assert!(
+        lab.read("begun/areas.csv")
+            .lines()
+            .skip(1)
+            .all(|line| line.ends_with(",0"))
+    );
+}
+
+#[test]
+fn slides_of_several_calls_and_of_one_name_are_all_counted() {
+    let lab = trained();
+    for path in [
+        "archive/A/HE.tif",
+        "archive/B/HE.tif",
+        "archive/B/K.tif",
+        "archive/B/K.tiff",
+    ] {
+        slide(&lab, path);
+    }
+    let size = ["--slide-microns-per-pixel", "0.5", "--out", "found"];
+    lab.ok(&[&["predict", "run", "archive/B/K.tif"][..], &size].concat());
+    lab.ok(&[&["predict", "run", "archive"][..], &size].concat());
+    let areas = lab.read("found/areas.csv");
+    let slides: Vec<&str> = areas
+        .lines()
+        .filter_map(|line| line.strip_suffix(",0")?.split_once(",tumour"))
+        .map(|(slide, _)| slide)
+        .collect();
+    assert_eq!(slides, ["A-HE", "B-HE", "K", "K.tif", "K.tiff"]);
+    let twice = lab.fails(
+        &[
+            &["predict", "run", "archive/A/HE.tif", "archive/A/HE.tif"][..],
+            &size,
+        ]
+        .concat(),
+    );
+    assert!(
+        twice.starts_with("exit 2") && twice.contains("archive/A/HE.tif and archive/A/HE.tif"),
+        "{twice}"
+    );
+}
+
+#[test]
+fn without_a_mask_of_tissue_the_slide_counts_and_nothing_beyond_it() {
+    let lab = trained();
+    slide(&lab, "slides/Fall 1.tif");
+    lab.ok(&[&PREDICT[..], &["--tissue", "0"]].concat());
+    let areas = lab.read("found/areas.csv");
+    let areas = areas
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(2).unwrap());
+    let all: f64 = areas.map(|area| area.parse::<f64>().unwrap()).sum();
+    // 400 x 280 pixels of half a micron.
+    assert!((all - 0.028).abs() < 1e-5, "{all}");
+}
+
+#[test]
+fn images_of_another_scale_than_the_training_are_told() {
+    let lab = trained();
+    let config = lab.read("run/manifest.json");
+    let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../slide/tests/goldens");
+    lab.write(
+        "other/sized.tif",
+        fs::read(goldens.join("sized.tif")).unwrap(),
+    );
+    lab.write(
+        "other/strips.tif",
+        fs::read(goldens.join("strips.tif")).unwrap(),
+    );
+    let predict = |out: &str| lab.warns(&["predict", "run", "other", "--out", out]);
+    // Half a micron, as in the training; of the other nobody knows.
+    let told = predict("same");
+    assert!(!told.contains("another size"), "{told}");
+    let larger = config.replace("\"microns_per_pixel\": 0.5", "\"microns_per_pixel\": 1.0");
+    assert_ne!(larger, config);
+    lab.write("run/manifest.json", larger);
+    let told = predict("larger");
+    assert!(
+        told.contains("1 image with pixels of another size") && told.contains("sized.tif (0.500)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn doctor_says_what_slides_are() {
+    let lab = Lab::new();
+    slide(&lab, "slides/Fall 1.tif");
+    let told = lab.ok(&["doctor", "slides"]);
+    assert!(
+        told.contains("400 × 280") && told.contains("--slide-microns-per-pixel"),
+        "{told}"
+    );
+    lab.write("slides/no.svs", "II*\0no");
+    let told = lab.fails(&["doctor", "slides"]);
+    assert!(
+        told.starts_with("exit 3") && told.contains("1 slide cannot be read"),
+        "{told}"
     );
 }
 
@@ -332,6 +500,14 @@ fn a_tile_that_is_damaged_is_left_out_and_said() {
 fn what_is_wrong_is_said() {
     let lab = trained();
     slide(&lab, "slides/Fall 1.tif");
+    for size in ["0", "-1", "nan"] {
+        let scale = format!("--slide-microns-per-pixel={size}");
+        let told = lab.fails(&["predict", "run", "slides", "--out", "no", &scale]);
+        assert!(
+            told.starts_with("exit 2") && told.contains("above 0"),
+            "{told}"
+        );
+    }
     let fails = |arguments: &[&str]| lab.fails(arguments);
     let unknown = fails(&["predict", "run", "slides", "--out", "other", "--strict"]);
     assert!(
@@ -558,7 +734,7 @@ fn infiltrate(lab: &Lab, number: usize, tissue: f64) {
     assert!((number_of(2) - tissue).abs() < 0.1 * tissue, "{table}");
     assert_eq!([number_of(3), number_of(5)], [number as f64, 1.0]);
     // The focus lies around the cells, in pixels of level 0, of half a micron.
-    let shapes: serde_json::Value = serde_json::from_str(&lab.read("foci/Fall_1.geojson")).unwrap();
+    let shapes: serde_json::Value = serde_json::from_str(&lab.read("foci/Fall 1.geojson")).unwrap();
     let rings = shapes["features"][0]["geometry"]["coordinates"].as_array();
     let corners: Vec<[f64; 2]> = rings.unwrap()[0]
         .as_array()
@@ -729,15 +905,15 @@ fn slides_are_cut_into_patches_with_their_outlines() {
     assert_eq!(
         masks
             .lines()
-            .filter(|line| line.contains("K1 a/0000"))
+            .filter(|line| line.contains("K1 a/K1 a-x"))
             .count(),
         3,
         "{masks}"
     );
-    let mask = |tile: u32| {
+    let mask = |x: u32, y: u32| {
         let line = masks
             .lines()
-            .find(|line| line.contains(&format!("K1 a/{tile:06}")))
+            .find(|line| line.contains(&format!("K1 a/K1 a-x{x}-y{y}.png")))
             .unwrap();
         let file = line
             .split(',')
@@ -747,14 +923,14 @@ fn slides_are_cut_into_patches_with_their_outlines() {
             .unwrap()
             .into_luma8()
     };
-    assert!(mask(22).pixels().all(|pixel| pixel.0 == [0]));
-    let half = mask(23);
+    assert!(mask(80, 80).pixels().all(|pixel| pixel.0 == [0]));
+    let half = mask(120, 80);
     assert!(
         half.enumerate_pixels()
             .all(|(x, _, pixel)| pixel.0 == [if x < 20 { 1 } else { 255 }])
     );
     // The patch is what the slide shows there.
-    let patch = image::open(lab.path("patches/images/K1 a/000022.png"))
+    let patch = image::open(lab.path("patches/images/K1 a/K1 a-x80-y80.png"))
         .unwrap()
         .into_rgb8();
     assert!(patch.enumerate_pixels().all(|(x, y, pixel)| {
@@ -762,6 +938,10 @@ fn slides_are_cut_into_patches_with_their_outlines() {
         let dark = (100..220).contains(&place.0);
         *pixel == stained(place.0, place.1, dark)
     }));
+
+    // Patches of several slides have files of several names.
+    lab.ok(&["export", "patches", "exported", "--format", "masks"]);
+    assert!(lab.path("exported/K1 a-x80-y80.png").exists());
 
     // The same seed takes the same patches, another takes others.
     let into = |folder: &'static str| CUT.map(|text| if text == "patches" { folder } else { text });
@@ -784,6 +964,22 @@ fn slides_that_cannot_be_cut_are_told() {
         class.starts_with("exit 3") && class.contains("Did you mean `tumour`"),
         "{class}"
     );
+    let of_none = outline("tumour", [80, 80, 120, 160]);
+    fs::remove_file(lab.path("qupath/K1 a.geojson")).unwrap();
+    lab.write("qupath/K1 a.tif.geojson", format!("[{of_none}]"));
+    let of_none = lab.fails(&CUT);
+    assert!(
+        of_none.starts_with("exit 2")
+            && of_none.contains("1 file of no slide, such as K1 a.tif.geojson")
+            && of_none.contains("K1 a.geojson"),
+        "{of_none}"
+    );
+    let pattern = lab.fails(&CUT.map(|text| if text == "^([^ ]+) " { "^(.)$" } else { text }));
+    assert!(
+        pattern.contains("finds no case in the id `K1 a`"),
+        "{pattern}"
+    );
+    fs::remove_file(lab.path("qupath/K1 a.tif.geojson")).unwrap();
     lab.write("qupath/K1 a.geojson", "[]");
     let tissue = lab.fails(&[&CUT[..], &["--tissue", "1.5"]].concat());
     assert!(tissue.starts_with("exit 2"), "{tissue}");

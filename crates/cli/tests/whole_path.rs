@@ -100,6 +100,10 @@ fn from_votes_to_a_report() {
     ]);
     let page = lab.read("report.html");
     assert!(page.contains("annotator2") && page.contains("</html>"));
+    assert!(
+        page.contains("robust (elr)"),
+        "runs by their folders and methods"
+    );
     for scheme in ["http://", "https://"] {
         let foreign = page
             .match_indices(scheme)
@@ -320,6 +324,13 @@ fn early_stopping_watches_what_the_recipe_names() {
         watched,
         "24 images of the validation split with their given labels"
     );
+    // 8 cases of 12 images, of which 2 cases chose when the training stopped.
+    let judged = |prediction: &str| -> serde_json::Value {
+        let judged = lab.ok(&["evaluate", "liver", prediction, "--json"]);
+        serde_json::from_str(&judged).unwrap()
+    };
+    assert_eq!(judged("split")["images"], 72);
+    assert_eq!(judged("split/predictions.csv")["images"], 96);
 
     recipe("clean-validation", "validation_reference = \"truth\"\n");
     let watched = train("clean");

@@ -464,6 +464,15 @@ impl Dataset {
         Ok(())
     }
 
+    /// The latest version in which a source says something of this family.
+    fn version_with(&self, source: &str, family: crate::evidence::Family) -> Option<VersionId> {
+        let versions = self.versions().ok()?;
+        versions.into_iter().rev().find(|&version| {
+            let labels = self.labels(version);
+            labels.is_ok_and(|labels| labels.sources(family).contains(&source))
+        })
+    }
+
     /// The source to use: the one that was asked for, the one that the version is about, or the
     /// only one.
     ///
@@ -487,9 +496,10 @@ impl Dataset {
             if known.iter().any(|id| id == asked) {
                 return Ok(asked.to_owned());
             }
-            let help = match nearest(asked, &known) {
-                Some(close) => format!("Did you mean `{close}`? {listed}"),
-                None => listed,
+            let help = match (self.version_with(asked, family), nearest(asked, &known)) {
+                (Some(other), _) => format!("{other} has them: `--labels {other}`. {listed}"),
+                (None, Some(close)) => format!("Did you mean `{close}`? {listed}"),
+                (None, None) => listed,
             };
             return Err(Error::request(format!(
                 "no {} labels of `{asked}` in {}",

@@ -69,6 +69,13 @@ pub fn read_image(path: &Path, max_pixels: u64) -> Result<LoadedImage> {
             .with_help("It was probably not copied to the end; copy it again."));
     }
     let (format, mut decoder) = decoder(path, Cursor::new(&bytes))?;
+    if format == ImageFormat::Tiff && is_planar(&bytes) {
+        return Err(
+            Error::image(path, "it stores red, green and blue apart, as planes").with_help(
+                "Store them together, for instance by `tiffcp -p contig`, or read the file as a slide, whose pixels have a size.",
+            ),
+        );
+    }
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
@@ -112,6 +119,15 @@ pub fn read_image(path: &Path, max_pixels: u64) -> Result<LoadedImage> {
         hash: blake3::hash(&bytes).to_hex().to_string(),
         notices,
     })
+}
+
+/// Whether a TIFF file stores its channels apart, where the decoder gives up without an error.
+fn is_planar(bytes: &[u8]) -> bool {
+    const APART: u16 = 2;
+    let decoder = tiff::decoder::Decoder::new(Cursor::new(bytes));
+    decoder
+        .and_then(|mut decoder| decoder.find_tag_unsigned(tiff::tags::Tag::PlanarConfiguration))
+        .is_ok_and(|stored: Option<u16>| stored == Some(APART))
 }
 
 /// Height and width of an image in pixels, from the head of its file.

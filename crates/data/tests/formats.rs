@@ -118,6 +118,27 @@ fn votes_with_holes() {
 }
 
 #[test]
+fn words_for_missing_values_are_no_labels_unless_declared() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "image,class\na.png,x\nb.png,NaN\nc.png,None\nd.png,NaN\ne.png,nana\nf.png,-\n";
+    let path = table(folder.path(), text);
+    let read = |declared: Option<&[String]>| {
+        let source = Source::expert("lab");
+        read_class_table(&path, &source, &ClassColumns::default(), declared).unwrap()
+    };
+    let found = read(None);
+    assert_eq!(found.classes.names(), ["-", "nana", "x"]);
+    assert_eq!(found.images.len(), 6);
+    assert_eq!(found.evidence.len(), 3);
+    let words = [("NaN".to_owned(), 2), ("None".to_owned(), 1)];
+    assert_eq!(found.missing_words, words.into());
+    let declared = ["-", "None", "nana", "x"].map(String::from);
+    let found = read(Some(&declared));
+    assert_eq!(found.evidence.len(), 4);
+    assert_eq!(found.missing_words, [("NaN".to_owned(), 2)].into());
+}
+
+#[test]
 fn complaints_name_file_line_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let votes = |text: &str, declared: Option<&[String]>| {

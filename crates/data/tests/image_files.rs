@@ -208,6 +208,13 @@ fn huge_images_are_refused_before_they_are_decoded() {
 }
 
 #[test]
+fn planes_are_refused_with_a_way_out() {
+    let planes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../slide/tests/goldens/planes.tif");
+    let told = problem(&planes);
+    assert!(told.contains("red, green and blue apart"), "{told}");
+}
+
+#[test]
 fn the_content_decides_the_format() {
     let path = Folder::new();
     let path = path.with("really_a_png.jpg", &encoded(&tissue(), ImageFormat::Png));

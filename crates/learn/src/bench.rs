@@ -190,26 +190,25 @@ impl fmt::Display for Cell {
 impl Cell {
     /// The cell's file in the bench's folder.
     pub fn path(&self, folder: &Path) -> PathBuf {
-        let safe = |text: &str| -> String {
-            text.chars()
-                .map(|c| {
-                    if c.is_alphanumeric() || "-.".contains(c) {
-                        c
-                    } else {
-                        '_'
-                    }
-                })
-                .collect()
-        };
-        let noise = safe(&self.noise.to_string());
+        let noise = in_file_names(&self.noise.to_string());
         let name = format!(
             "{}__{noise}__{}__seed{}.csv",
-            safe(&self.labels),
+            in_file_names(&self.labels),
             self.method.name(),
             self.seed
         );
         folder.join("cells").join(name)
     }
+}
+
+/// Labels or noise as the names of files have them: several names may become one.
+pub fn in_file_names(text: &str) -> String {
+    let safe = |c: char| match c {
+        '-' | '.' => c,
+        _ if c.is_alphanumeric() => c,
+        _ => '_',
+    };
+    text.chars().map(safe).collect()
 }
 
 /// What all cells share.
@@ -367,12 +366,7 @@ impl Bench<'_> {
         for (&image, class) in images.iter().zip(noisy.labels) {
             given[image] = Some(class);
         }
-        Ok(ImageLabels::of_classes(
-            labels.version,
-            labels.source.clone(),
-            &given,
-            classes,
-        ))
+        Ok(labels.with_classes(&given, classes))
     }
 
     /// The fold of each embedded image. No label has a say in it, so the folds are the same for

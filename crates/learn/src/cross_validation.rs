@@ -131,33 +131,3 @@ pub fn out_of_sample(
     let (probabilities, _) = predict_by_fold(folds, features, folds, classes.len(), &fit)?;
     Ok(probabilities)
 }
-
-/// The mean of [`out_of_sample`] over several seeds, which steadies it.
-///
-/// # Errors
-/// As [`out_of_sample`]; and no seeds at all.
-pub fn repeated_out_of_sample(
-    classifier: &Classifier,
-    examples: &Examples,
-    classes: &[String],
-    folds: &Folds,
-    seeds: &[u64],
-    progress: &(dyn Fn(usize, &Epoch) + Sync),
-) -> Result<Array2<f32>> {
-    if seeds.is_empty() {
-        let reason = "expected at least one".to_owned();
-        return Err(Error::Setting {
-            name: "seeds",
-            value: "empty".to_owned(),
-            reason,
-        });
-    }
-    let mut sum = Array2::<f64>::zeros((examples.len(), examples.class_count()));
-    for &seed in seeds {
-        let mut classifier = classifier.clone();
-        classifier.train.seed = seed;
-        let once = out_of_sample(&classifier, examples, classes, folds, progress)?;
-        sum.zip_mut_with(&once, |sum, &p| *sum += f64::from(p));
-    }
-    Ok(sum.mapv(|sum| (sum / seeds.len() as f64) as f32))
-}

@@ -9,11 +9,12 @@
 //!
 //! An embedding belongs to the content of an image file and to an encoder (its weights,
 //! preprocessing and code version), so nothing is ever stale: another file or another encoder has
-//! another key. Shards appear whole; a run that is killed loses at most the shard it was filling.
+//! another key. Shards appear whole; a run that is killed loses at most the shard it was filling. One process at a time
+//! works in the folder; others wait (`lock`), and then find what it computed.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::write_file_with;
@@ -129,6 +130,8 @@ pub fn embed(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Embeddings, EmbedError> {
     let folder = dataset.folder().join("embeddings").join(encoder.identity());
+    // Two processes would give their shards the same names.
+    let _lock = wait_for(&folder)?;
     let mut cache = Cache::open(&folder, encoder.dimension())?;
     let total = dataset.images().len();
     let mut result = Embeddings {
@@ -165,6 +168,19 @@ pub fn embed(
     result.features = cache.gather(&result.hashes);
     cache.write_ids(dataset, &result)?;
     Ok(result)
+}
+
+/// Waits until no other process works in a folder: none does as long as the file is open.
+fn wait_for(folder: &Path) -> Result<File, cleanslide_data::Error> {
+    let path = folder.join("lock");
+    let failed = |action, error| cleanslide_data::Error::io(action, &path, error);
+    fs::create_dir_all(folder).map_err(|error| failed("create the folder of", error))?;
+    let lock = File::create(&path).map_err(|error| failed("create", error))?;
+    match lock.lock() {
+        // There are file systems without locks, on which nobody can be kept out.
+        Err(error) if error.kind() != ErrorKind::Unsupported => Err(failed("lock", error)),
+        _ => Ok(lock),
+    }
 }
 
 /// Reads the images of a batch, and encodes those whose content is not in the cache.

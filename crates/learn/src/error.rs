@@ -134,6 +134,17 @@ pub enum Error {
     /// Progress that cannot be measured.
     #[error(transparent)]
     Measure(#[from] cleanslide_eval::Error),
+    /// Images for validation whose labels measure nothing.
+    #[error(
+        "progress cannot be measured: the labels of {images} images for validation show no class but `{background}`; \
+         choose other images for validation, or none (`validation = 0` in [train])"
+    )]
+    NoForeground {
+        /// How many there are.
+        images: usize,
+        /// The first class.
+        background: String,
+    },
     /// A file of voters is damaged.
     #[error("this file of nearest-neighbour voters is damaged: {0}")]
     Voters(String),

@@ -15,6 +15,14 @@ pub struct ImageLabel {
 }
 
 impl ImageLabel {
+    /// A plain class.
+    fn of_class(class: usize, class_count: usize, trust: f32) -> Self {
+        Self {
+            distribution: one_hot(class, class_count),
+            trust,
+        }
+    }
+
     /// The likeliest class, the lowest of several.
     pub fn class(&self) -> usize {
         let best = self.distribution.iter().copied().fold(f32::MIN, f32::max);
@@ -140,16 +148,47 @@ impl ImageLabels {
         classes: &[Option<usize>],
         class_count: usize,
     ) -> Self {
-        let label = |class| ImageLabel {
-            distribution: one_hot(class, class_count),
-            trust: 1.0,
-        };
+        let label = |class| ImageLabel::of_class(class, class_count, 1.0);
         let labels = classes.iter().map(|class| class.map(label)).collect();
         Self {
             version,
             source,
             labels,
         }
+    }
+
+    /// The same where some images are of another class. Those that keep their class keep all that is said of them, and
+    /// none is believed more or less than before, so that nothing but classes differs.
+    #[must_use]
+    pub fn with_classes(&self, classes: &[Option<usize>], class_count: usize) -> Self {
+        let changed = |(label, class): (&Option<ImageLabel>, &Option<usize>)| {
+            let (label, class) = (label.as_ref()?, (*class)?);
+            Some(if label.class() == class {
+                label.clone()
+            } else {
+                ImageLabel::of_class(class, class_count, label.trust)
+            })
+        };
+        Self {
+            labels: self.labels.iter().zip(classes).map(changed).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// A hash of what is said of each image, by whomever and in whatever version.
+    pub fn content_hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for label in &self.labels {
+            let numbers = label.iter().flat_map(|label| {
+                let trust = std::iter::once(&label.trust);
+                label.distribution.iter().chain(trust)
+            });
+            hasher.update(&[u8::from(label.is_some())]);
+            for number in numbers {
+                hasher.update(&number.to_le_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
     }
 }
 
@@ -168,4 +207,39 @@ fn shares(counts: &[usize]) -> Option<ImageLabel> {
             .collect(),
         trust: 1.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_keep_their_class_keep_their_label() {
+        let label = |distribution: [f32; 2], trust| {
+            let distribution = distribution.to_vec();
+            Some(ImageLabel {
+                distribution,
+                trust,
+            })
+        };
+        let labels = ImageLabels {
+            version: "v1".parse().unwrap(),
+            source: ALL_ANNOTATORS.to_owned(),
+            labels: vec![
+                label([0.75, 0.25], 0.5),
+                label([0.75, 0.25], 0.5),
+                None,
+                label([0.0, 1.0], 0.0),
+            ],
+        };
+        let same = labels.with_classes(&labels.classes(), 2);
+        assert_eq!(same, labels);
+        assert_eq!(same.content_hash(), labels.content_hash());
+        let noisy = labels.with_classes(&[Some(0), Some(1), None, Some(0)], 2);
+        assert_eq!(noisy.labels[0], labels.labels[0]);
+        assert_eq!(noisy.labels[1], label([0.0, 1.0], 0.5));
+        assert_eq!(noisy.labels[2], None);
+        assert_eq!(noisy.labels[3], label([1.0, 0.0], 0.0));
+        assert_ne!(noisy.content_hash(), labels.content_hash());
+    }
 }

@@ -7,7 +7,7 @@ use cleanslide_learn::classify::{
     Classifier, EarlyStopping, Examples, Labels, Model, Optimiser, SgdSettings, TrainSettings,
     Validation,
 };
-use cleanslide_learn::cross_validation::{Folds, out_of_sample, repeated_out_of_sample};
+use cleanslide_learn::cross_validation::{Folds, out_of_sample};
 use cleanslide_learn::methods::{CoTeachingSettings, Context, MethodSettings, Needs, WannSettings};
 use cleanslide_nn::heads::HeadKind;
 use ndarray::{Array2, array};
@@ -377,15 +377,11 @@ fn cross_validation_predicts_everything_once_and_from_the_others() {
         .build()
         .unwrap();
     assert_eq!(all, pool.install(predict));
-    let seeds = [0, 1];
-    let mean = repeated_out_of_sample(&classifier, &examples, &names(), &folds, &seeds, &|_, _| ())
-        .unwrap();
     assert!(
-        mean.rows()
+        all.rows()
             .into_iter()
             .all(|row| (row.sum() - 1.0).abs() < 1e-6)
     );
-    assert_ne!(mean, all);
 }
 
 #[test]

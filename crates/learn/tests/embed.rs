@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cleanslide_data::{Classes, Dataset, FORMAT, ImageRecord, Manifest, Task};
 use cleanslide_learn::embed::{EmbedError, EmbedSettings, Embeddings, embed};
@@ -110,6 +111,24 @@ fn what_is_cached_is_not_computed_again() {
     let third = run(&dataset, &FirstPixel::new(usize::MAX)).unwrap();
     assert_eq!(third.computed, 1);
     assert_eq!(third.features[[3, 0]], 200.0);
+}
+
+#[test]
+fn one_process_at_a_time_embeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let cache = shard(&dataset, 0).parent().unwrap().to_owned();
+    fs::create_dir_all(&cache).unwrap();
+    let other = fs::File::create(cache.join("lock")).unwrap();
+    other.lock().unwrap();
+    let encoder = FirstPixel::new(usize::MAX);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| run(&dataset, &encoder));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(encoder.seen.load(Ordering::SeqCst), 0, "it waits");
+        drop(other);
+        assert_eq!(waits.join().unwrap().unwrap().computed, IMAGES - 1);
+    });
 }
 
 #[test]

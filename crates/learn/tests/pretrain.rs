@@ -96,8 +96,8 @@ fn settings(name: &str) -> PretrainSettings {
 }
 
 /// The share of the nearest neighbours of an image that are of its kind.
-fn purity(embeddings: Array2<f32>) -> Result<BTreeMap<String, f64>, Error> {
-    let near = nearest_neighbours(embeddings.view(), 5, Metric::Cosine)?;
+fn purity(embeddings: Array2<f32>) -> BTreeMap<String, f64> {
+    let near = nearest_neighbours(embeddings.view(), 5, Metric::Cosine).unwrap();
     let rows = near.indices.rows().into_iter().enumerate();
     let same = rows.map(|(item, others)| {
         others
@@ -106,7 +106,7 @@ fn purity(embeddings: Array2<f32>) -> Result<BTreeMap<String, f64>, Error> {
             .count()
     });
     let share = same.sum::<usize>() as f64 / near.indices.len() as f64;
-    Ok(BTreeMap::from([("purity".to_owned(), share)]))
+    BTreeMap::from([("purity".to_owned(), share)])
 }
 
 fn pretrain(

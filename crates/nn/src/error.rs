@@ -206,14 +206,33 @@ pub enum EncoderError {
         /// The name that was given.
         name: String,
     },
+    /// A name was given for a file of the one network that needs none.
+    #[error("{file} holds EfficientNet-Lite0, not {name}: give its path without {name}=")]
+    NeedsNoName {
+        /// The file.
+        file: String,
+        /// The name that was given.
+        name: String,
+    },
+    /// A ResNet has as many blocks as no published one.
+    #[error(
+        "{file} holds a {found}, and no published ResNet has such blocks (ResNet-18 has 2-2-2-2, ResNet-50 3-4-6-3): the \
+         file seems to be incomplete; write or download it again"
+    )]
+    Depth {
+        /// The file.
+        file: String,
+        /// The network in the file.
+        found: String,
+    },
     /// The file holds another network than the published encoder of the name.
-    #[error("{file} is not {name}, which is a {expected}: it holds a {found}")]
+    #[error("{file} is not {name}, which is {expected}: it holds a {found}")]
     NotPublished {
         /// The file.
         file: String,
         /// The name that was given.
         name: String,
-        /// The network by the table.
+        /// The network by the table, with its article.
         expected: String,
         /// The network in the file.
         found: String,

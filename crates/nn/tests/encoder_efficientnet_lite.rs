@@ -343,6 +343,14 @@ fn other_weights_are_refused() {
         ),
         "{message}"
     );
+    let named = format!(
+        "uni={}",
+        "tests/goldens/efficientnet_lite_narrow.safetensors"
+    );
+    assert_eq!(
+        open(&named, None).map(|_| ()).unwrap_err().to_string(),
+        "tests/goldens/efficientnet_lite_narrow.safetensors holds EfficientNet-Lite0, not uni: give its path without uni="
+    );
     assert_eq!(
         open("effnet", None).map(|_| ()).unwrap_err().to_string(),
         "no encoder \"effnet\": give \"classical\", the path of a file (there is no such file), or NAME=FILE with a \

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use cleanslide_report::classification::{
     Against, Calibration, ClassSkill, ClassificationReport, Comparison, Confusion, Correction,
     Dataset, Expert, Experts, HistoryLine, KappaPair, MethodResult, Noise, NoiseCurve,
-    NoiseEstimate, Noun, Ranking, Setting, SourceCounts, Suspicious, render,
+    NoiseEstimate, Noun, PLAIN, Ranking, Setting, SourceCounts, Suspicious, render,
 };
 use cleanslide_report::gallery::Card;
 use cleanslide_report::learning_curves::LearningCurves;
@@ -273,6 +273,7 @@ fn noise() -> Noise {
         transition,
     };
     Noise {
+        doubt: None,
         labels: "labels of expert 1".to_owned(),
         estimators: vec![
             by(
@@ -356,7 +357,9 @@ fn comparison() -> Comparison {
             curve("co-teaching", 0.7),
             curve("GCE", 0.9),
         ],
+        baseline: PLAIN.into(),
         quoted: Some((0, 1)),
+        quoted_because: String::new(),
     }
 }
 

@@ -22,7 +22,7 @@ mod suspicious;
 
 pub use calibration::Calibration;
 use calibration::calibration_section;
-pub use comparison::{Against, Comparison, MethodResult, NoiseCurve, Setting};
+pub use comparison::{Against, Comparison, MethodResult, NoiseCurve, PLAIN, Setting};
 use comparison::{comparison_section, how_good};
 pub use correction::Correction;
 use correction::correction_section;

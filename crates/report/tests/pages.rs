@@ -338,6 +338,7 @@ fn full_report(name: &str, estimate: Estimate) -> ClassificationReport {
             }],
         }),
         noise: Some(Noise {
+            doubt: Some(text()),
             labels: text(),
             estimators: vec![NoiseEstimate {
                 estimator: text(),
@@ -397,7 +398,9 @@ fn full_report(name: &str, estimate: Estimate) -> ClassificationReport {
                 method: text(),
                 points: line().points,
             }],
+            baseline: text(),
             quoted: Some((0, 1)),
+            quoted_because: String::new(),
         }),
         learning_curves: vec![LearningCurves {
             title: text(),

@@ -16,7 +16,7 @@ use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::study::Study;
 use cleanslide_report::classification::{
-    Against, Comparison, MethodResult, Noise, NoiseEstimate, Setting, render,
+    Against, Comparison, MethodResult, Noise, NoiseEstimate, PLAIN, Setting, render,
 };
 use cleanslide_report::number;
 use serde::Serialize;
@@ -45,8 +45,8 @@ pub struct Advise {
     dataset: DatasetArgument,
     #[command(flatten)]
     labels: LabelsArguments,
-    /// `classical` or a safetensors file of EfficientNet-Lite0
-    #[arg(long, value_name = "NAME|FILE")]
+    /// `classical`, a file of weights, or NAME=FILE with a name that `cleanslide encoders` lists
+    #[arg(long, value_name = "NAME|FILE|NAME=FILE")]
     encoder: Option<String>,
     /// Use only the central square of this many pixels of each image
     #[arg(long, value_name = "PIXELS")]
@@ -418,6 +418,7 @@ fn report(
     report.title = format!("{}: which method to learn with", report.title);
     let noise = &findings.noise;
     report.noise = Some(Noise {
+        doubt: None,
         labels: format!("labels of {}", findings.source),
         estimators: vec![
             NoiseEstimate {
@@ -457,7 +458,9 @@ fn report(
             methods: advice.methods.iter().enumerate().map(result).collect(),
         }],
         noise_curves: Vec::new(),
+        baseline: PLAIN.into(),
         quoted: Some((0, advice.recommended)),
+        quoted_because: String::new(),
     });
     let failed = advice.failed.iter();
     report.warnings.extend(

@@ -16,7 +16,7 @@ use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::study::Study;
-use cleanslide_report::classification::render;
+use cleanslide_report::classification::{Noise, render};
 use cleanslide_weak::fusion::DawidSkene;
 use serde::Serialize;
 
@@ -362,9 +362,13 @@ pub fn write(
     }
     report.suspicious = Some(page::suspicious(dataset, study, &audit));
     report.embedding_map = embedding_map(dataset, study, &audit, encoder, context.seed)?;
-    report.noise = Some(page::noise(&format!("labels of {}", labels.source), &audit));
+    let weak = weak_judge(judged)?;
+    report.noise = Some(Noise {
+        doubt: weak.map(doubt_of),
+        ..page::noise(&format!("labels of {}", labels.source), &audit)
+    });
     report.confusions = vec![page::joint_confusion(&audit, study.len())];
-    report.warnings.extend(weak_judge(judged)?);
+    report.warnings.extend(weak.map(warning_of));
     let annotators = report.experts.as_ref().map_or_else(Vec::new, |experts| {
         let items = &report.items;
         let classes = &report.dataset.classes;
@@ -398,18 +402,26 @@ pub fn write(
 /// that noise rates mean little.
 const WEAK_AUROC: f64 = 0.75;
 
-/// A warning if the models that judge the labels know little themselves.
-fn weak_judge(judged: &JudgedLabels) -> Result<Option<String>> {
+/// The AUROC of the models that judge the labels, if they know little themselves.
+pub fn weak_judge(judged: &JudgedLabels) -> Result<Option<f64>> {
     let probabilities = judged.judgement.probabilities.view();
     let scores = OneVsRest::new(&judged.study.given, probabilities)?.present_classes_only();
     let auroc = scores.macro_auroc(Weights::Equal)?;
-    Ok((auroc < WEAK_AUROC).then(|| {
-        format!(
-            "The models behind this audit know little: AUROC {auroc:.2} against the given (noisy) \
-             labels, chance is 0.50. Take the noise rates with care, and trust the order of the list \
-             more than its length."
-        )
-    }))
+    Ok((auroc < WEAK_AUROC).then_some(auroc))
+}
+
+/// The same in the middle of a sentence.
+pub fn doubt_of(auroc: f64) -> String {
+    format!("the models know little (AUROC {auroc:.2})")
+}
+
+/// What must be known of an audit by models of this AUROC.
+pub fn warning_of(auroc: f64) -> String {
+    format!(
+        "The models behind this audit know little: AUROC {auroc:.2} against the given (noisy) \
+         labels, chance is 0.50. Take the noise rates with care, and trust the order of the list \
+         more than its length."
+    )
 }
 
 /// The consensus of all experts by Dawid and Skene; `None` with fewer than two of them.
@@ -550,11 +562,28 @@ fn summarise(
     }
 }
 
+impl Summary {
+    /// What is known of the noise: one range where the models that judge know little.
+    fn share_of_wrong_labels(&self) -> String {
+        let models = format!("{} by confident learning", percent(self.noise_rate));
+        let Some(rate) = self.neighbour_noise_rate else {
+            return format!("estimated share of wrong labels: {models}");
+        };
+        let neighbours = format!("{} by the consensus of similar images", percent(rate));
+        if self.warnings.is_empty() {
+            return format!("estimated share of wrong labels: {models}, {neighbours}");
+        }
+        let (low, high) = if rate < self.noise_rate {
+            (neighbours, models)
+        } else {
+            (models, neighbours)
+        };
+        format!("estimated share of wrong labels: between {low} and {high}")
+    }
+}
+
 impl Show for Summary {
     fn text(&self) -> String {
-        let neighbours = self.neighbour_noise_rate.map_or_else(String::new, |rate| {
-            format!(", {} by the consensus of similar images", percent(rate))
-        });
         let mut lines = vec![
             format!(
                 "{} of {} in {}: {} look wrong",
@@ -563,10 +592,7 @@ impl Show for Summary {
                 self.labels,
                 thousands(self.flagged)
             ),
-            format!(
-                "estimated share of wrong labels: {} by confident learning{neighbours}",
-                percent(self.noise_rate)
-            ),
+            self.share_of_wrong_labels(),
         ];
         let mut table = TextTable::new(&["given label", "labels", "flagged", "estimated wrong"]);
         for line in &self.classes {

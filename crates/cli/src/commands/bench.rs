@@ -9,21 +9,23 @@ mod networks;
 mod objects;
 mod robustness;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, Family, Task, TryMap, VersionId};
+use cleanslide_data::{Dataset, Family, Task, TryMap, VersionId, independent_units};
 use cleanslide_eval::{Bootstrap, Estimate};
-use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
+use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell, in_file_names};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
+use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::from_pixels::{FromPixels, FromPixelsSettings, is_possible};
 use cleanslide_learn::image_labels::ImageLabels;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_nn::devices::DeviceName;
 use cleanslide_report::classification::{
-    Against, Comparison, MethodResult, NoiseCurve, Setting, render,
+    Against, Comparison, MethodResult, NoiseCurve, PLAIN, Setting, render,
 };
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -36,7 +38,7 @@ use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::held::Held;
-use crate::json_file::write_json;
+use crate::json_file::{read_json, write_json};
 use crate::measures::Known;
 use crate::network_run::PixelRecipe;
 use crate::output::{Show, count};
@@ -53,12 +55,14 @@ use crate::truth::Truth;
 cleanslide bench liver --labels-of reference:truth --noise none,uniform:0.2,uniform:0.4 \\\n    \
 --methods cross-entropy,elr --out bench\n  \
 cleanslide bench mitoses --labels-of expert1,expert3,all --out bench\n  \
-cleanslide bench mitoses --labels-of all --from-pixels resnet18.toml --methods gce,elr --out pixels\n  \
-cleanslide bench cores --networks hrnet,unet --methods majority,majority+gaf,reweight,reweight+gaf \\\n    \
---recipe recipe.toml --out bench\n  \
+cleanslide bench mitoses --labels-of all --from-pixels resnet18.toml \\\n    \
+--methods gce,elr --out pixels\n  \
+cleanslide bench cores --networks hrnet,unet --recipe recipe.toml \\\n    \
+--methods majority,majority+gaf,reweight,reweight+gaf --out bench\n  \
 cleanslide bench celllab --recipe recipe.toml --methods self-training,adele,adele+strong \\\n    \
 --reference expert1 --class-agnostic --out bench\n  \
-cleanslide bench nuclei --recipe recipe.toml --methods plain,co-teaching,dual --reference truth --out bench")]
+cleanslide bench nuclei --recipe recipe.toml --methods plain,co-teaching,dual \\\n    \
+--reference truth --out bench")]
 pub struct Bench {
     #[command(flatten)]
     dataset: DatasetArgument,
@@ -154,6 +158,15 @@ struct Summary {
     robustness: Vec<Robustness>,
 }
 
+/// Refuses what is named twice, as benches of networks do.
+fn refuse_twice(names: &[String]) -> Result<()> {
+    let mut known = BTreeSet::new();
+    match names.iter().find(|name| !known.insert(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(format!("{name} is asked for twice"))),
+    }
+}
+
 impl Bench {
     pub fn run(self, context: &Context) -> Result<()> {
         let dataset = context.open(&self.dataset.dataset)?;
@@ -238,6 +251,9 @@ impl Bench {
                 "of classes of images, `--labels-of` says whose labels are learned from, and there are no `--networks`",
             )
             .help("For example `--labels-of expert1,all`; `cleanslide status` lists the sources."));
+        }
+        for names in [&self.labels_of, &self.noise, &self.methods] {
+            refuse_twice(names)?;
         }
         let truth = Truth::of_dataset(dataset, self.reference.as_deref())?;
         let classes = dataset.classes().names();
@@ -345,7 +361,9 @@ impl Bench {
             ..Classifier::default()
         };
         let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
-        self.check_plan(&encoder.identity(), &classifier, from_pixels)?;
+        let images = images_hash(dataset, &embeddings);
+        self.check_plan(&encoder.identity(), &images, &classifier, from_pixels)?;
+        self.check_labels(labels)?;
         let missing: Vec<&Cell> = cells
             .iter()
             .filter(|cell| !cell.path(&self.out).exists())
@@ -399,6 +417,7 @@ impl Bench {
     fn check_plan(
         &self,
         encoder: &str,
+        images: &str,
         classifier: &Classifier,
         from_pixels: Option<&FromPixelsSettings>,
     ) -> Result<()> {
@@ -410,17 +429,43 @@ impl Bench {
             ),
             Some(settings) => toml::to_string(settings).map_err(failed)?,
         };
-        let plan = format!("encoder = \"{encoder}\"\nfolds = {}\n\n{train}", self.folds);
+        let plan = format!(
+            "encoder = \"{encoder}\"\nimages = \"{images}\"\nfolds = {}\n\n{train}",
+            self.folds
+        );
         let path = self.out.join("plan.toml");
         match std::fs::read_to_string(&path) {
             Ok(known) if known == plan => Ok(()),
             Ok(_) => Err(Failure::usage(format!(
-                "{} holds a bench with another encoder, other folds or other settings",
+                "{} holds a bench of other images or cases, with another encoder, other folds or other settings",
                 self.out.display()
             ))
             .help("Choose another folder with `--out`.")),
             Err(_) => Ok(write_file(&path, plan.as_bytes())?),
         }
+    }
+
+    /// Nor must cells of different labels, one file being named as the other.
+    fn check_labels(&self, labels: &[(String, ImageLabels)]) -> Result<()> {
+        let path = self.out.join("labels.json");
+        let mut known: BTreeMap<String, String> = if path.exists() {
+            read_json(&path)?
+        } else {
+            BTreeMap::new()
+        };
+        for (name, labels) in labels {
+            let in_files = in_file_names(name);
+            let content = format!("{name} {}", labels.content_hash());
+            let hash = blake3::hash(content.as_bytes()).to_hex().to_string();
+            if *known.entry(in_files.clone()).or_insert(hash.clone()) != hash {
+                return Err(Failure::usage(format!(
+                    "{} holds cells of other labels called `{in_files}` than `{name}` is now",
+                    self.out.display()
+                ))
+                .help("Choose another folder with `--out`."));
+            }
+        }
+        write_json(&path, &known)
     }
 
     fn judge(
@@ -519,17 +564,43 @@ impl Bench {
         report.comparison = Some(Comparison {
             metric: "balanced accuracy".into(),
             against: Against::Truth(truth.name.clone()),
-            protocol: format!("{} folds by case × {} seeds", self.folds, self.seeds),
+            protocol: format!(
+                "{} by case × {}",
+                count(self.folds, "fold"),
+                count(self.seeds as usize, "seed")
+            ),
             chance: Some(1.0 / dataset.classes().len() as f64),
             settings: settings(lines),
             noise_curves: noise_curves(curves),
+            baseline: name_of_baseline(&lines[0].method),
             quoted: None,
+            quoted_because: String::new(),
         });
         Ok(write_file(
             &self.out.join("report.html"),
             render(&report).as_bytes(),
         )?)
     }
+}
+
+/// What differences to a method are to.
+fn name_of_baseline(method: &str) -> String {
+    if method == MethodSettings::default().name() {
+        PLAIN.to_owned()
+    } else {
+        method.to_owned()
+    }
+}
+
+/// A hash of the images that are embedded, and of the cases by which folds are dealt.
+fn images_hash(dataset: &Dataset, embeddings: &Embeddings) -> String {
+    let cases = independent_units(dataset.images());
+    let mut hasher = blake3::Hasher::new();
+    for (&image, hash) in embeddings.images.iter().zip(&embeddings.hashes) {
+        let (id, case) = (&dataset.images()[image].id, cases[image]);
+        hasher.update(format!("{id}\t{hash}\t{case}\n").as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// Labels by name: a source, all annotators, or a reference.

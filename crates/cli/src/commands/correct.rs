@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::{
-    Dataset, Evidence, Labels, NewVersion, Scope, Source, SourceKind, Target, Task, Trust, to_csv,
+    Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Target, Task, Trust,
+    to_csv,
 };
 use cleanslide_learn::correct::{Correction, Policy, correct};
-use cleanslide_learn::image_labels::{ImageLabel, ImageLabels};
+use cleanslide_learn::image_labels::{ALL_ANNOTATORS, ImageLabel, ImageLabels};
 use cleanslide_learn::study::Study;
 use serde::Serialize;
 
@@ -42,7 +43,8 @@ pub struct Correct {
     #[command(flatten)]
     labels: LabelsArguments,
     /// Follow the out-of-sample predictions of this run, instead of the latest audit's; of boxes and masks of objects, take
-    /// the labels that this run corrected
+    /// the labels that this run corrected. The labels are those that the run learned from, so `--labels` and `--source`
+    /// cannot be given too
     #[arg(long, value_name = "RUN", conflicts_with_all = ["labels", "source"])]
     run: Option<PathBuf>,
     /// Boxes and masks of objects: take the labels that were corrected after this epoch; the last by default
@@ -169,17 +171,43 @@ impl Correct {
     /// Takes the predictions of the audit of these labels.
     fn judged_by_audit(&self, context: &Context, dataset: &Dataset) -> Result<JudgedLabels> {
         let labels = ImageLabels::load(dataset, self.labels.labels, self.labels.source.as_deref())?;
-        let path = default_folder(dataset, &labels).join("predictions.csv");
-        if !path.exists() {
+        let Some(path) = audit_of(dataset, &labels)? else {
             return Err(Failure::usage(format!(
                 "the labels of {} in {} were not audited yet",
                 labels.source, labels.version
             ))
             .help("Run `cleanslide audit` on them first, or follow a run with `--run`."));
-        }
+        };
         let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
         judged_by_predictions(dataset, labels, (encoder.name(), embeddings), &path)
     }
+}
+
+/// The predictions of the latest audit of these labels: in their version, or in one before it that has the same.
+fn audit_of(dataset: &Dataset, labels: &ImageLabels) -> Result<Option<PathBuf>> {
+    let versions = dataset.versions()?.into_iter().rev();
+    for version in versions.filter(|&version| version <= labels.version) {
+        let same = ImageLabels {
+            version,
+            ..labels.clone()
+        };
+        let path = default_folder(dataset, &same).join("predictions.csv");
+        if path.exists() && (version == labels.version || is_as(dataset, &same)?) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether these are the labels that their version has.
+fn is_as(dataset: &Dataset, labels: &ImageLabels) -> Result<bool> {
+    let in_version = dataset.labels(labels.version)?;
+    let known = in_version.sources(Family::Class);
+    if labels.source != ALL_ANNOTATORS && !known.contains(&labels.source.as_str()) {
+        return Ok(false);
+    }
+    let there = ImageLabels::load(dataset, Some(labels.version), Some(&labels.source))?;
+    Ok(there == *labels)
 }
 
 /// Audits, corrects, and writes the new version.

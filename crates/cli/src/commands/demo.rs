@@ -17,7 +17,8 @@ use cleanslide_learn::label_audit::LabelAudit;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::study::{OutOfSample, Study};
 use cleanslide_report::classification::{
-    Against, ClassificationReport, Comparison, MethodResult, Ranking, Setting, render,
+    Against, ClassificationReport, Comparison, MethodResult, PLAIN as PLAIN_TRAINING, Ranking,
+    Setting, render,
 };
 use cleanslide_weak::fusion::DawidSkene;
 use cleanslide_weak::simulate::PatchClassification;
@@ -262,7 +263,9 @@ impl Demo {
             against: Against::Truth("the simulated truth".into()),
             protocol: format!("{DEFAULT_FOLDS} folds by case, out of sample"),
             chance: Some(1.0 / dataset.classes().len() as f64),
+            baseline: PLAIN_TRAINING.into(),
             quoted: Some((settings.len() - 1, 0)),
+            quoted_because: String::new(),
             settings,
             noise_curves: Vec::new(),
         });

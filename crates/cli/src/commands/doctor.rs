@@ -1,5 +1,8 @@
-//! `cleanslide doctor`: what this machine and this build can do.
+//! `cleanslide doctor`: what this machine and this build can do, and what slides are.
 
+mod slides;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,10 +19,13 @@ use crate::output::{Show, count};
 use crate::progress;
 use crate::text_table::TextTable;
 
-/// Show what this machine and this build can do, with a speed test of ten seconds for each device
+/// Show what this machine and this build can do, with a speed test of ten seconds for each device; or what slides are
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cleanslide doctor --threads 2")]
+#[command(after_help = "Examples:\n  cleanslide doctor --threads 2\n  cleanslide doctor slides/")]
 pub struct Doctor {
+    /// Slides, or folders of slides: shows their levels, the size of their pixels and what reads them, and nothing else
+    #[arg(value_name = "SLIDES", conflicts_with = "quick")]
+    slides: Vec<PathBuf>,
     /// Leave the speed test out
     #[arg(long)]
     quick: bool,
@@ -75,6 +81,9 @@ struct SpeedLine {
 
 impl Doctor {
     pub fn run(self, context: &Context) -> Result<()> {
+        if !self.slides.is_empty() {
+            return slides::run(context, &self.slides);
+        }
         let devices = DeviceName::ALL.map(|name| (name, name.open()));
         let lines = devices.iter().map(device_line).collect();
         let jobs: &[Job] = if self.quick { &[] } else { &Job::ALL };

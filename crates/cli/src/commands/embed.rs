@@ -41,6 +41,9 @@ pub struct Embed {
 #[derive(Debug, Serialize)]
 struct Summary {
     encoder: String,
+    /// What its tensors tell, such as ResNet-18.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
     identity: String,
     folder: PathBuf,
     images: usize,
@@ -67,6 +70,7 @@ impl Embed {
         let (encoder, embeddings) = embeddings(context, &dataset, &self.encoder)?;
         context.output.show(&Summary {
             encoder: encoder.name().to_owned(),
+            network: encoder.network(),
             identity: encoder.identity(),
             folder: dataset.folder().join("embeddings").join(encoder.identity()),
             images: embeddings.images.len(),
@@ -80,11 +84,13 @@ impl Embed {
 
 impl Show for Summary {
     fn text(&self) -> String {
+        let network = self.network.as_ref();
         let mut text = format!(
-            "{} × {} features by {}: {} computed now, {} from the cache, in {:.1} s",
+            "{} × {} features by {}{}: {} computed now, {} from the cache, in {:.1} s",
             count(self.images, "image"),
             thousands(self.dimension),
             self.encoder,
+            network.map_or_else(String::new, |network| format!(" ({network})")),
             thousands(self.computed),
             thousands(self.images - self.computed.min(self.images)),
             self.seconds,

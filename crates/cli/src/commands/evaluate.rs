@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::{Dataset, Evidence, Labels, Split, Table, Task, VersionId};
+use cleanslide_data::{Classes, Dataset, Labels, Split, Table, Task, VersionId};
 use cleanslide_eval::{
     Bootstrap, Estimate, Groups, LabelPairs, PairedComparison, Ranking, Weights,
 };
@@ -28,7 +28,8 @@ use crate::truth::Truth;
 
 /// Measure predictions or labels against a reference, with 95 % intervals
 ///
-/// Intervals resample cases, not images, where TRUTH is a dataset that knows them.
+/// Intervals resample cases, not images, where TRUTH knows them: a dataset, or a table with a column case, slide or
+/// group. Predictions are probabilities, or classes alone: then nothing is told of AUROC and calibration.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide evaluate mitoses runs/robust --reference majority\n  \
@@ -42,9 +43,11 @@ cleanslide evaluate nuclei runs/dual/whole/selection.csv --reference corrected\n
 cleanslide evaluate cfos runs/reweight --given all"
 )]
 pub struct Evaluate {
-    /// What is true: a dataset with a reference, or a csv table with the columns image and class
+    /// What is true: a dataset with a reference, or a csv table with the columns image and class, and case or slide
+    /// where images share one
     truth: PathBuf,
-    /// What is judged: a run, a table of predictions, a label version of the dataset, the issues.csv of an audit, or the
+    /// What is judged: a run, a csv table with the columns image and `probability CLASS` of each class, or image and
+    /// predicted, a label version of the dataset, the issues.csv of an audit, or the
     /// selection.csv of a training by `dual`
     prediction: String,
     /// A second run or table, compared with the first image by image
@@ -110,15 +113,38 @@ enum Judgement {
     Labels(BTreeMap<String, usize>),
 }
 
-/// Predictions without those of images for validation, which may have chosen something.
+/// Whether this is an image for validation, which may have chosen something, such as when a training stopped.
+fn may_have_chosen(dataset: &Dataset, id: &str) -> bool {
+    let image = dataset.position(id);
+    image.is_some_and(|image| dataset.images()[image].split == Some(Split::Validation))
+}
+
+/// Predictions without those of images for validation.
 fn unseen(dataset: &Dataset, predictions: Labels) -> Result<Labels> {
-    let chose = |piece: &Evidence| {
-        let image = dataset.position(piece.scope.item());
-        image.is_some_and(|image| dataset.images()[image].split == Some(Split::Validation))
-    };
     let mut evidence = predictions.into_evidence();
-    evidence.retain(|piece| !chose(piece));
+    evidence.retain(|piece| !may_have_chosen(dataset, piece.scope.item()));
     Ok(Labels::new(evidence, dataset.classes())?)
+}
+
+/// The same of classes that a run predicted.
+fn unseen_classes(dataset: &Dataset, run: &Path, predictions: Predictions) -> Result<Predictions> {
+    let rows: Vec<usize> = (0..predictions.images.len())
+        .filter(|&row| !may_have_chosen(dataset, &predictions.images[row]))
+        .collect();
+    if rows.is_empty() {
+        return Err(Failure::input(format!(
+            "{} predicted images for validation only, which may have chosen when its training stopped",
+            run.display()
+        ))
+        .help("Judge a run by images that its training did not see: those of other folds, or those for test."));
+    }
+    let of = |names: &[String]| rows.iter().map(|&row| names[row].clone()).collect();
+    Ok(Predictions {
+        images: of(&predictions.images),
+        parts: of(&predictions.parts),
+        probabilities: predictions.probabilities.select(Axis(0), &rows),
+        classes: predictions.classes,
+    })
 }
 
 impl Evaluate {
@@ -139,6 +165,13 @@ impl Evaluate {
             (Some(dataset), None) => Truth::of_dataset(dataset, self.reference.as_deref())?,
             (None, _) => Truth::of_table(&self.truth)?,
         };
+        if dataset.is_none() && !truth.knows_cases {
+            context.output.warn(&format!(
+                "each image counts as a case of its own: if images share a patient, intervals are too narrow; add a column \
+                 `case` or `slide` to {}",
+                truth.name
+            ));
+        }
         if let Some(ranked) = rank_issues(Path::new(&self.prediction), &truth, context.seed)? {
             return context.output.show(&ranked);
         }
@@ -246,7 +279,7 @@ impl Evaluate {
         truth: &Truth,
         prediction: &str,
     ) -> Result<JudgedRun> {
-        match self.read(dataset, prediction)? {
+        match self.read(dataset, truth, prediction)? {
             Judgement::Probabilities(predictions) => {
                 judge_probabilities(truth, &predictions, context.seed)
             }
@@ -254,15 +287,25 @@ impl Evaluate {
         }
     }
 
-    fn read(&self, dataset: Option<&Dataset>, prediction: &str) -> Result<Judgement> {
+    fn read(
+        &self,
+        dataset: Option<&Dataset>,
+        truth: &Truth,
+        prediction: &str,
+    ) -> Result<Judgement> {
         let path = Path::new(prediction);
         if path.is_dir() {
-            return Ok(Judgement::Probabilities(Predictions::read(
-                &path.join("predictions.csv"),
-            )?));
+            let predictions = Predictions::read(&path.join("predictions.csv"))?;
+            return Ok(Judgement::Probabilities(match dataset {
+                Some(dataset) => unseen_classes(dataset, path, predictions)?,
+                None => predictions,
+            }));
         }
         if path.is_file() {
-            return Ok(Judgement::Probabilities(Predictions::read(path)?));
+            return Ok(match classes_alone(path, &truth.classes)? {
+                Some(labels) => Judgement::Labels(labels),
+                None => Judgement::Probabilities(Predictions::read(path)?),
+            });
         }
         match (dataset, prediction.parse::<VersionId>()) {
             (Some(dataset), Ok(version)) => {
@@ -307,7 +350,7 @@ fn judge_probabilities(truth: &Truth, predictions: &Predictions, seed: u64) -> R
         .iter()
         .map(|&row| predictions.images[row].clone())
         .collect();
-    let (classes, cases) = aligned(truth, &ids)?;
+    let (classes, cases) = aligned(truth, &ids, predictions.images.first())?;
     let probabilities: Array2<f32> = predictions.probabilities.select(Axis(0), &rows);
     let judged = Judged {
         truth: &classes,
@@ -333,10 +376,10 @@ fn judge_labels(truth: &Truth, labels: &BTreeMap<String, usize>, seed: u64) -> R
         .filter(|id| truth.images.contains_key(*id))
         .cloned()
         .collect();
-    let (classes, cases) = aligned(truth, &ids)?;
+    let (classes, cases) = aligned(truth, &ids, labels.keys().next())?;
     let predicted: Vec<usize> = ids.iter().map(|id| labels[id]).collect();
     Ok(JudgedRun {
-        measures: label_measures(&classes, &predicted, &cases, truth.classes.len(), seed)?,
+        measures: label_measures(&classes, &predicted, &cases, &truth.classes, seed)?,
         without_truth: labels.len() - ids.len(),
         truth: classes,
         predicted,
@@ -345,13 +388,58 @@ fn judge_labels(truth: &Truth, labels: &BTreeMap<String, usize>, seed: u64) -> R
     })
 }
 
-fn aligned(truth: &Truth, ids: &[String]) -> Result<(Vec<usize>, Vec<usize>)> {
+/// The classes of a table of predictions without probabilities; `None` if it has any, or no classes either.
+fn classes_alone(path: &Path, classes: &Classes) -> Result<Option<BTreeMap<String, usize>>> {
+    let table = Table::read(path)?;
+    let mut header = table.header().iter();
+    let columns = (
+        table.find("image"),
+        table.find_any(&["predicted", "class", "label"]),
+    );
+    let (Some(image), Some(class)) = columns else {
+        return Ok(None);
+    };
+    if header.any(|name| name.starts_with("probability ")) {
+        return Ok(None);
+    }
+    let mut labels = BTreeMap::new();
+    for row in table.rows().iter().filter(|row| !row.get(class).is_empty()) {
+        let index = classes.index(row.get(class)).map_err(|error| {
+            let placed = table.error(row, error.to_string());
+            match error.help() {
+                Some(help) => placed.with_help(help),
+                None => placed,
+            }
+        })?;
+        if labels.insert(row.get(image).to_owned(), index).is_some() {
+            let problem = format!("`{}` has a prediction above already", row.get(image));
+            return Err(table.error(row, problem).into());
+        }
+    }
+    Ok(Some(labels))
+}
+
+/// The truth and the case of each of these images; `first` is that of the predictions, whatever is known of it.
+fn aligned(
+    truth: &Truth,
+    ids: &[String],
+    first: Option<&String>,
+) -> Result<(Vec<usize>, Vec<usize>)> {
     if ids.is_empty() {
-        return Err(Failure::input(format!(
+        let failure = Failure::input(format!(
             "no image is both in the predictions and in the {}",
             truth.name
-        ))
-        .help("The ids of the images must be the same on both sides."));
+        ));
+        let ids = "The ids of the images must be the same on both sides";
+        return Err(failure.help(match (first, truth.images.keys().next()) {
+            (Some(predicted), Some(true_one)) => {
+                format!(
+                    "{ids}: the predictions begin with `{predicted}`, the truth with `{true_one}`."
+                )
+            }
+            (None, _) => "There are no predictions.".to_owned(),
+            (_, None) => "There is no truth.".to_owned(),
+        }));
     }
     Ok(ids.iter().map(|id| truth.images[id]).unzip())
 }

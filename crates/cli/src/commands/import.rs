@@ -6,6 +6,7 @@ mod gleason2019;
 mod numbering;
 mod slides;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,8 +14,8 @@ use cleanslide_data::formats::{
     ClassColumns, Imported, VoteColumns, read_class_folders, read_class_table, read_votes,
 };
 use cleanslide_data::{
-    Dataset, Evidence, FORMAT, ImageRecord, Labels, Manifest, NewVersion, Reference, Source,
-    SourceKind, Target, Task, ValueMap,
+    Dataset, Evidence, FORMAT, Family, ImageRecord, Labels, Manifest, NewVersion, Reference,
+    Source, SourceKind, Target, Task, ValueMap,
 };
 use serde::Serialize;
 
@@ -24,7 +25,8 @@ use numbering::Numbering;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::{Show, count};
+use crate::output::{Show, count, quoted};
+use crate::truth::knows_cases;
 
 /// Make a dataset from labels that exist, or add them to one
 ///
@@ -44,14 +46,14 @@ pub struct Import {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// One class per image: a folder per class, or a csv table
+    /// One class per image: a folder per class, or a csv table; images of one patient share a column case
     #[command(
         after_help = "Examples:\n  cleanslide import classes patches/ liver\n  \
 cleanslide import classes labels.csv liver --class-column diagnosis --source registry"
     )]
     Classes(Classes),
-    /// Votes of several annotators: a csv table with one column per annotator, empty where an
-    /// annotator did not label
+    /// Votes of several annotators: a csv table with one column per annotator, empty (or NaN, NA, None
+    /// and the like) where an annotator did not label
     #[command(after_help = "Example:\n  cleanslide import votes votes.csv mitoses \
 --annotators anna,ben,carla --reference majority")]
     Votes(Votes),
@@ -95,6 +97,9 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         corners: Corners,
     },
     /// COCO: one JSON file with boxes, outlines or masks
+    #[command(
+        after_help = "Example:\n  cleanslide import coco annotations.json nuclei --images images/ --source anna"
+    )]
     Coco {
         /// JSON file
         input: PathBuf,
@@ -102,6 +107,9 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         shared: annotations::Shared,
     },
     /// YOLO: a folder of text files, one per image, with boxes or outlines
+    #[command(
+        after_help = "Example:\n  cleanslide import yolo labels/ smears --images images/ --names classes.txt"
+    )]
     Yolo {
         /// Folder of the text files
         input: PathBuf,
@@ -112,6 +120,9 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         names: PathBuf,
     },
     /// LabelMe: a folder of JSON files, one per image
+    #[command(
+        after_help = "Example:\n  cleanslide import labelme anna/ nuclei --images images/ --source anna"
+    )]
     Labelme {
         /// Folder of the JSON files
         input: PathBuf,
@@ -119,6 +130,10 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         shared: annotations::Shared,
     },
     /// QuPath: a folder of GeoJSON files, one per image
+    #[command(
+        after_help = "Examples:\n  cleanslide import geojson qupath/ nuclei --images images/ --source anna\n  \
+cleanslide import geojson reviewed/ nuclei --images images/ --as-reference gold"
+    )]
     Geojson {
         /// Folder of the GeoJSON files
         input: PathBuf,
@@ -145,6 +160,10 @@ cleanslide import masks ben/ cfos --images images/ --source ben \
     },
     /// Instance masks: a folder of PNG or TIFF files, one per image, with an object number in each
     /// pixel; 0 is background
+    #[command(
+        after_help = "Examples:\n  cleanslide import instances student/ nuclei --images images/ --classes nucleus --source student\n  \
+cleanslide import instances gold/ nuclei --images images/ --classes nucleus --as-reference gold"
+    )]
     Instances {
         /// Folder of the masks
         input: PathBuf,
@@ -158,6 +177,9 @@ cleanslide import masks ben/ cfos --images images/ --source ben \
         class: Option<String>,
     },
     /// ImageJ: a folder of zip files of regions (RoiSet.zip), or of single regions, one per image
+    #[command(
+        after_help = "Example:\n  cleanslide import imagej rois/ nuclei --images images/ --classes nucleus --source anna"
+    )]
     Imagej {
         /// Folder of the zip or roi files
         input: PathBuf,
@@ -165,6 +187,9 @@ cleanslide import masks ben/ cfos --images images/ --source ben \
         shared: annotations::Shared,
     },
     /// ASAP: a folder of XML files, one per image
+    #[command(
+        after_help = "Example:\n  cleanslide import asap asap/ tumours --images images/ --source anna"
+    )]
     Asap {
         /// Folder of the XML files
         input: PathBuf,
@@ -172,6 +197,9 @@ cleanslide import masks ben/ cfos --images images/ --source ben \
         shared: annotations::Shared,
     },
     /// Aperio ImageScope: a folder of XML files, one per image
+    #[command(
+        after_help = "Example:\n  cleanslide import aperio imagescope/ tumours --images images/ --source anna"
+    )]
     Aperio {
         /// Folder of the XML files
         input: PathBuf,
@@ -299,7 +327,13 @@ struct Summary {
     pieces_of_evidence: usize,
     objects: usize,
     unlabelled_images: usize,
+    /// Words for missing values that were read as not labelled, with how many fields had each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    missing_words: BTreeMap<String, usize>,
     references: Vec<String>,
+    /// The source to name where several label these images.
+    #[serde(skip)]
+    audited: Option<String>,
 }
 
 impl Summary {
@@ -333,10 +367,28 @@ impl Summary {
                 count(self.unlabelled_images, "image")
             ));
         }
+        lines.extend(self.missing());
         for reference in &self.references {
             lines.push(format!("`{reference}` is kept apart, for evaluation only"));
         }
         lines
+    }
+
+    /// Words that were read as missing values.
+    fn missing(&self) -> Option<String> {
+        let fields: usize = self.missing_words.values().sum();
+        let words: Vec<String> = self
+            .missing_words
+            .keys()
+            .map(|word| format!("`{word}`"))
+            .collect();
+        (fields > 0).then(|| {
+            format!(
+                "{} {} read as not labelled; if that is a class, name all classes with `--classes`",
+                count(fields, "field"),
+                words.join(" or ")
+            )
+        })
     }
 
     /// What to do next.
@@ -346,7 +398,13 @@ impl Summary {
             _ if self.labels.is_none() => "weak --help; cleanslide status",
             _ => "status",
         };
-        format!("next: cleanslide {next} {}", self.dataset.display())
+        let audited = self.audited.as_ref();
+        let source = audited.map(|source| format!(" --source {}", quoted(source)));
+        format!(
+            "next: cleanslide {next} {}{}",
+            self.dataset.display(),
+            source.unwrap_or_default()
+        )
     }
 }
 
@@ -494,6 +552,10 @@ fn import_table(
     }
     let missing = leave_out_missing(context, &mut imported, input)?;
     warn_of_lonely_classes(context, &imported);
+    warn_of_similar_classes(context, imported.classes.names());
+    if !folder.join("dataset.toml").exists() {
+        warn_without_cases(context, &imported.images, input);
+    }
     store(
         context,
         imported,
@@ -549,9 +611,8 @@ fn store(
             .flat_map(|(_, evidence)| evidence);
         imported.evidence.iter().chain(apart)
     };
-    let labelled: std::collections::BTreeSet<&str> =
-        said().map(|piece| piece.scope.item()).collect();
-    let cases: std::collections::BTreeSet<&str> = imported
+    let labelled: BTreeSet<&str> = said().map(|piece| piece.scope.item()).collect();
+    let cases: BTreeSet<&str> = imported
         .images
         .iter()
         .map(|image| image.case.as_str())
@@ -578,7 +639,24 @@ fn store(
             .iter()
             .map(|(name, _)| name.clone())
             .collect(),
+        missing_words: imported.missing_words,
+        audited: match task {
+            Task::Classification => source_to_audit(&dataset, &imported.sources)?,
+            _ => None,
+        },
     })
+}
+
+/// The source that an audit must name, because several label the images of the latest version.
+fn source_to_audit(dataset: &Dataset, imported: &[Source]) -> Result<Option<String>> {
+    let Some(version) = dataset.versions()?.last().copied() else {
+        return Ok(None);
+    };
+    let labels = dataset.labels(version)?;
+    let known = labels.sources(Family::Class);
+    let mut sources = imported.iter().map(|source| &source.id);
+    let first = sources.find(|id| known.contains(&id.as_str()));
+    Ok(first.filter(|_| known.len() > 1).cloned())
 }
 
 /// How many objects a piece of evidence names.
@@ -702,7 +780,7 @@ pub fn cases_from_ids(images: &mut [ImageRecord], pattern: &str) -> Result<()> {
 
 /// Leaves out images whose file is not there, and says so.
 fn leave_out_missing(context: &Context, imported: &mut Imported, input: &Path) -> Result<usize> {
-    let missing: std::collections::BTreeSet<String> = imported
+    let missing: BTreeSet<String> = imported
         .images
         .iter()
         .filter(|image| !Path::new(&image.path).is_file())
@@ -742,14 +820,14 @@ fn leave_out_missing(context: &Context, imported: &mut Imported, input: &Path) -
 /// A class whose images all come from one case can be trained on or tested on, never both.
 fn warn_of_lonely_classes(context: &Context, imported: &Imported) {
     let units = cleanslide_data::independent_units(&imported.images);
-    let unit_of: std::collections::BTreeMap<&str, usize> = imported
+    let unit_of: BTreeMap<&str, usize> = imported
         .images
         .iter()
         .zip(&units)
         .map(|(image, &unit)| (image.id.as_str(), unit))
         .collect();
     for (class, name) in imported.classes.names().iter().enumerate() {
-        let cases: std::collections::BTreeSet<usize> = imported
+        let cases: BTreeSet<usize> = imported
             .evidence
             .iter()
             .filter(|piece| piece.target == Target::Class(class))
@@ -763,6 +841,40 @@ fn warn_of_lonely_classes(context: &Context, imported: &Imported) {
             _ => {}
         }
     }
+}
+
+/// Names that differ in case or blanks alone are usually one class, misspelt.
+fn warn_of_similar_classes(context: &Context, names: &[String]) {
+    let mut spellings: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for name in names {
+        let words: Vec<&str> = name.split_whitespace().collect();
+        let spelling = words.join(" ").to_lowercase();
+        spellings.entry(spelling).or_default().push(name);
+    }
+    for spelled in spellings.values().filter(|spelled| spelled.len() > 1) {
+        let names: Vec<String> = spelled.iter().map(|name| format!("`{name}`")).collect();
+        context.output.warn(&format!(
+            "{} are {} classes; if they are one, spell them alike",
+            names.join(" and "),
+            spelled.len()
+        ));
+    }
+}
+
+/// Images without a case count as independent, whoever they are of.
+fn warn_without_cases(context: &Context, images: &[ImageRecord], input: &Path) {
+    if knows_cases(images) {
+        return;
+    }
+    let column = if input.is_dir() {
+        ""
+    } else {
+        "add a column `case` or `slide`, or "
+    };
+    context.output.warn(&format!(
+        "each image counts as a case of its own: if images share a patient, intervals are too narrow and folds leak; \
+         {column}take the cases from ids with `--case-pattern`"
+    ));
 }
 
 /// Makes the paths relative to the dataset's folder where both lie below one folder, so that they

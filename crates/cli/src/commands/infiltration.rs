@@ -44,7 +44,7 @@ const TISSUE: f64 = 0.15;
 #[command(
     after_help = "Examples:\n  cleanslide infiltration liver --class lymphocyte --out foci\n  \
 cleanslide infiltration liver --run runs/dual --class lymphocyte --within 30 --least 5 --out foci\n  \
-cleanslide predict runs/nuclei slides/*.svs --out nuclei && cleanslide infiltration nuclei --out foci\n\n\
+cleanslide predict runs/nuclei slides/*.svs --out nuclei\n  cleanslide infiltration nuclei --out foci\n\n\
 FOLDER gets images.csv, cases.csv and, for each image, an IMAGE.geojson with the cells and the foci, which QuPath reads;\n\
 of slides, whose cells are in their objects.geojson, with the foci alone."
 )]

@@ -11,10 +11,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use cleanslide_data::{Dataset, Labels, Reference, difference};
 use cleanslide_weak::generate::Plane;
 use cleanslide_weak::noise::spatial::{Direction, Habit, MarkovBorder};
+use serde::Serialize;
 
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::output::quoted;
 use crate::sheet;
 
 pub use classes::difficulty_table;
@@ -41,6 +43,7 @@ pub struct Inject {
 #[derive(Debug, Subcommand)]
 enum Kind {
     /// Images: any label may become any other class; the number of wrong labels is exact
+    #[command(after_help = "Example:\n  cleanslide inject uniform liver --rate 0.3")]
     Uniform {
         #[command(flatten)]
         shared: Shared,
@@ -48,6 +51,9 @@ enum Kind {
         share: Share,
     },
     /// Images: labels of one class become another named class; the number is exact for each class
+    #[command(
+        after_help = "Example:\n  cleanslide inject asymmetric liver --flip tumour:hepatocytes=0.4 --flip hepatocytes:tumour=0.1"
+    )]
     Asymmetric {
         #[command(flatten)]
         shared: Shared,
@@ -56,6 +62,9 @@ enum Kind {
         flips: Vec<String>,
     },
     /// Images: difficult ones are likelier to become wrong; the number is exact
+    #[command(
+        after_help = "Example:\n  cleanslide inject difficult liver --rate 0.2 --difficulty liver/difficulty.csv"
+    )]
     Difficult {
         #[command(flatten)]
         shared: Shared,
@@ -69,6 +78,9 @@ enum Kind {
         hardest: bool,
     },
     /// Objects are missed
+    #[command(
+        after_help = "Example:\n  cleanslide inject drop nuclei --rate 0.2 --sheet dropped.html"
+    )]
     Drop {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -76,6 +88,9 @@ enum Kind {
         share: Share,
     },
     /// Objects are marked where there are none, at places that look like one
+    #[command(
+        after_help = "Example:\n  cleanslide inject add nuclei --rate 0.2 --plane haematoxylin --sheet added.html"
+    )]
     Add {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -86,6 +101,7 @@ enum Kind {
         plane: Plane,
     },
     /// Boxes are not where the objects are
+    #[command(after_help = "Example:\n  cleanslide inject shift smears --rate 0.3 --by 0.1..0.2")]
     Shift {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -96,6 +112,9 @@ enum Kind {
         by: RangeInclusive<f64>,
     },
     /// Boxes are too large or too small
+    #[command(
+        after_help = "Example:\n  cleanslide inject rescale smears --rate 0.3 --factor 1.2..1.4 --direction larger"
+    )]
     Rescale {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -109,6 +128,7 @@ enum Kind {
         direction: DirectionName,
     },
     /// Neighbouring objects are marked as one; the share is that of the objects in the pairs
+    #[command(after_help = "Example:\n  cleanslide inject merge nuclei --rate 0.2 --gap 10")]
     Merge {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -119,6 +139,7 @@ enum Kind {
         gap: f64,
     },
     /// Objects are cut in two
+    #[command(after_help = "Example:\n  cleanslide inject split nuclei --rate 0.2")]
     Split {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -126,6 +147,9 @@ enum Kind {
         share: Share,
     },
     /// Instances are drawn too large or too small
+    #[command(
+        after_help = "Example:\n  cleanslide inject dilate-erode nuclei --rate 0.5 --radius 1..2 --direction smaller"
+    )]
     DilateErode {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -139,6 +163,9 @@ enum Kind {
         direction: DirectionName,
     },
     /// Borders wander at random, of instances or of the regions of a class mask
+    #[command(
+        after_help = "Example:\n  cleanslide inject border nuclei --rate 0.5 --sheet borders.html"
+    )]
     Border {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -158,6 +185,7 @@ enum Kind {
         flips: f64,
     },
     /// Objects get another class; any other is as likely
+    #[command(after_help = "Example:\n  cleanslide inject swap smears --rate 0.1")]
     Swap {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -167,6 +195,9 @@ enum Kind {
     /// Nobody labelled some of the cases: their boxes and masks are taken away, and so are those of images for validation and
     /// test. Of what diagnoses tell apart, about the same share of each stays; what a smaller rate leaves has all that a
     /// larger one does
+    #[command(
+        after_help = "Example:\n  cleanslide inject unlabel liver --source simulator --rate 0.9"
+    )]
     Unlabel {
         #[command(flatten)]
         shared: Shared,
@@ -174,6 +205,9 @@ enum Kind {
         share: Share,
     },
     /// All objects as an expert with these habits would draw them
+    #[command(
+        after_help = "Example:\n  cleanslide inject expert nuclei --outline -2 --miss-small 40"
+    )]
     Expert {
         #[command(flatten)]
         shared: ObjectsShared,
@@ -377,6 +411,26 @@ fn habits(
             .help("Give `--outline`, `--shift`, `--miss-small` or `--miss-class`."));
     }
     Ok(habits)
+}
+
+/// Where the labels are as they were: they are not in the version that is trained on.
+#[derive(Debug, Serialize)]
+struct Untouched {
+    labels: String,
+    source: String,
+}
+
+impl Untouched {
+    /// How to name them.
+    fn line(&self) -> String {
+        format!(
+            "`{}` is as it was in {}: `--labels {} --source {}`",
+            self.source,
+            self.labels,
+            self.labels,
+            quoted(&self.source)
+        )
+    }
 }
 
 /// Keeps the labels as they were as a reference, unless it is there already.

@@ -14,6 +14,7 @@ use cleanslide_learn::classify::Model;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::encoders::open;
+use image::RgbImage;
 use ndarray::{Axis, concatenate};
 use serde::Serialize;
 
@@ -98,7 +99,10 @@ impl Predict {
         let Inputs {
             images: files,
             slides,
-        } = Inputs::of(&self.inputs, self.scale.is_given())?;
+            unread,
+            ..
+        } = Inputs::of(&self.inputs, self.scale.slides())?;
+        warn_of_unread(context, &unread);
         if !slides.is_empty() {
             return self.slides(context, &files, &slides);
         }
@@ -145,15 +149,15 @@ impl Predict {
         for batch in files.chunks(BATCH) {
             let mut pixels = Vec::new();
             for file in batch {
-                match read_image(file, MAX_PIXELS) {
+                match readable(file, recipe.crop) {
                     Ok(image) => {
                         images.push(file.to_string_lossy().into_owned());
-                        pixels.push(image.pixels);
+                        pixels.push(image);
                     }
-                    Err(error) if self.strict => return Err(error.into()),
-                    Err(error) => {
+                    Err(failure) if self.strict => return Err(failure),
+                    Err(failure) => {
                         left_out += 1;
-                        context.output.warn(&error.to_string());
+                        context.output.warn(failure.message());
                     }
                 }
             }
@@ -225,6 +229,34 @@ impl Predict {
                 scale: self.scale.clone(),
             },
         )
+    }
+}
+
+/// The pixels of an image, of which the encoder sees so many in the middle.
+fn readable(file: &Path, crop: Option<u32>) -> Result<RgbImage> {
+    let image = read_image(file, MAX_PIXELS)?.pixels;
+    let (width, height) = image.dimensions();
+    match crop {
+        Some(crop) if width.min(height) < crop => Err(Failure::input(format!(
+            "{} is {width} × {height} pixels, and the run looks at the central {crop} × {crop}",
+            file.display()
+        ))
+        .help("Without `--strict`, images that are too small are left out.")),
+        _ => Ok(image),
+    }
+}
+
+/// Says once which images of folders are left out because their kind is not read.
+fn warn_of_unread(context: &Context, unread: &[PathBuf]) {
+    if let Some(first) = unread.first() {
+        let (files, are) = match unread.len() {
+            1 => ("1 file".to_owned(), "is"),
+            number => (count(number, "file"), "are"),
+        };
+        context.output.warn(&format!(
+            "{files} {are} left out, such as {}: PNG, JPEG, TIFF and BMP can be read",
+            first.display()
+        ));
     }
 }
 

@@ -5,6 +5,7 @@ mod look;
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use cleanslide_data::{
     Dataset, Error as DataError, ImageRecord, MAX_PIXELS, Split, VersionId, read_image,
 };
 use cleanslide_learn::pretrain::{
-    Objective, PretrainSettings, Pretrainer, Probe, UnlabelledImages, has_collapsed,
+    Objective, PretrainSettings, Pretrainer, Probe, Trouble, UnlabelledImages, trouble,
 };
 use cleanslide_learn::training::{Checkpoints, Epoch, Watch};
 use cleanslide_nn::devices::DeviceName;
@@ -31,7 +32,9 @@ use crate::arguments::{DatasetArgument, DeviceArgument, LabelsArguments};
 use crate::context::{Context, command_line, now, program};
 use crate::failure::{Failure, Result};
 use crate::held::Held;
+use crate::network_run::warn_of_threads;
 use crate::output::{Show, count, thousands};
+use crate::pipeline::refuse_leaks;
 use crate::progress;
 use crate::run_folder::read_recipe;
 
@@ -131,6 +134,9 @@ struct Summary {
     dimension: usize,
     view: usize,
     collapsed: bool,
+    /// Why the encoder is not to be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    useless: Option<&'static str>,
     seconds: f64,
     last: Option<Epoch>,
     dataset: PathBuf,
@@ -140,6 +146,7 @@ impl Pretrain {
     pub fn run(self, context: &Context) -> Result<()> {
         let start = Instant::now();
         let dataset = context.open(&self.dataset.dataset)?;
+        refuse_leaks(&dataset)?;
         let settings = self.settings()?;
         settings.check().map_err(Failure::from)?;
         let images: Vec<&ImageRecord> = dataset
@@ -152,7 +159,7 @@ impl Pretrain {
         let config =
             toml::to_string_pretty(&settings).map_err(|error| Failure::other(error.to_string()))?;
         let manifest = self.manifest(context, &dataset, &images, &look, &config, device.name);
-        let held = begin(&self.out, &manifest, &config)?;
+        let held = begin(context, &self.out, &manifest, &config)?;
         context.output.note(&format!(
             "pretraining {} by {} on {} ({})",
             name_of(&settings),
@@ -166,9 +173,18 @@ impl Pretrain {
 
         let steps = images.len().div_ceil(settings.train.batch_size) * settings.train.epochs;
         let bar = progress::bar("pretraining", steps);
-        let collapsed = Cell::new(false);
+        let warned_of = Cell::new(None);
         let items: Vec<usize> = (0..images.len()).collect();
-        let measure = |embeddings| look.measure(embeddings);
+        let warned = AtomicBool::new(false);
+        let warn = |problem: &str| {
+            if !warned.swap(true, Ordering::Relaxed) {
+                let text = format!(
+                    "how well the given labels are found again could not be measured, and is left out: {problem}"
+                );
+                bar.suspend(|| context.output.warn(&text));
+            }
+        };
+        let measure = |embeddings| look.measure(embeddings, &warn);
         let pretrainer = Pretrainer {
             images: &Files {
                 dataset: &dataset,
@@ -192,11 +208,11 @@ impl Pretrain {
             &Watch {
                 step: &|| bar.inc(1),
                 epoch: &|epoch, _| {
-                    let collapses = has_collapsed(epoch);
-                    if collapses && !collapsed.get() {
-                        bar.suspend(|| context.output.warn(&collapse(epoch.epoch)));
+                    let found = trouble(epoch);
+                    if let Some(found) = found.filter(|_| found != warned_of.get()) {
+                        bar.suspend(|| context.output.warn(&what_is_wrong(found, epoch.epoch)));
                     }
-                    collapsed.set(collapses);
+                    warned_of.set(found.or(warned_of.get()));
                 },
             },
         );
@@ -206,7 +222,7 @@ impl Pretrain {
         Checkpoints::of(&self.out).clear()?;
         let epochs = read_epochs(&self.out)?;
         let last = epochs.last().cloned();
-        let collapsed = last.as_ref().is_some_and(has_collapsed);
+        let found = last.as_ref().and_then(trouble);
         self.write_page(&manifest, &settings, &config, &epochs)?;
         let finished = Manifest {
             finished: Some(now()),
@@ -220,7 +236,8 @@ impl Pretrain {
             images: images.len(),
             dimension: settings.encoder.dimension(),
             view: settings.train.crop,
-            collapsed,
+            collapsed: found == Some(Trouble::Collapse),
+            useless: found.map(useless),
             seconds: start.elapsed().as_secs_f64(),
             last,
             dataset: self.dataset.dataset,
@@ -301,7 +318,9 @@ impl Pretrain {
         config: &str,
         epochs: &[Epoch],
     ) -> Result<()> {
-        let collapsed = epochs.iter().find(|epoch| has_collapsed(epoch));
+        let mut found = epochs
+            .iter()
+            .filter_map(|epoch| Some((trouble(epoch)?, epoch.epoch)));
         let report = TrainingReport {
             title: format!("{} by {}", name_of(settings), settings.objective.name()),
             lead: format!(
@@ -310,8 +329,9 @@ impl Pretrain {
                 count(manifest.images, "image"),
                 settings.train.crop
             ),
-            warnings: collapsed
-                .map(|epoch| collapse(epoch.epoch))
+            warnings: found
+                .next()
+                .map(|(found, epoch)| what_is_wrong(found, epoch))
                 .into_iter()
                 .collect(),
             learning_curves: curves(epochs, manifest.looked_at.as_ref()),
@@ -348,10 +368,14 @@ impl Show for Summary {
             .max()
             .unwrap_or(0);
         for (name, value) in notes {
-            text.push_str(&format!("\n  {name:width$}  {value:.3}"));
+            let value = match value.abs() {
+                size if size < 1e6 => format!("{value:.3}"),
+                _ => format!("{value:.1e}"),
+            };
+            text.push_str(&format!("\n  {name:width$}  {value}"));
         }
-        if self.collapsed {
-            text.push_str("\nThe encoder says nearly the same of all images: do not use it.");
+        if let Some(why) = self.useless {
+            text.push_str(&format!("\nThe encoder {why}: do not use it."));
         }
         text.push_str(&format!(
             "\nNext: cleanslide embed {} --encoder {} --crop {}",
@@ -364,11 +388,26 @@ impl Show for Summary {
 }
 
 /// What went wrong, and what to do.
-fn collapse(epoch: usize) -> String {
-    format!(
-        "in epoch {epoch} the network says nearly the same of all images (collapse); lower the learning rate, take a \
-         larger batch, or choose a method with contrast (simclr, moco-v3)"
-    )
+fn what_is_wrong(found: Trouble, epoch: usize) -> String {
+    match found {
+        Trouble::Collapse => format!(
+            "in epoch {epoch} the network says nearly the same of all images (collapse); lower the learning rate, take a \
+             larger batch, or choose a method with contrast (simclr, moco-v3)"
+        ),
+        Trouble::Explosion | Trouble::NotFinite => format!(
+            "in epoch {epoch} the network {}; lower the learning rate",
+            useless(found)
+        ),
+    }
+}
+
+/// The same as what is said of an encoder.
+fn useless(found: Trouble) -> &'static str {
+    match found {
+        Trouble::Collapse => "says nearly the same of all images",
+        Trouble::Explosion => "gives values beyond a million, beside which differences are lost",
+        Trouble::NotFinite => "gives values that are no finite numbers",
+    }
 }
 
 fn name_of(settings: &PretrainSettings) -> &'static str {
@@ -435,7 +474,7 @@ impl UnlabelledImages for Files<'_> {
 }
 
 /// Makes the folder of a run, or finds the one that it goes on in, and keeps other processes out.
-fn begin(folder: &Path, manifest: &Manifest, config: &str) -> Result<Held> {
+fn begin(context: &Context, folder: &Path, manifest: &Manifest, config: &str) -> Result<Held> {
     const TRAINS: &str = "trains";
     if !folder.exists() {
         publish_folder(folder, |folder| {
@@ -469,7 +508,10 @@ fn begin(folder: &Path, manifest: &Manifest, config: &str) -> Result<Held> {
         ("device", other.device != manifest.device),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
-        None => Held::new(folder, TRAINS),
+        None => {
+            warn_of_threads(context, folder, other.threads);
+            Held::new(folder, TRAINS)
+        }
         Some((what, _)) => Err(Failure::usage(format!(
             "{} is an unfinished run of another {what}",
             folder.display()

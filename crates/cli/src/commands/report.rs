@@ -7,20 +7,21 @@ use clap::Args;
 use cleanslide_data::store::write_file;
 use cleanslide_data::{Dataset, independent_units};
 use cleanslide_eval::Bootstrap;
+use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_report::classification::{
-    Against, Calibration, Comparison, MethodResult, Setting, render,
+    Against, Calibration, Comparison, MethodResult, Noise, PLAIN, Setting, render,
 };
 use ndarray::{Array2, Axis};
 use serde::Serialize;
 
-use super::audit::{FilterName, from_run};
+use super::audit::{FilterName, doubt_of, from_run, warning_of, weak_judge};
 use crate::arguments::DatasetArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::measures::Known;
 use crate::network_run::is_network_run;
-use crate::output::{Show, count};
+use crate::output::{Show, count, thousands};
 use crate::page;
 use crate::pipeline::audit_study;
 use crate::run_folder::{read_metrics, read_run};
@@ -55,7 +56,7 @@ struct Summary {
 
 /// One run's predictions for the images that can be judged, in the order of the dataset.
 struct Shown {
-    name: String,
+    described: Described,
     probabilities: Array2<f32>,
     images: Vec<usize>,
 }
@@ -88,15 +89,18 @@ impl Report {
             report.experts = page::experts(context, &dataset, &all, &consensus, &name, &units)?;
         }
         report.suspicious = Some(page::suspicious(&dataset, &judged.study, &audit));
-        report.noise = Some(page::noise(
-            &format!("labels of {}", judged.labels.source),
-            &audit,
-        ));
+        let weak = weak_judge(&judged)?;
+        report.noise = Some(Noise {
+            doubt: weak.map(doubt_of),
+            ..page::noise(&format!("labels of {}", judged.labels.source), &audit)
+        });
+        report.warnings.extend(weak.map(warning_of));
         report.confusions = vec![page::joint_confusion(&audit, judged.study.len())];
         for run in &self.runs {
-            report
-                .learning_curves
-                .extend(page::learning_curves(&name_of(run), &read_metrics(run)?));
+            report.learning_curves.extend(page::learning_curves(
+                &self.name_of(run),
+                &read_metrics(run)?,
+            ));
         }
         let truth = match &self.reference {
             Some(name) => Truth::of_dataset(&dataset, Some(name))?,
@@ -141,7 +145,13 @@ impl Report {
                 Some(shared) => shared.intersection(&known).copied().collect(),
                 None => known,
             });
-            tables.push((name_of(run), predictions, positions));
+            let (manifest, recipe) = read_run(run)?;
+            let described = Described {
+                name: self.name_of(run),
+                method: recipe.method.name(),
+                labels: format!("labels of {} in {}", manifest.source, manifest.labels),
+            };
+            tables.push((described, predictions, positions));
         }
         let images: Vec<usize> = shared.unwrap_or_default().into_iter().collect();
         if images.is_empty() {
@@ -152,7 +162,7 @@ impl Report {
         }
         Ok(tables
             .into_iter()
-            .map(|(name, predictions, positions)| {
+            .map(|(described, predictions, positions)| {
                 let row_of: std::collections::BTreeMap<usize, usize> = positions
                     .iter()
                     .enumerate()
@@ -161,20 +171,75 @@ impl Report {
                 let rows: Vec<usize> = images.iter().map(|image| row_of[image]).collect();
                 let probabilities = predictions.probabilities.select(Axis(0), &rows);
                 Shown {
-                    name,
+                    described,
                     probabilities,
                     images: images.clone(),
                 }
             })
             .collect())
     }
+
+    /// The name of a run's folder, or where several are called so its path.
+    fn name_of(&self, run: &Path) -> String {
+        let same = self
+            .runs
+            .iter()
+            .filter(|other| other.file_name() == run.file_name());
+        match run.file_name() {
+            Some(name) if same.count() == 1 => name.to_string_lossy().into_owned(),
+            _ => run.display().to_string(),
+        }
+    }
 }
 
-fn name_of(run: &Path) -> String {
-    run.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+/// What a run is.
+struct Described {
+    /// The name of its folder.
+    name: String,
+    method: &'static str,
+    /// What it learned from.
+    labels: String,
+}
+
+impl Described {
+    fn label(&self) -> String {
+        format!("{} ({})", self.name, self.method)
+    }
+
+    /// What differences to it are to.
+    fn as_baseline(&self) -> String {
+        if self.method == MethodSettings::default().name() {
+            format!("{PLAIN} ({})", self.name)
+        } else {
+            self.label()
+        }
+    }
+}
+
+/// Runs by the labels that they learned from, in the order in which these are met first.
+fn settings(results: Vec<(String, MethodResult)>) -> Vec<Setting> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for (labels, result) in results {
+        match settings.iter_mut().find(|known| known.name == labels) {
+            Some(setting) => setting.methods.push(result),
+            None => settings.push(Setting {
+                name: labels,
+                methods: vec![result],
+            }),
+        }
+    }
+    settings
+}
+
+/// Where the run with the highest value is: the setting, and the place in it.
+fn best_of(settings: &[Setting]) -> Option<(usize, usize)> {
+    let places = settings.iter().enumerate().flat_map(|(setting, of)| {
+        let methods = of.methods.iter().enumerate();
+        methods.map(move |(place, result)| (result.value.value, (setting, place)))
+    });
+    let known = places.filter(|(value, _)| value.is_finite());
+    let best = known.reduce(|best, other| if other.0 > best.0 { other } else { best });
+    best.map(|(_, place)| place)
 }
 
 fn compare(
@@ -199,7 +264,7 @@ fn compare(
         classes: dataset.classes().len(),
     };
     let first = std::slice::from_ref(&shown[0].probabilities);
-    let (mut methods, mut calibrations) = (Vec::new(), Vec::new());
+    let (mut results, mut calibrations) = (Vec::new(), Vec::new());
     for (index, run) in shown.iter().enumerate() {
         let predicted = std::slice::from_ref(&run.probabilities);
         let value = known.balanced_accuracy(predicted, &bootstrap)?;
@@ -209,31 +274,39 @@ fn compare(
             let found = known.difference(predicted, first, &bootstrap)?;
             Some(page::estimate(&found.difference))
         };
-        methods.push(MethodResult {
-            method: run.name.clone(),
+        let result = MethodResult {
+            method: run.described.label(),
             value: page::estimate(&value),
             difference,
-        });
+        };
+        results.push((run.described.labels.clone(), result));
         calibrations.push(page::calibration(
             context,
             dataset,
             &known,
-            &run.name,
+            &run.described.label(),
             against,
             &run.probabilities,
         )?);
     }
+    let settings = settings(results);
+    let because = match shown.len() {
+        1 => String::new(),
+        runs => format!(
+            "The best of {} runs by the same labels that measure it, which flatters it.",
+            thousands(runs)
+        ),
+    };
     let comparison = Comparison {
         metric: "balanced accuracy".into(),
         against: against.clone(),
         protocol: "out of sample, by case".into(),
         chance: Some(1.0 / known.classes as f64),
-        settings: vec![Setting {
-            name: "all runs".into(),
-            methods,
-        }],
         noise_curves: Vec::new(),
-        quoted: Some((0, shown.len() - 1)),
+        baseline: shown[0].described.as_baseline(),
+        quoted: best_of(&settings),
+        quoted_because: because,
+        settings,
     };
     Ok((comparison, calibrations))
 }
@@ -246,5 +319,31 @@ impl Show for Summary {
             count(self.runs, "run"),
             count(self.images, "image")
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cleanslide_report::number::Estimate;
+
+    #[test]
+    fn the_best_run_is_quoted_whatever_it_learned_from() {
+        let result = |labels: &str, value: f64| {
+            let result = MethodResult {
+                method: "some".to_owned(),
+                value: Estimate::without_interval(value),
+                difference: None,
+            };
+            (labels.to_owned(), result)
+        };
+        let settings = settings(vec![
+            result("a", 0.7),
+            result("b", 0.9),
+            result("a", f64::NAN),
+            result("b", 0.8),
+        ]);
+        assert_eq!(settings.len(), 2);
+        assert_eq!(best_of(&settings), Some((1, 0)));
     }
 }

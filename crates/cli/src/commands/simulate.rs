@@ -74,7 +74,7 @@ struct Summary {
     sources: Vec<String>,
     labels: usize,
     #[serde(skip)]
-    next: &'static str,
+    next: (&'static str, &'static str),
 }
 
 impl Simulate {
@@ -117,9 +117,12 @@ impl Simulate {
                     .sum(),
             },
             next: match dataset.manifest().task {
-                Task::Classification => "fuse",
-                Task::Segmentation | Task::Detection if self.tissue => "inject unlabel",
-                Task::Segmentation | Task::Detection => "inject add",
+                Task::Classification if self.clean => ("inject uniform", " --rate 0.3"),
+                Task::Classification => ("fuse", ""),
+                Task::Segmentation | Task::Detection if self.tissue => {
+                    ("inject unlabel", TAKE_AWAY)
+                }
+                Task::Segmentation | Task::Detection => ("inject add", " --rate 0.2"),
             },
         })
     }
@@ -127,6 +130,9 @@ impl Simulate {
 
 /// The source that is right.
 const SIMULATOR: &str = "simulator";
+
+/// How much of the labels of simulated tissue `inject unlabel` is to take away.
+const TAKE_AWAY: &str = " --source simulator --rate 0.9";
 
 /// The reference.
 const TRUTH: &str = "truth";
@@ -285,14 +291,15 @@ fn annotate(
 impl Show for Summary {
     fn text(&self) -> String {
         format!(
-            "{}: {} of {}, {} by {}; the truth is the reference `truth`\nnext: cleanslide {} {}",
+            "{}: {} of {}, {} by {}; the truth is the reference `truth`\nnext: cleanslide {} {}{}",
             self.dataset.display(),
             count(self.images, "simulated image"),
             count(self.cases, "case"),
             count(self.labels, "label"),
             self.sources.join(", "),
-            self.next,
-            self.dataset.display()
+            self.next.0,
+            self.dataset.display(),
+            self.next.1
         )
     }
 }

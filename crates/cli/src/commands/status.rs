@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use cleanslide_data::{Dataset, ImageRecord, Labels, Objects, Scope, Split, Target, leaks};
+use cleanslide_data::{Dataset, ImageRecord, Labels, Objects, Scope, Split, Target};
 use serde::Serialize;
 
 use crate::arguments::DatasetArgument;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::output::{Show, count, thousands};
+use crate::pipeline::split_leaks;
 use crate::text_table::TextTable;
 
 /// Show what is in a dataset
@@ -84,16 +85,7 @@ impl Status {
             })
             .filter(|(_, number)| *number > 0)
             .collect();
-        let sides: Vec<Option<Split>> = images.iter().map(|image| image.split).collect();
-        let leaks = leaks(images, &sides)
-            .iter()
-            .map(|leak| {
-                format!(
-                    "{} {}: {} and {}",
-                    leak.level, leak.name, leak.first, leak.second
-                )
-            })
-            .collect();
+        let leaks = split_leaks(&dataset).into_iter().map(|leak| leak.text);
         let labelled: BTreeSet<&str> = labels
             .evidence()
             .iter()
@@ -115,7 +107,7 @@ impl Status {
                 .filter(|image| labelled.contains(image.id.as_str()))
                 .count(),
             references: dataset.references()?,
-            leaks,
+            leaks: leaks.collect(),
         })
     }
 }
@@ -234,7 +226,7 @@ impl Show for Summary {
             lines.push(self.diagnoses.join("\n"));
         }
         for leak in &self.leaks {
-            lines.push(format!("warning: the split leaks: {leak} are on two sides"));
+            lines.push(format!("warning: the split leaks: {leak}"));
         }
         lines.join("\n")
     }

@@ -27,10 +27,11 @@ use crate::arguments::{DatasetArgument, DeviceArgument};
 use crate::context::{Context, command_line, now, program};
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, table};
-use crate::output::{Show, count};
+use crate::output::{Show, count, quoted};
 use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, refuse_leaks};
 use crate::progress;
 use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
+use crate::truth::how_to_evaluate;
 
 /// What `train` takes.
 #[derive(Debug, Args)]
@@ -40,10 +41,11 @@ cleanslide train mitoses --recipe recipe.toml --out runs/robust\n  \
 cleanslide train nuclei --folds 5 --out runs/unet\n  \
 cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --out runs/reweight\n  \
 cleanslide train smears --method sissi --also other-cells --out runs/sissi\n  \
-cleanslide train nuclei --method dual --out runs/dual\n\n\
+cleanslide train nuclei --method dual --out runs/dual\n  \
+cleanslide train liver --method complementary --out runs/tumour\n\n\
 A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
 [method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
-[augment], [predict], of instances and boxes [correction], and of instances [objects] and [dual]. config.toml of any run is one, with all defaults."
+[augment], [predict], of class masks beside diagnoses [complementary], of instances and boxes [correction], and of instances [objects] and [dual]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
     #[command(flatten)]
@@ -52,9 +54,9 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// How to learn, with default settings: classes of images by any method of `bench --help`; class masks of several
-    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`; boxes and
-    /// masks of objects by `sissi`, which corrects them meanwhile; masks of objects by `dual`, two networks that filter
-    /// each other's labels
+    /// experts by `majority`, `staple`, `soft`, `reweight`, `confusion` or `self-consensus`; class masks beside
+    /// diagnoses by `complementary`; boxes and masks of objects by `sissi`, which corrects them meanwhile; masks of
+    /// objects by `dual`, two networks that filter each other's labels
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
     /// Label version, such as v2; the latest by default
@@ -98,6 +100,8 @@ struct Summary {
     cases: usize,
     seconds: f64,
     against_given_labels: Vec<Measure>,
+    /// The command to run next.
+    next: String,
 }
 
 impl Train {
@@ -122,7 +126,18 @@ impl Train {
         let recipe = self.recipe()?;
         let (manifest, measures, seconds) =
             train(context, &dataset, &recipe, &self.out, self.strict)?;
+        let audit = || {
+            let dataset = dataset.folder().to_string_lossy();
+            let run = self.out.to_string_lossy();
+            format!(
+                "cleanslide audit {} --run {}",
+                quoted(&dataset),
+                quoted(&run)
+            )
+        };
+        let next = how_to_evaluate(&dataset, &self.out)?.unwrap_or_else(audit);
         context.output.show(&Summary {
+            next,
             run: self.out,
             method: recipe.method.name().to_owned(),
             labels: manifest.labels.to_string(),
@@ -380,7 +395,7 @@ impl Show for Summary {
         format!(
             "{}: {} on {} of {} ({} of {}), {:.1} s\n\
              out of sample against the given labels, which may be wrong:\n{}\n\
-             next: cleanslide evaluate DATASET {} --reference NAME",
+             next: {}",
             self.run.display(),
             self.method,
             count(self.images, "image"),
@@ -389,7 +404,7 @@ impl Show for Summary {
             self.labels,
             self.seconds,
             table(&["value"], &[&self.against_given_labels]),
-            self.run.display(),
+            self.next,
         )
     }
 }

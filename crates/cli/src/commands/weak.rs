@@ -30,7 +30,8 @@ use crate::sheet::{self, Sheet, evenly};
 /// contact sheet first: `--sheet FILE --only-sheet` adds nothing to the dataset.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cleanslide weak hough smears --diameter 40..90px --plane saturation --sheet sheet.html --only-sheet\n  \
+    after_help = "Examples:\n  cleanslide weak hough smears --diameter 40..90px --plane saturation \\\n    \
+--sheet sheet.html --only-sheet\n  \
 cleanslide weak nuclei liver --diameter 5..15um\n  \
 cleanslide weak blobs cfos --diameter 8..30px --side bright --level local:20"
 )]
@@ -42,6 +43,9 @@ pub struct Weak {
 #[derive(Debug, Subcommand)]
 enum Kind {
     /// Round objects by their outline, as boxes
+    #[command(
+        after_help = "Example:\n  cleanslide weak hough smears --diameter 40..90px --plane saturation --sheet sheet.html"
+    )]
     Hough {
         #[command(flatten)]
         shared: Shared,
@@ -61,6 +65,9 @@ enum Kind {
         distance: f64,
     },
     /// What is brighter or darker than the rest, as instances
+    #[command(
+        after_help = "Example:\n  cleanslide weak blobs cfos --diameter 8..30px --side bright --level local:20"
+    )]
     Blobs {
         #[command(flatten)]
         shared: Shared,
@@ -80,6 +87,7 @@ enum Kind {
         keep_together: bool,
     },
     /// Nuclei stained with haematoxylin, clusters cut apart, as instances
+    #[command(after_help = "Example:\n  cleanslide weak nuclei liver --diameter 5..15um")]
     Nuclei {
         #[command(flatten)]
         shared: Shared,
@@ -90,6 +98,9 @@ enum Kind {
         sensitivity: f64,
     },
     /// What closed edges surround, as instances
+    #[command(
+        after_help = "Example:\n  cleanslide weak outlines wells --diameter 20..60px --plane green --edge 60"
+    )]
     Outlines {
         #[command(flatten)]
         shared: Shared,
@@ -103,16 +114,25 @@ enum Kind {
         edge: f64,
     },
     /// Living cells of a cytotoxicity assay at 640 x 480, as boxes (SISSI)
+    #[command(
+        after_help = "Example:\n  cleanslide weak sissi-alive assay --class living --sheet alive.html"
+    )]
     SissiAlive {
         #[command(flatten)]
         shared: Shared,
     },
     /// Dead cells of a cytotoxicity assay at 640 x 480, as boxes (SISSI)
+    #[command(
+        after_help = "Example:\n  cleanslide weak sissi-dead assay --class dead --sheet dead.html"
+    )]
     SissiDead {
         #[command(flatten)]
         shared: Shared,
     },
     /// Inhibited cells of a cytotoxicity assay at 640 x 480, as boxes (SISSI)
+    #[command(
+        after_help = "Example:\n  cleanslide weak sissi-inhibited assay --class inhibited --sheet inhibited.html"
+    )]
     SissiInhibited {
         #[command(flatten)]
         shared: Shared,

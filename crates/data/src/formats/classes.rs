@@ -1,7 +1,9 @@
 //! One class per image, as a folder per class or as a table.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::missing::Missing;
 use super::{
     DESCRIBING, IMAGE_NAMES, ImageColumns, Imported, check_rows_unique, classes_of, sorted_entries,
 };
@@ -82,6 +84,7 @@ pub fn read_class_folders(
         sources: vec![source.clone()],
         evidence,
         references: Vec::new(),
+        missing_words: BTreeMap::new(),
     })
 }
 
@@ -105,8 +108,8 @@ fn collect_images(folder: &Path, name: &str, images: &mut Vec<ImageRecord>) -> R
     Ok(())
 }
 
-/// Reads a table with one image and its class per line. An empty class is *not labelled*. A
-/// column `trust` (0 to 1) is taken where there is one.
+/// Reads a table with one image and its class per line. A class that is empty, or a word for missing
+/// values that is no declared class, is *not labelled*. A column `trust` (0 to 1) is taken where there is one.
 ///
 /// # Errors
 /// A malformed table, an image given twice, a class that was not declared, a bad trust.
@@ -141,22 +144,24 @@ pub fn read_class_table(
         .transpose()?;
     let trust_column = table.find("trust");
 
-    let labels = [Some(class_column), reference_column];
-    let occurring = table
-        .rows()
-        .iter()
-        .flat_map(|row| labels.into_iter().flatten().map(|column| row.get(column)));
+    let labels: Vec<usize> = std::iter::once(class_column)
+        .chain(reference_column)
+        .collect();
+    let missing = Missing::new(declared);
+    let rows = table.rows().iter();
+    let occurring = rows.flat_map(|row| {
+        let labels = labels.iter();
+        labels.filter_map(|&column| missing.class(row, column))
+    });
     let classes = classes_of(declared, occurring)?;
     let mut images = Vec::with_capacity(table.rows().len());
     let (mut evidence, mut reference) = (Vec::new(), Vec::new());
     for row in table.rows() {
         let image = image_columns.read(&table, row, folder)?;
-        let class_at = |column: usize| match row.get(column) {
-            "" => Ok(None),
-            name => classes
-                .index(name)
-                .map(Some)
-                .map_err(|error| with_place(&table, row, &error)),
+        let class_at = |column: usize| {
+            let name = missing.class(row, column);
+            let class = name.map(|name| classes.index(name)).transpose();
+            class.map_err(|error| with_place(&table, row, &error))
         };
         if let Some(class) = class_at(class_column)? {
             let trust = parse_trust(trust_column.map_or("", |column| row.get(column)))
@@ -186,6 +191,7 @@ pub fn read_class_table(
         sources: vec![source.clone()],
         evidence,
         references,
+        missing_words: missing.words(&table, &labels),
     })
 }
 

@@ -18,6 +18,7 @@ mod json_stream;
 mod json_text;
 pub mod labelme;
 pub mod mask_file;
+mod missing;
 mod rings;
 mod run_length;
 pub mod voc;
@@ -31,6 +32,7 @@ pub use diagnoses::{Diagnosed, Meaning, read_diagnoses};
 pub use run_length::RunLengths;
 pub use votes::{VoteColumns, read_votes};
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +58,8 @@ pub struct Imported {
     pub evidence: Vec<Evidence>,
     /// Labels to be kept apart for evaluation: name and evidence.
     pub references: Vec<(String, Vec<Evidence>)>,
+    /// Words for missing values that were read as *not labelled*, with how many fields had each.
+    pub missing_words: BTreeMap<String, usize>,
 }
 
 /// Names of columns that describe the image, whatever the format.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::classes::with_place;
+use super::missing::Missing;
 use super::{ImageColumns, Imported, check_rows_unique, classes_of};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Source};
@@ -23,7 +24,7 @@ pub struct VoteColumns {
 /// More different answers than this in one column are a sign that it holds no classes.
 const MOST_CLASSES: usize = 100;
 
-/// Reads votes. An empty field is *not labelled*; an image without any vote is kept, unlabelled.
+/// Reads votes. A field that is empty, or has a word for missing values that is no declared class, is *not labelled*; an image without any vote is kept, unlabelled.
 ///
 /// # Errors
 /// A malformed table, an image given twice, a vote for a class that was not declared, no
@@ -43,19 +44,20 @@ pub fn read_votes(
         .transpose()?;
     let annotators = annotator_columns(&table, &image_columns, reference, columns)?;
 
-    let votes = annotators.iter().copied().chain(reference);
-    let occurring = table
-        .rows()
-        .iter()
-        .flat_map(|row| votes.clone().map(|column| row.get(column)));
+    let votes: Vec<usize> = annotators.iter().copied().chain(reference).collect();
+    let missing = Missing::new(declared);
+    let rows = table.rows().iter();
+    let occurring = rows.flat_map(|row| {
+        let votes = votes.iter();
+        votes.filter_map(|&column| missing.class(row, column))
+    });
     let classes = classes_of(declared, occurring)?;
     let mut images = Vec::with_capacity(table.rows().len());
     let (mut evidence, mut truth) = (Vec::new(), Vec::new());
     for row in table.rows() {
         let image = image_columns.read(&table, row, folder)?;
         let vote = |column: usize, source: &str, into: &mut Vec<Evidence>| {
-            let name = row.get(column);
-            if !name.is_empty() {
+            if let Some(name) = missing.class(row, column) {
                 let class = classes
                     .index(name)
                     .map_err(|error| with_place(&table, row, &error))?;
@@ -87,6 +89,7 @@ pub fn read_votes(
         sources,
         evidence,
         references,
+        missing_words: missing.words(&table, &votes),
     })
 }
 

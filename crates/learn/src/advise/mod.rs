@@ -4,7 +4,7 @@
 //! for each repeat: deal the cases into folds (seeded, the same for every method)
 //!     for each method: predict each fold by a model of the others; what the method must know beforehand
 //!                      is estimated anew from each model's training cases
-//! score of a method = balanced accuracy against the given labels of the cases that were not seen
+//! score of a method = balanced accuracy against the given labels of the cases that were not seen, weighted by trust
 //! gain              = its score minus that of plain training, in the same repeats
 //! ```
 //!
@@ -25,6 +25,7 @@ mod noise;
 use cleanslide_eval::{
     Bootstrap, Error as EvalError, Estimate, Groups, LabelPairs, Weights, most_probable,
 };
+use ndarray::Axis;
 use serde::Serialize;
 
 pub use self::correction::SkillCorrection;
@@ -191,10 +192,33 @@ pub fn choose(methods: &[Evidence]) -> usize {
     best
 }
 
+/// What predictions are judged by: the labels that are believed at all, each as far as it is. One of trust 0 is known to be
+/// wrong, and nothing is learned from it either.
+struct Judges {
+    /// Their places in the study.
+    items: Vec<usize>,
+    given: Vec<usize>,
+    cases: Vec<usize>,
+    trust: Vec<f64>,
+}
+
+impl Judges {
+    fn of(study: &Study) -> Self {
+        let trust = &study.examples.weights;
+        let items: Vec<usize> = (0..study.len()).filter(|&item| trust[item] > 0.0).collect();
+        Self {
+            given: items.iter().map(|&item| study.given[item]).collect(),
+            cases: items.iter().map(|&item| study.cases[item]).collect(),
+            trust: items.iter().map(|&item| f64::from(trust[item])).collect(),
+            items,
+        }
+    }
+}
+
 /// A method and its predictions so far.
 struct Trial {
     method: MethodSettings,
-    /// Given and predicted class of each item, for each repeat.
+    /// Given and predicted class of each item that judges, for each repeat.
     pairs: Vec<LabelPairs>,
     /// Clearly worse than plain training: not tried again.
     given_up: bool,
@@ -225,12 +249,11 @@ impl Trial {
             },
         };
         let predicted = study.out_of_sample(&classifier, folds, &|_, _| {})?;
-        let predicted = most_probable(predicted.probabilities.view())?;
-        self.pairs.push(LabelPairs::new(
-            &study.given,
-            &predicted,
-            study.classes.len(),
-        )?);
+        let judges = Judges::of(study);
+        let probabilities = predicted.probabilities.select(Axis(0), &judges.items);
+        let predicted = most_probable(probabilities.view())?;
+        let pairs = LabelPairs::new(&judges.given, &predicted, study.classes.len())?;
+        self.pairs.push(pairs);
         Ok(())
     }
 
@@ -282,15 +305,20 @@ fn evidence(
     seed: u64,
     correction: Option<&SkillCorrection>,
 ) -> Result<Vec<Evidence>> {
-    let groups = Groups::new(&study.cases)?;
+    let Judges { cases, trust, .. } = Judges::of(study);
+    let groups = Groups::new(&cases)?;
     let bootstrap = Bootstrap {
         replicates: REPLICATES,
         seed,
         ..Bootstrap::default()
     };
-    let values = figures(trials, Weights::Equal, correction)?;
+    let values = figures(trials, Weights::Real(&trust), correction)?;
     let drawn = bootstrap.resamples(&groups, |counts| {
-        figures(trials, Weights::Counts(counts), correction)
+        let counts = counts.iter().zip(&trust);
+        let weights: Vec<f64> = counts
+            .map(|(&drawn, trust)| f64::from(drawn) * trust)
+            .collect();
+        figures(trials, Weights::Real(&weights), correction)
     })?;
     let gains: Vec<Vec<f64>> = drawn
         .iter()

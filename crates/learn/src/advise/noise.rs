@@ -9,8 +9,8 @@ use cleanslide_eval::{
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::Serialize;
 
-use super::SkillCorrection;
 use super::estimate::interval;
+use super::{Judges, SkillCorrection};
 use crate::directions::alike;
 use crate::error::Result;
 use crate::study::Study;
@@ -86,7 +86,8 @@ pub struct NoiseFinding {
     pub correction: Option<SkillCorrection>,
 }
 
-/// What out-of-sample `probabilities` `[items, classes]` and the nearest neighbours say about the labels of a study.
+/// What out-of-sample `probabilities` `[items, classes]` and the nearest neighbours say about the labels of a study that
+/// are believed at all: whether one of trust 0 is wrong is no question.
 ///
 /// # Errors
 /// Labels of one class only, fewer than three items or two cases, or features without a direction.
@@ -96,17 +97,26 @@ pub fn find_noise(
     seed: u64,
 ) -> Result<NoiseFinding> {
     let classes = study.classes.len();
+    let Judges {
+        items,
+        given,
+        cases,
+        trust,
+    } = Judges::of(study);
+    let probabilities = probabilities.select(Axis(0), &items);
+    let probabilities = probabilities.view();
     let blocks = ArrayBlocks::new(probabilities, BLOCK_ROWS);
-    let learning = ConfidentLearning::new(&study.given, &blocks)?;
+    let learning = ConfidentLearning::new(&given, &blocks)?;
     let found = learning.noise_estimate(true);
     let transition = found.noise_matrix.reversed_axes();
-    let neighbours = alike(study.features(), NEIGHBOURS)?;
-    let consensus = Consensus::count(&neighbours, &study.given, classes)?;
+    let features = study.features().select(Axis(0), &items);
+    let neighbours = alike(features.view(), NEIGHBOURS)?;
+    let consensus = Consensus::count(&neighbours, &given, classes)?;
     let consensus = consensus.solve(&HocOptions::default())?;
-    let scores = OneVsRest::new(&study.given, probabilities)?.present_classes_only();
-    let judge_auroc = scores.macro_auroc(Weights::Equal)?;
+    let scores = OneVsRest::new(&given, probabilities)?.present_classes_only();
+    let judge_auroc = scores.macro_auroc(Weights::Real(&trust))?;
 
-    let groups = Groups::new(&study.cases)?;
+    let groups = Groups::new(&cases)?;
     let bootstrap = Bootstrap {
         replicates: REPLICATES,
         seed,
@@ -114,8 +124,7 @@ pub fn find_noise(
     };
     let drawn = bootstrap.resamples(&groups, |counts| {
         // Lengths and probabilities were checked above: what can fail is that all labels are of one class.
-        resampled(&study.given, probabilities, counts)
-            .map_err(|_| EvalError::from(Undefined::NoNegative))
+        resampled(&given, probabilities, counts).map_err(|_| EvalError::from(Undefined::NoNegative))
     })?;
     let pattern = pattern(&transition);
     let same = drawn.iter().filter(|(_, drawn)| *drawn == pattern).count();

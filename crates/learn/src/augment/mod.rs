@@ -12,7 +12,7 @@ mod standard;
 
 pub use colours::Colours;
 pub(crate) use crop::CropPlan;
-pub use mix::{Mixture, mix};
+pub use mix::{Mixture, mix, mix_labels};
 pub use placement::Placement;
 pub(crate) use placement::mirrored;
 pub use settings::AugmentSettings;

@@ -25,7 +25,7 @@ use super::opinion::{Given, Opinion};
 use super::prototypes::{self, AllPrototypes, Stored};
 use super::selection::{Believed, Heard, Judge, Judgement, SelectedImage, Selection};
 use super::{DualTraining, Exchange, SelectionCycle, SelectionCycleImage, State};
-use crate::augment::{CropPlan, Mixture, mix};
+use crate::augment::{CropPlan, Mixture, mix, mix_labels};
 use crate::correction::CORRECTIONS;
 use crate::current::{Current, memory, remembered};
 use crate::error::{Error, Result};
@@ -399,6 +399,15 @@ impl<I: ObjectImages> Dual<'_, I> {
     }
 }
 
+/// The greatest of the weights of each pixel.
+fn most(weights: &[Vec<f32>; 3]) -> Vec<f32> {
+    let [first, second, third] = weights;
+    let of_pixels = first.iter().zip(second).zip(third);
+    of_pixels
+        .map(|((first, second), third)| first.max(*second).max(*third))
+        .collect()
+}
+
 /// A mask that is learned from; what of each of its objects.
 struct Learned {
     mask: Array2<u32>,
@@ -584,12 +593,19 @@ impl<I: ObjectImages> Task for Dual<'_, I> {
         if mixture != Mixture::Alone {
             let other = self.one(near(1)?, rng)?;
             mix(&mut crop.image, &other.image, size, &mixture);
-            mix(&mut crop.targets, &other.targets, size, &mixture);
+            // Both networks share what is said, so it counts as far as it does for any of them: what none learns from is
+            // no part of it.
+            let [one, two] = [&crop.weights, &other.weights].map(most);
+            for (said, other) in [
+                (&mut crop.targets, &other.targets),
+                (&mut crop.beliefs, &other.beliefs),
+                (&mut crop.distances, &other.distances),
+            ] {
+                mix_labels(said, other, [&one, &two], size, &mixture);
+            }
             for (weights, other) in crop.weights.iter_mut().zip(&other.weights) {
                 mix(weights, other, size, &mixture);
             }
-            mix(&mut crop.beliefs, &other.beliefs, size, &mixture);
-            mix(&mut crop.distances, &other.distances, size, &mixture);
         }
         Ok(crop)
     }

@@ -1,10 +1,11 @@
 //! One mask from several, of one image: what others say of other images changes nothing.
 
+use cleanslide_data::UNLABELLED_CLASS;
 use cleanslide_weak::fusion::FusionError;
 use cleanslide_weak::fusion::masks::{
     MaskMajority, MaskTie, MultiLabelStaple, Staple, VotePatterns,
 };
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use super::ExpertMask;
 
@@ -12,19 +13,20 @@ use super::ExpertMask;
 const THRESHOLD: f64 = 0.5;
 
 /// The class that most experts gave each pixel of an image; where several are tied, none (255). Equation (1) of Xiao et
-/// al. (arXiv 2104.02602), which does not say what becomes of ties.
+/// al. (arXiv 2104.02602), which does not say what becomes of ties. A mask of trust 0 says nothing.
 ///
 /// # Errors
 /// No mask, masks of different sizes, or a class that does not exist.
 pub fn majority(masks: &[Option<ExpertMask>], classes: usize) -> Result<Array2<u8>, FusionError> {
-    let (patterns, map) = patterns(masks, classes)?;
     let majority = MaskMajority {
         tie: MaskTie::Unlabelled,
     };
-    Ok(majority.fuse(&patterns)?.mask(map.view()))
+    of_believed(masks, classes, |patterns, map| {
+        Ok(majority.fuse(patterns)?.mask(map))
+    })
 }
 
-/// The consensus of STAPLE; with more than two classes, none (255) where several are tied.
+/// The consensus of STAPLE; with more than two classes, none (255) where several are tied. A mask of trust 0 says nothing.
 ///
 /// # Errors
 /// No mask, masks of different sizes, or a class that does not exist.
@@ -32,33 +34,44 @@ pub(super) fn staple(
     masks: &[Option<ExpertMask>],
     classes: usize,
 ) -> Result<Array2<u8>, FusionError> {
-    let (patterns, map) = patterns(masks, classes)?;
-    if classes == 2 {
-        let consensus = Staple::default().fuse(&patterns)?;
-        return Ok(consensus.mask(map.view(), THRESHOLD));
-    }
-    Ok(MultiLabelStaple::default()
-        .fuse(&patterns)?
-        .mask(map.view()))
+    of_believed(masks, classes, |patterns, map| {
+        Ok(if classes == 2 {
+            let consensus = Staple::default().fuse(patterns)?;
+            consensus.mask(map, THRESHOLD)
+        } else {
+            MultiLabelStaple::default().fuse(patterns)?.mask(map)
+        })
+    })
 }
 
-fn patterns(
+/// Fuses the masks of an image that are believed at all; if none is, nothing is said of any pixel.
+fn of_believed(
     masks: &[Option<ExpertMask>],
     classes: usize,
-) -> Result<(VotePatterns, Array2<u32>), FusionError> {
-    let masks: Vec<_> = masks
+    fuse: impl FnOnce(&VotePatterns, ArrayView2<'_, u32>) -> Result<Array2<u8>, FusionError>,
+) -> Result<Array2<u8>, FusionError> {
+    let believed = |mask: &&ExpertMask| mask.trust > 0.0;
+    let views: Vec<_> = masks
         .iter()
-        .map(|mask| mask.as_ref().map(|mask| mask.classes.view()))
+        .map(|mask| {
+            mask.as_ref()
+                .filter(believed)
+                .map(|mask| mask.classes.view())
+        })
         .collect();
+    if views.iter().all(Option::is_none)
+        && let Some(mask) = masks.iter().flatten().next()
+    {
+        return Ok(Array2::from_elem(mask.classes.dim(), UNLABELLED_CLASS));
+    }
     let mut patterns = VotePatterns::new(masks.len(), classes)?;
-    let map = patterns.add(&masks)?;
-    Ok((patterns, map))
+    let map = patterns.add(&views)?;
+    fuse(&patterns, map.view())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cleanslide_data::UNLABELLED_CLASS;
     use ndarray::array;
 
     fn masks(of: [Array2<u8>; 3]) -> Vec<Option<ExpertMask>> {
@@ -97,5 +110,24 @@ mod tests {
         assert_eq!(majority(&masks, 2).unwrap(), careful);
         assert_eq!(staple(&masks, 2).unwrap(), careful);
         assert_eq!(staple(&masks, 3).unwrap(), careful);
+    }
+
+    #[test]
+    fn who_is_not_believed_has_no_vote() {
+        let right = array![[1, 1, 0, 0]];
+        let wrong = array![[0, 0, 1, 1]];
+        let mut masks = masks([right.clone(), wrong.clone(), wrong]);
+        let unbelieve = |mask: &mut Option<ExpertMask>| {
+            mask.iter_mut().for_each(|mask| mask.trust = 0.0);
+        };
+        masks[1..].iter_mut().for_each(unbelieve);
+        for classes in [2, 3] {
+            assert_eq!(majority(&masks, classes).unwrap(), right);
+            assert_eq!(staple(&masks, classes).unwrap(), right);
+        }
+        unbelieve(&mut masks[0]);
+        let nothing = Array2::from_elem((1, 4), UNLABELLED_CLASS);
+        assert_eq!(majority(&masks, 2).unwrap(), nothing);
+        assert_eq!(staple(&masks, 2).unwrap(), nothing);
     }
 }

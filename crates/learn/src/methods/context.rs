@@ -87,15 +87,18 @@ impl Context {
     }
 }
 
-/// The transitions `[true, given]` among labels that count inversely to the total of their class.
+/// The transitions `[true, given]` among labels that count inversely to the total of their class. A class without any is
+/// still taken to be labelled without error.
 fn weigh_labels(transition: &mut Array2<f64>, totals: &[f64]) {
-    for mut row in transition.rows_mut() {
+    for (class, mut row) in transition.rows_mut().into_iter().enumerate() {
         for (t, total) in row.iter_mut().zip(totals) {
             *t = if *total > 0.0 { *t / total } else { 0.0 };
         }
         let sum = row.sum();
         if sum > 0.0 {
             row.mapv_inplace(|t| t / sum);
+        } else {
+            row[class] = 1.0;
         }
     }
 }
@@ -147,5 +150,13 @@ mod tests {
         };
         let says_one = weighted_truth(0, 0.8, [0.8, 0.2]) + weighted_truth(1, 0.2, [0.2, 0.8]);
         assert!((says_one - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_class_that_no_item_has_stays_without_error_when_labels_are_balanced() {
+        let mut transition = array![[0.75, 0.25, 0.0], [0.25, 0.75, 0.0], [0.0, 0.0, 1.0]];
+        let before = transition.clone();
+        weigh_labels(&mut transition, &[50.0, 50.0, 0.0]);
+        assert_eq!(transition, before);
     }
 }

@@ -36,16 +36,22 @@ pub enum MapError {
     Write(#[from] cleanslide_data::Error),
 }
 
-/// The file of an image in a folder: its id with what no file name may hold replaced by `_`.
+/// The file of an image in a folder: its id, whose `/` are folders. What no name of a file may hold is replaced by `_`, and then a hash
+/// of the id follows, so that every image has a file of its own.
 pub fn file_of(folder: &Path, image: &str) -> PathBuf {
-    let safe = |c: char| {
-        if c.is_alphanumeric() || "-_.".contains(c) {
-            c
-        } else {
-            '_'
-        }
+    let safe = |c: char| match c.is_alphanumeric() || "-_. ".contains(c) {
+        true => c,
+        false => '_',
     };
-    let name: String = image.chars().map(safe).collect();
+    let parts = image.split('/').map(|part| match part {
+        "" | "." | ".." => "_".to_owned(),
+        part => part.chars().map(safe).collect(),
+    });
+    let mut name = parts.collect::<Vec<_>>().join("/");
+    if name != image {
+        let hash = blake3::hash(image.as_bytes()).to_hex();
+        name = format!("{name}-{}", &hash[..8]);
+    }
     folder.join(format!("{name}.safetensors"))
 }
 
@@ -104,11 +110,28 @@ mod tests {
     #[test]
     fn a_file_gives_back_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        let path = file_of(folder.path(), "slide 1/tile");
+        let path = file_of(folder.path(), "slide_1_tile");
         assert!(path.ends_with("slide_1_tile.safetensors"));
         let probabilities = Array3::from_shape_fn((2, 3, 4), |(c, y, x)| (c + y * x) as f32 / 9.0);
         write(&path, probabilities.view()).unwrap();
         assert_eq!(read(&path).unwrap(), probabilities);
+    }
+
+    #[test]
+    fn every_image_has_a_file_of_its_own_in_the_folder() {
+        let name = |image| file_of(Path::new("maps"), image);
+        assert_eq!(
+            name("slide 1/tile"),
+            Path::new("maps/slide 1/tile.safetensors")
+        );
+        let ids = ["a/b", "a_b", "a:b", "a?b", "../a", "/a", "_/a", "a//b"];
+        let names: std::collections::BTreeSet<PathBuf> = ids.into_iter().map(name).collect();
+        assert_eq!(names.len(), ids.len());
+        let inside = |path: &PathBuf| {
+            let parts = path.components();
+            path.starts_with("maps") && !parts.into_iter().any(|part| part.as_os_str() == "..")
+        };
+        assert!(names.iter().all(inside), "{names:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use cleanslide_nn::losses::{Dino, unit};
 use cleanslide_nn::networks::{ImageEncoder, ViewNetwork};
 use cleanslide_nn::weights::Weights;
 use image::RgbImage;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -37,12 +37,65 @@ const DIRECTIONS: &str = "directions of embeddings";
 /// Images that are embedded at once.
 const EMBEDDED: usize = 32;
 
-/// Whether the encoder said nearly the same of all images in an epoch.
+/// The note of how far embeddings of different images differ, as [`SPREAD`]. What is never negative has a common
+/// direction, so less is enough than of projections.
+const SPREAD_OF_EMBEDDINGS: &str = "spread of embeddings";
+
+/// Below this spread embeddings tell nothing apart: their cosines are above 0.9999.
+const SAME: f64 = 1e-4;
+
+/// So many directions are one, as of embeddings that differ in length alone.
+const ONE_DIRECTION: f64 = 1.001;
+
+/// The note of the largest value of embeddings, whatever its sign.
+const LARGEST: &str = "largest value of embeddings";
+
+/// Beyond this value small differences are lost.
+const EXPLODED: f64 = 1e6;
+
+/// The note of how many embeddings have a value that is no finite number, where there are any.
+const NOT_FINITE: &str = "embeddings that are no numbers";
+
+/// What makes an encoder useless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It says nearly the same of all images.
+    Collapse,
+    /// Its embeddings have values so large that differences are lost.
+    Explosion,
+    /// Its embeddings have values that are no finite numbers.
+    NotFinite,
+}
+
+/// What an epoch shows that makes the encoder useless.
+pub fn trouble(epoch: &Epoch) -> Option<Trouble> {
+    let noted = |name: &str, is: &dyn Fn(f64) -> bool| {
+        let value = epoch.notes.get(name);
+        value.is_some_and(|&value| is(value))
+    };
+    if noted(NOT_FINITE, &|number| number > 0.0) {
+        Some(Trouble::NotFinite)
+    } else if has_collapsed(epoch) {
+        Some(Trouble::Collapse)
+    } else if noted(LARGEST, &|value| value > EXPLODED) {
+        Some(Trouble::Explosion)
+    } else {
+        None
+    }
+}
+
+/// Whether the encoder said nearly the same of all images in an epoch: by its projections, or by its embeddings, which
+/// may be the same where projections are not.
 pub fn has_collapsed(epoch: &Epoch) -> bool {
-    epoch
-        .notes
-        .get(SPREAD)
-        .is_some_and(|&spread| spread < COLLAPSED)
+    let least = [
+        (SPREAD, COLLAPSED),
+        (SPREAD_OF_EMBEDDINGS, SAME),
+        (DIRECTIONS, ONE_DIRECTION),
+    ];
+    least.iter().any(|(name, least)| {
+        let value = epoch.notes.get(*name);
+        value.is_some_and(|value| value < least)
+    })
 }
 
 /// Images to learn from.
@@ -64,8 +117,8 @@ pub trait UnlabelledImages: Sync {
 pub struct Probe<'a> {
     /// The images that are embedded: the central square of each, as large as a view.
     pub items: &'a [usize],
-    /// What is noted of their embeddings, `[items, features]`.
-    pub measure: &'a (dyn Fn(Array2<f32>) -> Result<BTreeMap<String, f64>> + Sync),
+    /// What is noted of their embeddings, `[items, features]`: it cannot fail, so that no look ends a training.
+    pub measure: &'a (dyn Fn(Array2<f32>) -> BTreeMap<String, f64> + Sync),
 }
 
 /// A pretraining of these images, into this folder.
@@ -448,8 +501,8 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
         let last = progress.epoch == settings.train.epochs;
         if every > 0 && (progress.epoch.is_multiple_of(every) || last) {
             let embeddings = self.embed(settings.learned(network), probe.items)?;
-            interlude.note(DIRECTIONS, directions(&embeddings));
-            interlude.notes.extend((probe.measure)(embeddings)?);
+            interlude.notes.extend(seen_in(&embeddings));
+            interlude.notes.extend((probe.measure)(embeddings));
         }
         Ok(interlude)
     }
@@ -471,6 +524,36 @@ impl<I: UnlabelledImages> Views<'_, I> {
         Array2::from_shape_vec((items.len(), features), values)
             .map_err(|error| Error::Device(error.to_string()).into())
     }
+}
+
+/// What is noted of embeddings `[items, features]`; nothing of fewer than two.
+fn seen_in(embeddings: &Array2<f32>) -> BTreeMap<String, f64> {
+    let mut notes = BTreeMap::new();
+    let rows = || embeddings.rows().into_iter();
+    let finite = |row: &ArrayView1<'_, f32>| row.iter().all(|value| value.is_finite());
+    let wrong = rows().filter(|row| !finite(row)).count();
+    if wrong > 0 {
+        notes.insert(NOT_FINITE.to_owned(), wrong as f64);
+    } else if embeddings.nrows() > 1 {
+        let largest = embeddings
+            .iter()
+            .fold(0.0f32, |most, value| most.max(value.abs()));
+        notes.insert(DIRECTIONS.to_owned(), directions(embeddings));
+        notes.insert(SPREAD_OF_EMBEDDINGS.to_owned(), spread_of(embeddings));
+        notes.insert(LARGEST.to_owned(), f64::from(largest));
+    }
+    notes
+}
+
+/// How far embeddings `[items, features]` are from having one direction: 1 − |mean of the directions|².
+fn spread_of(embeddings: &Array2<f32>) -> f64 {
+    let mut directions = embeddings.mapv(f64::from);
+    for mut row in directions.rows_mut() {
+        let length = row.dot(&row).sqrt();
+        row /= length.max(f64::MIN_POSITIVE);
+    }
+    let common = directions.mean_axis(ndarray::Axis(0));
+    1.0 - common.map_or(0.0, |common| common.dot(&common))
 }
 
 /// In how many directions embeddings `[items, features]` vary.
@@ -687,5 +770,31 @@ mod tests {
             notes: BTreeMap::from([(SPREAD.to_owned(), spread)]),
         };
         assert!(has_collapsed(&epoch(0.001)) && !has_collapsed(&epoch(0.5)));
+    }
+
+    #[test]
+    fn embeddings_tell_trouble_that_projections_do_not() {
+        let told = |embeddings: Array2<f32>| {
+            let mut notes = seen_in(&embeddings);
+            notes.insert(SPREAD.to_owned(), 0.9);
+            trouble(&Epoch {
+                epoch: 1,
+                learning_rate: 0.1,
+                loss: 1.0,
+                validation: None,
+                notes,
+            })
+        };
+        let differ = ndarray::array![[1.0f32, 0.2, 0.1], [0.3, 1.0, 0.2], [0.2, 0.3, 1.0]];
+        assert_eq!(told(differ.clone()), None);
+        assert_eq!(told(&differ * 1e-4 + 1.0), Some(Trouble::Collapse));
+        // One direction, and lengths that differ.
+        let lengths = ndarray::array![[1.0f32, 2.0, 3.0], [2.0, 4.0, 6.0], [4.0, 8.0, 12.0]];
+        assert_eq!(told(lengths), Some(Trouble::Collapse));
+        assert_eq!(told(&differ * 1e9), Some(Trouble::Explosion));
+        let mut broken = differ;
+        broken[[1, 1]] = f32::NAN;
+        assert_eq!(told(broken), Some(Trouble::NotFinite));
+        assert!(seen_in(&Array2::ones((1, 3))).is_empty());
     }
 }

@@ -22,7 +22,7 @@ use super::correction::{
 use super::loss::{SegmentationLoss, one_hot};
 use super::model::init;
 use super::{PredictSettings, SegmentSettings, Segmenter, classes_of_objects, most_probable};
-use crate::augment::{CropPlan, Mixture, mix};
+use crate::augment::{CropPlan, Mixture, mix, mix_labels};
 use crate::correction::{Background, GivenLabels, Record, synthetic};
 use crate::error::{Error, Result};
 use crate::pixels::{PixelImages, check};
@@ -328,12 +328,23 @@ impl<I: PixelImages> Task for Pixels<'_, I> {
         if mixture != Mixture::Alone {
             let other = self.one(near(1)?, rng)?;
             mix(&mut crop.image, &other.image, size, &mixture);
-            mix(&mut crop.targets, &other.targets, size, &mixture);
+            // The boundary loss is linear in distances, and the note about diagnoses in excluded classes.
+            let weights = [crop.weights.as_slice(), &other.weights];
+            for (said, other) in [
+                (&mut crop.targets, &other.targets),
+                (&mut crop.distances, &other.distances),
+            ] {
+                mix_labels(said, other, weights, size, &mixture);
+            }
             mix(&mut crop.weights, &other.weights, size, &mixture);
-            mix(&mut crop.distances, &other.distances, size, &mixture);
             if let (Some(undrawn), Some(other)) = (&mut crop.undrawn, &other.undrawn) {
-                mix(&mut undrawn.targets, &other.targets, size, &mixture);
-                mix(&mut undrawn.excluded, &other.excluded, size, &mixture);
+                let weights = [undrawn.weights.as_slice(), &other.weights];
+                for (said, other) in [
+                    (&mut undrawn.targets, &other.targets),
+                    (&mut undrawn.excluded, &other.excluded),
+                ] {
+                    mix_labels(said, other, weights, size, &mixture);
+                }
                 mix(&mut undrawn.weights, &other.weights, size, &mixture);
             }
         }
@@ -503,6 +514,13 @@ pub(crate) fn mean_dice<F: From<Error> + Send>(
             sum.predicted += overlap.predicted;
         }
     }
+    // Whatever is predicted, this measures nothing.
+    if overlaps.iter().skip(1).all(|overlap| overlap.truth == 0.0) {
+        return Err(F::from(Error::NoForeground {
+            images: items.len(),
+            background: segmenter.classes()[0].clone(),
+        }));
+    }
     let dice: Vec<f64> = overlaps
         .iter()
         .skip(1)
@@ -517,6 +535,7 @@ mod tests {
     use crate::augment::AugmentSettings;
     use crate::segment::LossSettings;
     use crate::training::{Items, Loader};
+    use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
     use rand::SeedableRng;
 
     struct Squares;
@@ -708,6 +727,27 @@ mod tests {
             assert_eq!(distances, expected);
             assert_eq!(crop.weights[pixel] == 0.0, pixel < 16);
         }
+    }
+
+    #[test]
+    fn labels_without_a_class_but_the_first_measure_nothing() {
+        let config = SegmentationConfig::Unet(UNetConfig { widths: vec![4] });
+        let network = init(&config, 2, 0, &Device::flex());
+        let classes = ["a", "b"].map(String::from).to_vec();
+        let segmenter = Segmenter::new(config, classes, network, Device::flex());
+        let dice = |items: &[usize]| {
+            mean_dice(&segmenter, &PredictSettings::default(), items, |item| {
+                let (image, mask) = Squares.read(item)?;
+                Ok::<_, Error>((item.to_string(), image, mask))
+            })
+        };
+        // Images with even numbers are of the first class.
+        assert!(dice(&[0, 1]).is_ok());
+        let nothing = dice(&[0, 2]).unwrap_err().to_string();
+        assert!(
+            nothing.contains("2 images for validation show no class but `a`"),
+            "{nothing}"
+        );
     }
 
     #[test]

@@ -321,11 +321,11 @@ impl<T: Task> Run<'_, T> {
                 steps: train.epochs * batches,
             };
             rate = train.rate(at.step, batches, training.state.plateaus);
-            let (step, gradients) = self.step(&training.network, batch, at)?;
+            let gathered = gathered(steps.len(), batches, train.accumulate);
+            let (step, gradients) = self.step(&training.network, batch, at, gathered)?;
             steps.push(step);
             accumulator.accumulate(&training.network, gradients);
-            let gathered = (steps.len() - 1) % train.accumulate + 1;
-            if gathered == train.accumulate || steps.len() == batches {
+            if steps.len().is_multiple_of(train.accumulate) || steps.len() == batches {
                 let gradients = accumulator.grads();
                 self.update(training, gradients, rate, at);
             }
@@ -388,12 +388,12 @@ impl<T: Task> Run<'_, T> {
         network: &T::Network,
         batch: Batch<T::Crop>,
         at: Moment,
+        gathered: usize,
     ) -> Result<(Step, GradientsParams)> {
         let device = self.device.clone().autodiff();
-        let gathered = self.task.settings().accumulate as f64;
         let (compared, gradients) =
             self.task
-                .gradients(network, batch.crops, at, gathered, &device)?;
+                .gradients(network, batch.crops, at, gathered as f64, &device)?;
         let step = Step {
             compared,
             items: batch.items,
@@ -541,9 +541,34 @@ impl<T: Task> Run<'_, T> {
     }
 }
 
+/// Of how many batches gradients are gathered for the update that a batch is part of: the last of an epoch may be of
+/// fewer than the others.
+fn gathered(batch: usize, batches: usize, accumulate: usize) -> usize {
+    let first = batch - batch % accumulate;
+    accumulate.min(batches - first)
+}
+
 /// The parameters of a network, to go on from.
 fn parameters<N: Module>(network: &N) -> Result<Vec<u8>> {
     // What follows the batches is only up to date in a copy that predicts.
     let network = network.valid();
     Ok(Weights::to_bytes(&network, BTreeMap::new(), str::to_owned)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gathered;
+
+    #[test]
+    fn the_last_update_of_an_epoch_is_of_the_batches_that_are_left() {
+        let of = |batches, accumulate| -> Vec<usize> {
+            let all = 0..batches;
+            all.map(|batch| gathered(batch, batches, accumulate))
+                .collect()
+        };
+        assert_eq!(of(5, 3), [3, 3, 3, 2, 2]);
+        assert_eq!(of(4, 2), [2; 4]);
+        assert_eq!(of(2, 8), [2; 2]);
+        assert_eq!(of(3, 1), [1; 3]);
+    }
 }

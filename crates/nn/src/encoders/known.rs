@@ -356,6 +356,12 @@ pub(super) fn card(
     native_size: Option<u32>,
     name: Option<&str>,
 ) -> Result<Card, EncoderError> {
+    if shape.is_of_no_published_depth() {
+        return Err(EncoderError::Depth {
+            file: file.to_owned(),
+            found: shape.to_string(),
+        });
+    }
     let Some(name) = name else {
         return only(file, shape, native_size).map(|known| known.card(native_size));
     };
@@ -370,7 +376,10 @@ pub(super) fn card(
         return Err(EncoderError::NotPublished {
             file: file.to_owned(),
             name: name.to_owned(),
-            expected: known.describe(),
+            expected: match &known.network {
+                Network::Published(shape) => format!("a {shape}"),
+                _ => known.describe(),
+            },
             found: shape.to_string(),
         });
     }
@@ -410,4 +419,46 @@ fn only(
             names(&any)
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(shape: &Shape, name: Option<&str>) -> String {
+        card("some.pth", shape, None, name).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn incomplete_resnets_are_refused() {
+        let resnet = |blocks, bottleneck| ResNet {
+            width: 64,
+            blocks,
+            bottleneck,
+        };
+        for name in [None, Some("resnet")] {
+            let told = refusal(&resnet([2, 2, 2, 1], false), name);
+            assert!(
+                told.contains("holds a ResNet, blocks 2-2-2-1, and no published"),
+                "{told}"
+            );
+        }
+        let whole = resnet([3, 4, 23, 3], true);
+        assert_eq!(whole.to_string(), "ResNet-101");
+        assert!(card("some.pth", &whole, None, Some("resnet")).is_ok());
+    }
+
+    #[test]
+    fn what_another_network_is_not_is_said_in_words() {
+        let told = refusal(&VisionTransformer(TRANSFORMER), Some("resnet"));
+        assert!(
+            told.contains("is not resnet, which is any ResNet: it holds a ViT"),
+            "{told}"
+        );
+        let told = refusal(&VisionTransformer(TRANSFORMER), Some("retccl"));
+        assert!(
+            told.contains("is not retccl, which is a ResNet-50: it holds"),
+            "{told}"
+        );
+    }
 }

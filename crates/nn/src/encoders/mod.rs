@@ -39,6 +39,11 @@ pub trait Encoder: Send + Sync {
     /// The length of an embedding.
     fn dimension(&self) -> usize;
 
+    /// The network as its tensors tell it, such as `ResNet-18`, where they do.
+    fn network(&self) -> Option<String> {
+        None
+    }
+
     /// The side of the images that it was made for, in pixels; others are resized.
     fn native_side(&self) -> Option<u32> {
         None
@@ -93,7 +98,13 @@ pub fn open(
         });
     }
     let weights = Weights::read(Path::new(file))?;
-    if name.is_none() && EfficientNetLiteEncoder::looks_fit(&weights) {
+    if EfficientNetLiteEncoder::looks_fit(&weights) {
+        if let Some(name) = name {
+            return Err(EncoderError::NeedsNoName {
+                file: file.to_owned(),
+                name: name.to_owned(),
+            });
+        }
         return Ok(Box::new(EfficientNetLiteEncoder::new(
             &weights,
             central_crop,

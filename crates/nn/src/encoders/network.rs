@@ -35,6 +35,7 @@ enum Network {
 pub struct NetworkEncoder {
     network: Network,
     card: Card,
+    shape: Shape,
     dimension: usize,
     preprocessing: Preprocessing,
     identity: String,
@@ -83,6 +84,7 @@ impl NetworkEncoder {
         Ok(Self {
             network: Network::load(&weights, &shape, &card)?,
             dimension: shape.dimension(card.pooling),
+            shape,
             card,
             preprocessing,
             identity: blake3::hash(settings.as_bytes()).to_hex().to_string(),
@@ -186,6 +188,10 @@ impl Encoder for NetworkEncoder {
 
     fn identity(&self) -> String {
         self.identity.clone()
+    }
+
+    fn network(&self) -> Option<String> {
+        Some(self.shape.to_string())
     }
 
     fn dimension(&self) -> usize {

@@ -65,6 +65,14 @@ impl Shape {
         })
     }
 
+    /// Whether this is a ResNet as wide as published ones, with blocks of none of them.
+    pub(super) fn is_of_no_published_depth(&self) -> bool {
+        matches!(
+            self,
+            Self::ResNet { width: 64, blocks, bottleneck } if depth(*blocks, *bottleneck).is_none()
+        )
+    }
+
     /// Components of an embedding.
     pub fn dimension(&self, pooling: Pooling) -> usize {
         match self {
@@ -174,6 +182,24 @@ impl TransformerShape {
     }
 }
 
+/// The number in the name of the published ResNet with these blocks: torchvision's, and timm's 26 and 200.
+fn depth(blocks: [usize; 4], bottleneck: bool) -> Option<usize> {
+    match (blocks, bottleneck) {
+        ([2, 2, 2, 2], false) => Some(18),
+        ([2, 2, 2, 2], true) => Some(26),
+        ([3, 4, 6, 3], false) => Some(34),
+        ([3, 4, 6, 3], true) => Some(50),
+        ([3, 4, 23, 3], true) => Some(101),
+        ([3, 8, 36, 3], true) => Some(152),
+        ([3, 24, 36, 3], true) => Some(200),
+        _ => None,
+    }
+}
+
+fn joined(blocks: &[usize; 4]) -> String {
+    blocks.map(|count| count.to_string()).join("-")
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -182,14 +208,12 @@ impl fmt::Display for Shape {
                 width: 64,
                 blocks,
                 bottleneck,
-            } => match (blocks, bottleneck) {
-                ([2, 2, 2, 2], false) => f.write_str("ResNet-18"),
-                ([3, 4, 6, 3], false) => f.write_str("ResNet-34"),
-                ([3, 4, 6, 3], true) => f.write_str("ResNet-50"),
-                (blocks, _) => write!(f, "ResNet of {blocks:?} blocks"),
+            } => match depth(*blocks, *bottleneck) {
+                Some(depth) => write!(f, "ResNet-{depth}"),
+                None => write!(f, "ResNet, blocks {}", joined(blocks)),
             },
             Self::ResNet { width, blocks, .. } => {
-                write!(f, "ResNet of {blocks:?} blocks, {width} wide")
+                write!(f, "ResNet, blocks {}, {width} wide", joined(blocks))
             }
         }
     }

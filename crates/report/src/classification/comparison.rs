@@ -24,9 +24,16 @@ pub struct Comparison {
     pub settings: Vec<Setting>,
     /// Values over the noise rate.
     pub noise_curves: Vec<NoiseCurve>,
+    /// What differences are to, as in [`PLAIN`].
+    pub baseline: String,
     /// The result to quote on the first screen: index of the setting, index of the method.
     pub quoted: Option<(usize, usize)>,
+    /// How the quoted result was chosen, as a sentence; empty where nothing must be known of that.
+    pub quoted_because: String,
 }
+
+/// What differences are to where the baseline is cross-entropy.
+pub const PLAIN: &str = "plain training";
 
 /// The labels that a metric was measured against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +69,7 @@ pub struct MethodResult {
     pub method: String,
     /// The metric.
     pub value: Estimate,
-    /// Paired difference to plain training; `None` for plain training itself.
+    /// Paired difference to the baseline; `None` for the baseline itself.
     pub difference: Option<Estimate>,
 }
 
@@ -95,22 +102,26 @@ pub(super) fn how_good(report: &ClassificationReport) -> Option<KeyFigure> {
     let result = setting.methods.get(method)?;
     let difference = result.difference.map(|difference| {
         let verdict = match difference.interval() {
-            Some((low, _)) if low > 0.0 => "better than plain training",
-            Some((_, high)) if high < 0.0 => "worse than plain training",
-            _ => "not clearly different from plain training",
+            Some((low, _)) if low > 0.0 => "better than",
+            Some((_, high)) if high < 0.0 => "worse than",
+            _ => "not clearly different from",
         };
-        format!(", {verdict} ({})", difference.write(Format::Difference))
+        let difference = difference.write(Format::Difference);
+        format!(", {verdict} {} ({difference})", comparison.baseline)
     });
+    let because = Some(&comparison.quoted_because).filter(|because| !because.is_empty());
     Some(KeyFigure {
         question: "How good is a classifier that I can trust?".to_owned(),
         value: KeyValue::Estimate(result.value, Format::Proportion),
         what: format!("{} {}", comparison.metric, comparison.against.words()),
-        prose: vec![format!(
+        prose: std::iter::once(format!(
             "{}, trained on {}{}.",
             capitalised(&result.method),
             setting.name,
             difference.unwrap_or_default()
-        )],
+        ))
+        .chain(because.cloned())
+        .collect(),
     })
 }
 
@@ -150,10 +161,10 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
         }),
     };
     let by_difference = Forest {
-        title: "Difference to plain training".to_owned(),
+        title: format!("Difference to {}", comparison.baseline),
         axis: Axis {
             unit: Unit::Difference,
-            ..Axis::number("difference to plain training")
+            ..Axis::number(format!("difference to {}", comparison.baseline))
         },
         groups: comparison
             .settings
@@ -163,9 +174,10 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
             .collect(),
         reference: Some(Reference {
             value: 0.0,
-            label: "as plain training".to_owned(),
+            label: format!("as {}", comparison.baseline),
         }),
     };
+    let baseline = format!("The square is {}.", comparison.baseline);
     let any_difference = !by_difference.groups.is_empty();
     let mut noises: Vec<&str> = Vec::new();
     for curve in &comparison.noise_curves {
@@ -177,10 +189,10 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
         let curves = comparison.noise_curves.iter();
         LineChart {
             title: format!(
-                "{} over the share of wrong training labels, {noise}",
+                "{} over the share of added wrong labels, {noise}",
                 capitalised(&comparison.metric)
             ),
-            x: Axis::percent("wrong training labels"),
+            x: Axis::percent("added wrong labels"),
             y: Axis::proportion(&metric),
             lines: curves
                 .filter(|curve| curve.noise == noise)
@@ -209,7 +221,7 @@ pub(super) fn comparison_section(report: &ClassificationReport) -> Option<Sectio
                 (robustness_table(comparison))
             }
             @if !comparison.settings.is_empty() {
-                (figure(&by_value, "Squares are plain training.", Size::Full))
+                (figure(&by_value, &baseline, Size::Full))
             }
             @if any_difference { (figure(&by_difference, paired, Size::Full)) }
             (method_table(comparison, &metric))
@@ -246,7 +258,7 @@ fn robustness_table(comparison: &Comparison) -> Markup {
             Column::text("method"),
             Column::text("noise"),
             Column::number("mean skill over all rates", Format::Proportion),
-            Column::text("wrong labels that cost half of it"),
+            Column::text("added wrong labels that cost half of it"),
         ],
         rows: rows.collect(),
         footnote: comparison.protocol.clone(),
@@ -274,7 +286,10 @@ fn method_table(comparison: &Comparison, metric: &str) -> Markup {
             Column::text("method"),
             Column::text("trained on"),
             Column::number(comparison.metric.as_str(), Format::Proportion),
-            Column::number("difference to plain", Format::Difference),
+            Column::number(
+                format!("difference to {}", comparison.baseline),
+                Format::Difference,
+            ),
         ],
         rows: rows.collect(),
         footnote: comparison.protocol.clone(),

@@ -15,6 +15,40 @@ pub struct Noise {
     pub labels: String,
     /// The estimates; the first one is the one to quote.
     pub estimators: Vec<NoiseEstimate>,
+    /// Why none of them can be relied on, as in `the models know little`; then all of them are quoted.
+    pub doubt: Option<String>,
+}
+
+impl Noise {
+    /// How many labels are wrong: by the first estimator, and where there is doubt by the lowest and the highest.
+    pub(super) fn sentence(&self, few: Option<&str>) -> Option<String> {
+        let known = self.estimators.iter();
+        let known: Vec<&NoiseEstimate> = known
+            .filter(|estimate| estimate.overall.value.is_finite())
+            .collect();
+        let first = *known.first()?;
+        let by_rate =
+            |a: &&&NoiseEstimate, b: &&&NoiseEstimate| a.overall.value.total_cmp(&b.overall.value);
+        let (low, high) = (known.iter().min_by(by_rate)?, known.iter().max_by(by_rate)?);
+        let doubt = self.doubt.as_deref().or(few);
+        Some(match doubt {
+            Some(doubt) if known.len() > 1 => format!(
+                "Between about {} ({}) and {} ({}) of the {} are wrong; {doubt}.",
+                Format::Percent(0).write(low.overall.value),
+                low.estimator,
+                Format::Percent(0).write(high.overall.value),
+                high.estimator,
+                self.labels
+            ),
+            doubt => format!(
+                "About {} of the {} are wrong ({}){}.",
+                first.overall.write(Format::Percent(1)),
+                self.labels,
+                first.estimator,
+                doubt.map_or_else(String::new, |doubt| format!("; {doubt}"))
+            ),
+        })
+    }
 }
 
 /// The answer of one estimator.
@@ -149,4 +183,43 @@ pub(super) fn confusion_section(report: &ClassificationReport) -> Option<Section
         heading: "What is taken for what".to_owned(),
         body: figures(&matrices),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubtful_estimates_are_a_range() {
+        let estimate = |estimator: &str, rate: f64| NoiseEstimate {
+            estimator: estimator.to_owned(),
+            overall: Estimate::without_interval(rate),
+            per_class: Vec::new(),
+            transition: Vec::new(),
+        };
+        let mut noise = Noise {
+            labels: "labels of anna".to_owned(),
+            estimators: vec![estimate("models", 0.355), estimate("neighbours", 0.103)],
+            doubt: None,
+        };
+        let percent = |text: &str| text.replace(" %", "\u{a0}%");
+        assert_eq!(
+            noise.sentence(None).unwrap(),
+            percent("About 35.5 % of the labels of anna are wrong (models).")
+        );
+        let range = |doubt| {
+            percent(&format!(
+                "Between about 10 % (neighbours) and 36 % (models) of the labels of anna are wrong; {doubt}."
+            ))
+        };
+        assert_eq!(
+            noise.sentence(Some("few labels")).unwrap(),
+            range("few labels")
+        );
+        noise.doubt = Some("the models know little".to_owned());
+        assert_eq!(
+            noise.sentence(None).unwrap(),
+            range("the models know little")
+        );
+    }
 }

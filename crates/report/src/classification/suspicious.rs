@@ -1,6 +1,6 @@
 //! Which labels to look at again, and how well suspicion ranks known errors.
 
-use super::ClassificationReport;
+use super::{ClassificationReport, SMALL};
 use crate::figure::{Size, figure};
 use crate::gallery::{Card, gallery};
 use crate::key_figures::{KeyFigure, KeyValue};
@@ -50,17 +50,9 @@ pub(super) fn what_to_look_at(report: &ClassificationReport) -> Option<KeyFigure
             count(shown)
         )],
     };
-    if let Some(noise) = &report.noise
-        && let Some(estimate) = noise.estimators.first()
-        && estimate.overall.value.is_finite()
-    {
-        prose.push(format!(
-            "About {} of the {} are wrong ({}).",
-            estimate.overall.write(Format::Percent(1)),
-            noise.labels,
-            estimate.estimator
-        ));
-    }
+    let few = few_labels(report);
+    let noise = report.noise.as_ref();
+    prose.extend(noise.and_then(|noise| noise.sentence(few.as_deref())));
     Some(KeyFigure {
         question: format!("Which {many} must we look at again?"),
         value: KeyValue::Text(format!("{} {many}", count(suspicious.flagged))),
@@ -70,6 +62,14 @@ pub(super) fn what_to_look_at(report: &ClassificationReport) -> Option<KeyFigure
         ),
         prose,
     })
+}
+
+/// That a class has few labels, if one does.
+fn few_labels(report: &ClassificationReport) -> Option<String> {
+    let data = &report.dataset;
+    let mut classes = data.classes.iter().zip(&data.counts);
+    let (class, &labels) = classes.find(|(_, labels)| **labels < SMALL)?;
+    Some(format!("{class} has only {} labels", count(labels)))
 }
 
 pub(super) fn suspicious_section(report: &ClassificationReport) -> Option<Section> {

@@ -10,7 +10,7 @@ use crate::commands::train::networks::{Learner, train};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::json_file::write_json;
-use crate::network_run::{NetworkRecipe, is_finished, read_config};
+use crate::network_run::{NetworkRecipe, read_config, read_manifest};
 use crate::output::{Show, count};
 use crate::run_folder::read_recipe;
 
@@ -150,7 +150,7 @@ pub fn train_missing<L: Learner>(
     });
     let (mut missing, mut done) = (Vec::new(), 0);
     for (row, (run, seed)) in cells {
-        if is_done(run, &row.recipe)? {
+        if is_done(dataset, run, &row.recipe)? {
             done += 1;
         } else {
             missing.push((row, run, seed));
@@ -177,19 +177,24 @@ pub fn train_missing<L: Learner>(
     Ok(())
 }
 
-/// Whether a cell is done. Cells of different settings must not meet in one folder, not even begun ones.
-fn is_done<R: NetworkRecipe>(run: &Path, recipe: &R) -> Result<bool> {
+/// Whether a cell is done. Cells of different settings or datasets must not meet in one folder, not even begun ones.
+fn is_done<R: NetworkRecipe>(dataset: &Dataset, run: &Path, recipe: &R) -> Result<bool> {
     if !run.exists() {
         return Ok(false);
     }
+    let other = |what: &str| {
+        let text = format!("{} is a run of another {what}", run.display());
+        Err(Failure::usage(text).help("Choose another folder with `--out`."))
+    };
     if read_config::<R>(run)? != *recipe {
-        return Err(Failure::usage(format!(
-            "{} is a run of another recipe, with other labels, other folds or another network",
-            run.display()
-        ))
-        .help("Choose another folder with `--out`."));
+        return other("recipe, with other labels, other folds or another network");
     }
-    Ok(is_finished(run))
+    // A version of the same name may be of another dataset.
+    let manifest = read_manifest(run)?;
+    if dataset.version(manifest.labels)?.hash != manifest.labels_hash {
+        return other("dataset, whose labels are others");
+    }
+    Ok(manifest.finished.is_some())
 }
 
 /// Writes what a bench found into its folder, and shows it.

@@ -4,13 +4,16 @@
 //! OUT/request.json                             what was asked; the same goes on where it stopped
 //! OUT/plan.csv                                 the blocks, with how many images or tiles each is to have
 //! OUT/images/block-00000.safetensors           embeddings [n, d] of images, f32 or f16
-//! OUT/images/block-00000.csv                   row, image; no row for one that could not be read
+//! OUT/images/block-00000.csv                   row, image, hash of its file; no row for one that could not be read
+//! OUT/slides/NAME/slide.json                   which slide it is, and how large
+//! OUT/slides/NAME/tiles.csv                    the numbers of its tiles with tissue
 //! OUT/slides/NAME/block-00000.safetensors      embeddings of tiles
 //! OUT/slides/NAME/block-00000.csv              row, tile, left, top: its upper left in pixels of level 0
 //! OUT/lock-I-of-N/                             while a process works on that share
 //! ```
 //!
-//! No file hangs on the share that made it: the folders of several machines, put together, are that of one.
+//! No file hangs on the share that made it: the folders of several machines, put together, are that of one. What hangs on images that
+//! have changed since is made anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,19 +21,20 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Error as DataError, MAX_PIXELS, Row, Table, read_image, to_csv};
+use cleanslide_data::{Error as DataError, MAX_PIXELS, Table, read_image, to_csv};
 use cleanslide_learn::embedding_blocks::{Precision, Share, embed_items, to_bytes};
 use cleanslide_nn::encoders::{Encoder, open};
 use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings};
 use image::RgbImage;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::EncoderArguments;
 use crate::begun::{begin, is_begun};
-use crate::commands::predict::inputs::Inputs;
+use crate::commands::predict::inputs::{Inputs, Slides};
 use crate::commands::predict::networks::names;
 use crate::commands::predict::slides::stains::{Reference, Tiles};
-use crate::commands::predict::slides::tissue::tissue_of;
+use crate::commands::predict::slides::tissue::{SlideRecord, tissue_of};
 use crate::commands::predict::slides::{Scale, open_slide};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -117,6 +121,8 @@ struct Summary {
     seconds: f64,
 }
 
+/// What a folder may have been begun with, for messages.
+const OTHERS: &str = "another encoder or other settings";
 /// What a process does in the folder.
 const EMBEDS: &str = "embeds the same part of the work";
 
@@ -132,61 +138,102 @@ const SHOWN: usize = 5;
 /// What is embedded.
 enum Source {
     Images(Vec<(PathBuf, String)>),
-    Slide {
-        name: String,
-        slide: Box<Slide>,
-        plan: TilePlan,
-        tiles: Vec<PlannedTile>,
-        pixels: Tiles,
-    },
+    Slide(OfSlide),
+}
+
+/// A slide that is cut into tiles. It is opened block by block: of thousands neither files nor pixels are kept.
+struct OfSlide {
+    path: PathBuf,
+    name: String,
+    /// Its place among all that are given, whether they can be read or not.
+    place: usize,
+    record: SlideRecord,
+    plan: TilePlan,
+    tiles: Vec<PlannedTile>,
 }
 
 impl Source {
     fn folder(&self) -> PathBuf {
         match self {
             Self::Images(_) => PathBuf::from("images"),
-            Self::Slide { name, .. } => Path::new("slides").join(name),
+            Self::Slide(of) => Path::new(SLIDES).join(&of.name),
+        }
+    }
+
+    /// A number that all machines give it, whatever they can read.
+    fn place(&self) -> usize {
+        match self {
+            Self::Images(_) => 0,
+            Self::Slide(of) => of.place,
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Images(images) => images.len(),
-            Self::Slide { tiles, .. } => tiles.len(),
+            Self::Slide(of) => of.tiles.len(),
         }
     }
 
     /// Names of the columns of a block's table, beside the row.
     fn columns(&self) -> &'static [&'static str] {
         match self {
-            Self::Images(_) => &["image"],
-            Self::Slide { .. } => &["tile", "left", "top"],
+            Self::Images(_) => &["image", "hash"],
+            Self::Slide(_) => &["tile", "left", "top"],
+        }
+    }
+
+    /// How many of the columns say which item it is; the others are of its content.
+    fn names(&self) -> usize {
+        match self {
+            Self::Images(_) => 1,
+            Self::Slide(_) => 3,
         }
     }
 
     /// What a block's table says of an item, beside its row.
     fn described(&self, item: usize) -> Vec<String> {
         match self {
-            Self::Images(images) => vec![images[item].1.clone()],
-            Self::Slide { tiles, .. } => {
-                let tile = tiles[item];
+            Self::Images(images) => {
+                let (path, name) = &images[item];
+                let hash = fs::read(path).map(|bytes| blake3::hash(&bytes).to_hex().to_string());
+                // A file that cannot be read now may be later: then it differs.
+                vec![name.clone(), hash.unwrap_or_default()]
+            }
+            Self::Slide(of) => {
+                let tile = of.tiles[item];
                 let [left, top] = [tile.left, tile.top].map(|place| format!("{place:.1}"));
                 vec![tile.number.to_string(), left, top]
             }
         }
     }
+}
+
+/// What the items of a source are read from.
+enum Reader<'a> {
+    Images(&'a [(PathBuf, String)], Option<u32>),
+    Slide(&'a OfSlide, Slide, Tiles),
+}
+
+impl<'a> Reader<'a> {
+    fn open(source: &'a Source, asked: &Asked, crop: Option<u32>) -> Result<Self> {
+        match (source, &asked.slides) {
+            (Source::Slide(of), Some(asked)) => {
+                let slide = open_slide(&of.path, asked.slide_microns_per_pixel)?;
+                let reference = asked.stain_reference.as_ref();
+                let pixels = Tiles::new(reference, &slide, &of.plan, &of.tiles)?;
+                Ok(Self::Slide(of, slide, pixels))
+            }
+            (Source::Images(images), _) => Ok(Self::Images(images, crop)),
+            (Source::Slide(_), None) => Err(Failure::other("slides were not asked for")),
+        }
+    }
 
     /// The pixels of an item.
-    fn read(&self, item: usize, crop: Option<u32>) -> Result<RgbImage> {
+    fn read(&self, item: usize) -> Result<RgbImage> {
         match self {
-            Self::Slide {
-                slide,
-                plan,
-                tiles,
-                pixels,
-                ..
-            } => Ok(pixels.read(slide, plan, &tiles[item])?),
-            Self::Images(images) => {
+            Self::Slide(of, slide, pixels) => Ok(pixels.read(slide, &of.plan, &of.tiles[item])?),
+            Self::Images(images, crop) => {
                 let path = &images[item].0;
                 let pixels = read_image(path, MAX_PIXELS)?.pixels;
                 let (width, height) = pixels.dimensions();
@@ -216,7 +263,7 @@ impl Planned {
         folder.join(format!("block-{:05}.{ending}", self.number))
     }
 
-    /// Whether it is done.
+    /// Whether it is done, and of the same content.
     ///
     /// # Errors
     /// What is there is of other files or other tiles.
@@ -227,14 +274,24 @@ impl Planned {
         }
         let source = &sources[self.source];
         let table = Table::read(&path)?;
-        let same = |(row, item): (&Row, usize)| {
-            let told = source.described(item);
-            let mut fields = told.iter().enumerate();
-            fields.all(|(column, field)| row.get(column + 1) == field.trim())
-        };
+        let items: Vec<usize> = self.items.clone().collect();
+        let told: Vec<Vec<String>> = items
+            .par_iter()
+            .map(|item| source.described(*item))
+            .collect();
         let rows = table.rows();
-        if rows.len() == self.items.len() && rows.iter().zip(self.items.clone()).all(same) {
-            return Ok(true);
+        let same = |columns: usize| {
+            let mut pairs = rows.iter().zip(&told);
+            pairs.all(|(row, told)| {
+                let mut fields = told.iter().take(columns).enumerate();
+                fields.all(|(column, field)| row.get(column + 1) == field.trim())
+            })
+        };
+        if rows.len() == told.len() && same(source.names()) {
+            // Tiles that could not be decoded are tried again; of images the content tells.
+            let is_tile = matches!(source, Source::Slide(_));
+            let left_out = is_tile && rows.iter().any(|row| row.get(0).is_empty());
+            return Ok(!left_out && same(source.columns().len()));
         }
         Err(
             Failure::usage(format!("{} is of other files than these", path.display())).help(
@@ -255,24 +312,33 @@ pub fn run(
     let start = Instant::now();
     let EncoderArguments { crop, strict, .. } = *encoder;
     let encoder = open(&encoder.encoder, crop)?;
-    let inputs_of = Inputs::of(inputs, false)?;
+    let inputs_of = Inputs::of(inputs, slides_among(files))?;
     let asked = asked(encoder.as_ref(), crop, files, !inputs_of.slides.is_empty())?;
-    let begun = is_begun(out, &asked, "another encoder or other settings")?;
-    let slides = inputs_of.slides.len();
-    let sources = sources(context, inputs, inputs_of, &asked, strict)?;
-    let readable = sources
-        .iter()
-        .filter(|of| matches!(of, Source::Slide { .. }));
-    let slides_left_out = slides - readable.count();
-    let blocks = blocks(&sources);
-
+    let begun = is_begun(out, &asked, OTHERS)?;
+    let share = files.shard.unwrap_or(Share::WHOLE);
+    let slides = openable(context, &inputs_of.slides, &asked, strict)?;
+    let slides_left_out = inputs_of.slides.len() - slides.len();
+    let images = image_names(inputs, inputs_of.images)?;
+    if images.is_empty() && slides.is_empty() {
+        return Err(Failure::input("nothing of what is given can be embedded"));
+    }
     if !begun {
         begin(out, &asked)?;
+        // Another process may have begun with another request at the same time.
+        is_begun(out, &asked, OTHERS)?;
     }
-    let share = files.shard.unwrap_or(Share::WHOLE);
     let lock = out.join(format!("lock-{}-of-{}", share.part, share.of));
     fs::create_dir_all(&lock).map_err(|error| DataError::io("create", &lock, error))?;
     let held = Held::new(&lock, EMBEDS)?;
+    let mut sources = Vec::new();
+    if !images.is_empty() {
+        sources.push(Source::Images(images));
+    }
+    let searched = slides.len();
+    let slides = with_tiles(context, slides, &asked, out, (share, strict))?;
+    let slides_left_out = slides_left_out + searched - slides.len();
+    sources.extend(slides.into_iter().map(Source::Slide));
+    let blocks = blocks(&sources);
     let rows = blocks.iter().map(|block| {
         [
             block
@@ -284,12 +350,12 @@ pub fn run(
     });
     write_file(&out.join("plan.csv"), &to_csv(&["block", "items"], rows))?;
 
-    let (mine, others): (Vec<_>, Vec<_>) = blocks
-        .iter()
-        .enumerate()
-        .partition(|(number, _)| share.has(*number));
+    // By what all machines know, even of a slide that only some of them can read.
+    let piece = |block: &Planned| sources[block.source].place() + block.number;
+    let (mine, others): (Vec<&Planned>, Vec<&Planned>) =
+        blocks.iter().partition(|block| share.has(piece(block)));
     let mut missing: Vec<&Planned> = Vec::new();
-    for &(_, block) in &mine {
+    for &block in &mine {
         if !block.is_done(&sources, out)? {
             missing.push(block);
         }
@@ -297,6 +363,7 @@ pub fn run(
     let mut work = Work {
         context,
         encoder: encoder.as_ref(),
+        asked: &asked,
         sources: &sources,
         out,
         precision: if files.half {
@@ -338,10 +405,13 @@ pub fn run(
             .iter()
             .map(|of| match of {
                 Source::Images(images) => images.len(),
-                Source::Slide { .. } => 0,
+                Source::Slide(_) => 0,
             })
             .sum(),
-        slides: slides - slides_left_out,
+        slides: sources
+            .iter()
+            .filter(|of| matches!(of, Source::Slide(_)))
+            .count(),
         slides_left_out,
         blocks: blocks.len(),
         of_others: others.len(),
@@ -350,6 +420,14 @@ pub fn run(
         left_out: work.left_out,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// Which files are slides: folders of images may have TIFF files of any kind.
+fn slides_among(files: &FilesArguments) -> Slides {
+    match files.scale.slides() {
+        Slides::All => Slides::Tiff,
+        others => others,
+    }
 }
 
 fn asked(
@@ -387,60 +465,146 @@ fn asked(
     })
 }
 
-/// The images together and each slide, with its tiles. What cannot be read is said before hours of work.
-fn sources(
+/// The slides that can be opened, with their places among all, names and plans. What cannot be read is said before hours of work.
+fn openable(
     context: &Context,
-    given: &[PathBuf],
-    inputs: Inputs,
+    slides: &[PathBuf],
     asked: &Asked,
     strict: bool,
-) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    if !inputs.images.is_empty() {
-        sources.push(Source::Images(image_names(given, inputs.images)?));
-    }
-    let Some(of_slides) = &asked.slides else {
-        return Ok(sources);
+) -> Result<Vec<OfSlide>> {
+    let Some(asked) = &asked.slides else {
+        return Ok(Vec::new());
     };
-    let names = names(&inputs.slides, "slides")?;
-    let bar = progress::bar("looking for tissue", names.len());
-    for (path, name) in inputs.slides.iter().zip(&names) {
-        match source(context, path, name, of_slides) {
-            Ok(source) if source.len() == 0 => context.output.warn(&format!(
-                "{}: no tile has a share of {} of tissue",
-                path.display(),
-                of_slides.tissue
-            )),
-            Ok(source) => sources.push(source),
+    let names = names(slides, "slides")?;
+    let mut opened = Vec::new();
+    for (place, (path, name)) in slides.iter().zip(&names).enumerate() {
+        match planned(path, asked) {
+            Ok((record, plan)) => opened.push(OfSlide {
+                path: path.clone(),
+                name: name.clone(),
+                place,
+                record,
+                plan,
+                tiles: Vec::new(),
+            }),
             Err(failure) if strict || names.len() == 1 => return Err(failure),
             Err(failure) => context.output.warn(&failure.warning()),
         }
-        bar.inc(1);
     }
-    bar.finish_and_clear();
-    if sources.is_empty() {
-        return Err(Failure::input("nothing of what is given can be embedded"));
-    }
-    Ok(sources)
+    Ok(opened)
 }
 
-fn source(context: &Context, path: &Path, name: &str, asked: &AskedOfSlides) -> Result<Source> {
-    let slide = Box::new(open_slide(path, asked.slide_microns_per_pixel)?);
+fn planned(path: &Path, asked: &AskedOfSlides) -> Result<(SlideRecord, TilePlan)> {
+    let slide = open_slide(path, asked.slide_microns_per_pixel)?;
     let settings = TileSettings {
         microns_per_pixel: Some(asked.microns_per_pixel),
         side: asked.tile,
         margin: 0,
     };
     let plan = TilePlan::new(&slide, &settings)?;
+    Ok((SlideRecord::of(&slide)?, plan))
+}
+
+/// The slides with their tiles with tissue, each kept as soon as it is known. Every share begins with other slides, so that those that
+/// work in one folder at the same time find what the others have found.
+fn with_tiles(
+    context: &Context,
+    mut slides: Vec<OfSlide>,
+    asked: &Asked,
+    out: &Path,
+    (share, strict): (Share, bool),
+) -> Result<Vec<OfSlide>> {
+    let Some(asked) = &asked.slides else {
+        return Ok(Vec::new());
+    };
+    let bar = progress::bar("looking for tissue", slides.len());
+    let first = slides.len() * (share.part.get() - 1) / share.of.get();
+    slides.rotate_left(first);
+    let strict = strict || slides.len() == 1;
+    let mut found = Vec::new();
+    for mut of in slides {
+        let folder = out.join(SLIDES).join(&of.name);
+        of.tiles = match known_tiles(&folder, &of)? {
+            Some(tiles) => tiles,
+            None => match search(context, &of, asked) {
+                Ok(tiles) => {
+                    keep_tiles(&folder, &of.record, &tiles)?;
+                    tiles
+                }
+                Err(failure) if strict => return Err(failure),
+                Err(failure) => {
+                    context.output.warn(&failure.warning());
+                    continue;
+                }
+            },
+        };
+        if of.tiles.is_empty() {
+            context.output.warn(&format!(
+                "{}: no tile has a share of {} of tissue",
+                of.path.display(),
+                asked.tissue
+            ));
+        }
+        bar.inc(1);
+        found.push(of);
+    }
+    bar.finish_and_clear();
+    found.sort_by_key(|of| of.place);
+    Ok(found)
+}
+
+/// The tiles of a slide that have tissue. That the stains of one cannot be told is found out here, too.
+fn search(context: &Context, of: &OfSlide, asked: &AskedOfSlides) -> Result<Vec<PlannedTile>> {
+    let slide = open_slide(&of.path, asked.slide_microns_per_pixel)?;
     let tissue = tissue_of(context, &slide, asked.with_blur)?;
-    let tiles = plan.with_tissue(&tissue, asked.tissue);
-    Ok(Source::Slide {
-        pixels: Tiles::new(asked.stain_reference.as_ref(), &slide, &plan, &tiles)?,
-        name: name.to_owned(),
-        slide,
-        plan,
-        tiles,
-    })
+    let tiles = of.plan.with_tissue(&tissue, asked.tissue);
+    Tiles::new(asked.stain_reference.as_ref(), &slide, &of.plan, &tiles)?;
+    Ok(tiles)
+}
+
+/// The folder of the slides.
+const SLIDES: &str = "slides";
+/// The table of the tiles of a slide.
+const TILES: &str = "tiles.csv";
+
+/// The tiles with tissue that another share of the work, or an earlier run of this one, has found.
+///
+/// # Errors
+/// They are of another slide.
+fn known_tiles(folder: &Path, of: &OfSlide) -> Result<Option<Vec<PlannedTile>>> {
+    let path = folder.join(TILES);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let other = || {
+        Failure::usage(format!(
+            "{} is of another slide than {}",
+            path.display(),
+            of.path.display()
+        ))
+        .help("Remove that folder to embed this slide, or choose another with `--out`.")
+    };
+    if !of.record.is_of(folder)? {
+        return Err(other());
+    }
+    let table = Table::read(&path)?;
+    let numbers = table.rows().iter().map(|row| {
+        let number = row.get(0).parse().ok();
+        number.filter(|number| *number < of.plan.count())
+    });
+    let numbers: Option<Vec<u64>> = numbers.collect();
+    let numbers = numbers.ok_or_else(other)?.into_iter();
+    Ok(Some(numbers.map(|number| of.plan.tile(number)).collect()))
+}
+
+/// Keeps the tiles of a slide; their table, by which they count as known, comes last.
+fn keep_tiles(folder: &Path, record: &SlideRecord, tiles: &[PlannedTile]) -> Result<()> {
+    record.write(folder)?;
+    let numbers = tiles.iter().map(|tile| [tile.number.to_string()]);
+    Ok(write_file(
+        &folder.join(TILES),
+        &to_csv(&["tile"], numbers),
+    )?)
 }
 
 /// Images with their names: within a folder that was given, with the folder's name, so that they are the same on every
@@ -487,6 +651,7 @@ fn blocks(sources: &[Source]) -> Vec<Planned> {
 struct Work<'a> {
     context: &'a Context,
     encoder: &'a dyn Encoder,
+    asked: &'a Asked,
     sources: &'a [Source],
     out: &'a Path,
     precision: Precision,
@@ -505,7 +670,8 @@ impl Work<'_> {
     fn block(&mut self, block: &Planned, done: &dyn Fn(usize)) -> Result<()> {
         let source = &self.sources[block.source];
         let items: Vec<usize> = block.items.clone().collect();
-        let read = |&item: &usize| source.read(item, self.crop);
+        let reader = Reader::open(source, self.asked, self.crop)?;
+        let read = |&item: &usize| reader.read(item);
         let made = embed_items(self.encoder, &items, &read, done)?;
         let mut lines = Vec::new();
         for (item, row) in items.into_iter().zip(made.rows) {

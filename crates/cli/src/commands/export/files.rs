@@ -1,6 +1,6 @@
 //! Annotations and masks of a dataset as files that are called like its images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -81,8 +81,7 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
         .iter()
         .map(|family| request.labels.of_images(request.source, *family))
         .collect();
-    let mut stems: BTreeMap<String, &str> = BTreeMap::new();
-    let mut images = Vec::new();
+    let mut images: Vec<Labelled> = Vec::new();
     for image in request.dataset.images() {
         let pieces: Vec<&Evidence> = said
             .iter()
@@ -97,19 +96,11 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
             part.map(|part| part.to_string_lossy().into_owned())
                 .unwrap_or_else(|| image.id.clone())
         };
-        let stem = name(path.file_stem());
-        if let Some(other) = stems.insert(stem.clone(), &image.id) {
-            return Err(Failure::input(format!(
-                "the images {other} and {} have files of one name, `{stem}`, and so would their labels",
-                image.id
-            ))
-            .help("Rename one of the files, and its path in images.csv."));
-        }
         images.push(Labelled {
             image,
             pieces,
             file_name: name(path.file_name()),
-            stem,
+            stem: name(path.file_stem()),
         });
     }
     if images.is_empty() {
@@ -118,7 +109,32 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
             request.source
         )));
     }
+    tell_apart(&mut images)?;
     Ok(images)
+}
+
+/// Where files in several folders have one name, gives all of them that of their image.
+fn tell_apart(images: &mut [Labelled]) -> Result<()> {
+    let stems: BTreeSet<&str> = images.iter().map(|of| of.stem.as_str()).collect();
+    if stems.len() == images.len() {
+        return Ok(());
+    }
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    for of in images {
+        let ending = Path::new(&of.image.path).extension();
+        let ending = ending.map_or_else(String::new, |of| format!(".{}", of.to_string_lossy()));
+        let id = of.image.id.strip_suffix(&ending).unwrap_or(&of.image.id);
+        of.stem = id.replace(['/', '\\'], "-");
+        of.file_name = format!("{}{ending}", of.stem);
+        if let Some(other) = known.insert(of.stem.clone(), &of.image.id) {
+            return Err(Failure::input(format!(
+                "the images {other} and {} have files of one name, `{}`, and so would their labels",
+                of.image.id, of.stem
+            ))
+            .help("Rename one of the files, and its path in images.csv."));
+        }
+    }
+    Ok(())
 }
 
 fn write_coco(request: &Request, images: &[Labelled], out: &Path) -> Result<Written> {

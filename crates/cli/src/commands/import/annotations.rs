@@ -191,6 +191,7 @@ pub fn without_labels(folder: &Path, classes: &[String]) -> Result<Imported> {
         sources: Vec::new(),
         evidence: Vec::new(),
         references: Vec::new(),
+        missing_words: BTreeMap::new(),
     })
 }
 
@@ -258,6 +259,7 @@ pub fn read(
         sources: vec![source],
         evidence,
         references: Vec::new(),
+        missing_words: BTreeMap::new(),
     };
     if let Some(name) = &shared.as_reference {
         imported.sources.clear();

@@ -1,5 +1,6 @@
 //! The Gleason 2019 challenge: six pathologists, and the split of a paper.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -78,6 +79,7 @@ impl Gleason2019 {
             sources: challenge.sources(&self.values),
             evidence: evidence?,
             references: Vec::new(),
+            missing_words: BTreeMap::new(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Patches of slides, with what was outlined on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,8 @@ use serde::Serialize;
 use super::cases_from_ids;
 use cleanslide_weak::noise::stratified_order;
 
-use crate::commands::predict::inputs::Inputs;
+use crate::arguments::microns;
+use crate::commands::predict::inputs::{self, Inputs};
 use crate::commands::predict::networks::names;
 use crate::commands::predict::slides::open_slide;
 use crate::commands::predict::slides::stains::{Reference, Tiles};
@@ -58,10 +59,10 @@ pub struct Slides {
     #[arg(long, default_value_t = 512)]
     side: u32,
     /// Size of their pixels in microns
-    #[arg(long, default_value_t = 0.5, value_name = "MICRONS")]
+    #[arg(long, default_value_t = 0.5, value_name = "MICRONS", value_parser = microns)]
     microns_per_pixel: f64,
     /// Size of the slides' pixels, where they do not say it
-    #[arg(long, value_name = "MICRONS")]
+    #[arg(long, value_name = "MICRONS", value_parser = microns)]
     slide_microns_per_pixel: Option<f64>,
     /// The share of a patch that must be tissue
     #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
@@ -123,7 +124,11 @@ impl Slides {
         self.check()?;
         refuse_existing(&self.dataset)?;
         let classes = Classes::new(self.classes.clone())?;
-        let slides = Inputs::of(std::slice::from_ref(&self.input), true)?.slides;
+        let of = match self.slide_microns_per_pixel {
+            Some(_) => inputs::Slides::All,
+            None => inputs::Slides::Tiff,
+        };
+        let slides = Inputs::of(std::slice::from_ref(&self.input), of)?.slides;
         if slides.is_empty() {
             return Err(Failure::input(format!(
                 "{} has no slides",
@@ -137,9 +142,13 @@ impl Slides {
             .as_deref()
             .map(Reference::of)
             .transpose()?;
-        // Outlines that cannot be used are told before slides are cut; a slide among hundreds does not end the work.
-        let outlines = names.iter().map(|name| self.outlines_of(name, &classes));
-        let outlines: Vec<Vec<Outline>> = outlines.collect::<Result<_>>()?;
+        // What cannot be used is told before slides are cut; a slide among hundreds does not end the work.
+        let cases = self.cases(&names)?;
+        let outlines = names
+            .iter()
+            .map(|name| self.outlines_of(context, name, &classes));
+        let outlines: Vec<Option<Vec<Outline>>> = outlines.collect::<Result<_>>()?;
+        self.check_outlines(context, &names, &outlines)?;
         let bar = progress::bar("cutting", slides.len());
         let (of_slides, left_out) = publish(&self.dataset, |folder| {
             let mut cut = Cut::default();
@@ -147,9 +156,12 @@ impl Slides {
             for ((path, name), outlines) in slides.iter().zip(&names).zip(&outlines) {
                 match self.plan(context, path, reference.as_ref()) {
                     Ok(planned) => {
-                        let tiles = self.chosen(name, &planned, outlines, context.seed);
+                        // QuPath counts from where the scanned part begins.
+                        let outlines = outlines.as_deref().unwrap_or_default();
+                        let outlines = moved(outlines, planned.plan.origin());
+                        let tiles = self.chosen(name, &planned, &outlines, context.seed);
                         let of = (path.as_path(), name.as_str());
-                        self.cut(context, of, &planned, (tiles, outlines), folder, &mut cut)?;
+                        self.cut(context, of, &planned, (tiles, &outlines), folder, &mut cut)?;
                     }
                     Err(failure) if slides.len() == 1 => return Err(failure),
                     Err(failure) => {
@@ -162,6 +174,9 @@ impl Slides {
             if cut.images.is_empty() {
                 return Err(Failure::input("no patch could be taken of any slide")
                     .help("Ask for a smaller share of `--tissue`, or smaller patches."));
+            }
+            for image in &mut cut.images {
+                image.case = cases.get(&image.slide).cloned().unwrap_or_default();
             }
             self.write(context, &classes, folder, cut.images, cut.evidence)?;
             Ok((cut.slides, left_out))
@@ -183,35 +198,86 @@ impl Slides {
         if !(0.0..=1.0).contains(&self.tissue) {
             return Err(Failure::usage("`--tissue` is a share from 0 to 1"));
         }
-        let sizes = [Some(self.microns_per_pixel), self.slide_microns_per_pixel];
-        if sizes
-            .iter()
-            .flatten()
-            .any(|size| !(*size > 0.0 && size.is_finite()))
-        {
-            return Err(Failure::usage("sizes of pixels are above 0"));
-        }
         Ok(())
     }
 
-    /// What is outlined on a slide; nothing if there is no file.
-    fn outlines_of(&self, name: &str, classes: &Classes) -> Result<Vec<Outline>> {
+    /// The cases of slides, by their names.
+    fn cases(&self, names: &[String]) -> Result<BTreeMap<String, String>> {
+        let Some(pattern) = &self.case_pattern else {
+            return Ok(BTreeMap::new());
+        };
+        let record = |name: &String| ImageRecord {
+            id: name.clone(),
+            ..ImageRecord::default()
+        };
+        let mut slides: Vec<ImageRecord> = names.iter().map(record).collect();
+        cases_from_ids(&mut slides, pattern)?;
+        Ok(slides.into_iter().map(|of| (of.id, of.case)).collect())
+    }
+
+    /// Refuses outlines that are of none of the slides, and says which are of others.
+    fn check_outlines(
+        &self,
+        context: &Context,
+        names: &[String],
+        outlines: &[Option<Vec<Outline>>],
+    ) -> Result<()> {
         let Some(folder) = &self.outlines else {
-            return Ok(Vec::new());
+            return Ok(());
+        };
+        let read = |error| cleanslide_data::Error::io("read", folder, error);
+        let mut others = Vec::new();
+        for entry in fs::read_dir(folder).map_err(read)? {
+            let path = entry.map_err(read)?.path();
+            let is_geojson = path.extension().is_some_and(|ending| ending == "geojson");
+            let name = path
+                .file_stem()
+                .map(|name| name.to_string_lossy().into_owned());
+            if let Some(name) = name.filter(|name| is_geojson && !names.contains(name)) {
+                others.push(format!("{name}.geojson"));
+            }
+        }
+        others.sort();
+        let Some(first) = others.first() else {
+            return Ok(());
+        };
+        let number = count(others.len(), "file");
+        let told = format!(
+            "{}: {number} of no slide, such as {first}",
+            folder.display()
+        );
+        if outlines.iter().all(Option::is_none) {
+            return Err(Failure::usage(told).help(format!(
+                "Outlines have the name of their slide without its ending: {}.geojson.",
+                names[0]
+            )));
+        }
+        context.output.warn(&told);
+        Ok(())
+    }
+
+    /// What is outlined on a slide; `None` if there is no file.
+    fn outlines_of(
+        &self,
+        context: &Context,
+        name: &str,
+        classes: &Classes,
+    ) -> Result<Option<Vec<Outline>>> {
+        let Some(folder) = &self.outlines else {
+            return Ok(None);
         };
         let path = folder.join(format!("{name}.geojson"));
         if !path.exists() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let file = fs::File::open(&path)
             .map_err(|error| cleanslide_data::Error::io("read", &path, error))?;
         let mut outlines = Vec::new();
+        let mut without_class = 0;
         for annotation in geojson::read(&path, file)?.content {
             let Some(class) = &annotation.class else {
-                return Err(
-                    Failure::input(format!("{}: an outline has no class", path.display()))
-                        .help("Give it one in QuPath, or delete it."),
-                );
+                without_class += 1;
+                continue;
             };
             let class = classes.index(class).map_err(|error| {
                 Failure::input(format!("{}: {error}", path.display()))
@@ -220,7 +286,14 @@ impl Slides {
             let polygons = annotation.shape.polygons().unwrap_or_default();
             outlines.extend(polygons.into_iter().map(|polygon| (polygon, class as u8)));
         }
-        Ok(outlines)
+        if without_class > 0 {
+            context.output.warn(&format!(
+                "{}: {} without a class left out",
+                path.display(),
+                count(without_class, "outline")
+            ));
+        }
+        Ok(Some(outlines))
     }
 
     fn plan(
@@ -316,12 +389,15 @@ impl Slides {
                     continue;
                 }
             };
-            let id = format!("{name}/{:06}.png", tile.number);
+            // Where it is on the slide, as QuPath counts: also files of several slides are told apart by their names.
+            let [x, y] = [tile.left - plan.origin()[0], tile.top - plan.origin()[1]];
+            let stem = format!("{name}-x{x:.0}-y{y:.0}");
+            let id = format!("{name}/{stem}.png");
             let file = format!("images/{id}");
             write_picture(&folder.join(&file), &pixels)?;
             of_slide.patches += 1;
             if let Some(mask) = drawn(plan, &tile, outlines) {
-                let path = masks.join(format!("{:06}.png", tile.number));
+                let path = masks.join(format!("{stem}.png"));
                 cut.evidence.push(Evidence {
                     source: self.source.clone(),
                     scope: Scope::Image(id.clone()),
@@ -348,12 +424,9 @@ impl Slides {
         context: &Context,
         classes: &Classes,
         folder: &Path,
-        mut images: Vec<ImageRecord>,
+        images: Vec<ImageRecord>,
         evidence: Vec<Evidence>,
     ) -> Result<()> {
-        if let Some(pattern) = &self.case_pattern {
-            cases_from_ids(&mut images, pattern)?;
-        }
         let sources = match evidence.is_empty() {
             true => Vec::new(),
             false => vec![Source::expert(&self.source)],
@@ -379,6 +452,23 @@ impl Slides {
         Ok(fs::remove_dir_all(&masks)
             .map_err(|error| cleanslide_data::Error::io("remove", &masks, error))?)
     }
+}
+
+/// Outlines by pixels of level 0, whose own begin at `origin`.
+fn moved(outlines: &[Outline], origin: [f64; 2]) -> Vec<Outline> {
+    let ring = |ring: &Vec<Point>| -> Vec<Point> {
+        let points = ring.iter().map(|point| Point {
+            x: point.x + origin[0],
+            y: point.y + origin[1],
+        });
+        points.collect()
+    };
+    let polygon = |of: &Polygon| Polygon {
+        outline: ring(&of.outline),
+        holes: of.holes.iter().map(ring).collect(),
+    };
+    let outlines = outlines.iter();
+    outlines.map(|(of, class)| (polygon(of), *class)).collect()
 }
 
 /// The classes of the pixels of a tile by outlines; none if hardly anything of it is outlined.

@@ -12,7 +12,7 @@ use cleanslide_slide::{OpenOptions, Slide};
 use ndarray::Array2;
 
 use super::Measured;
-use crate::commands::predict::slides::tissue::{LOOKED_AT, SIZE, SlideSize, TISSUE};
+use crate::commands::predict::slides::tissue::{LOOKED_AT, RECORD, SlideRecord, TISSUE};
 use crate::failure::{Failure, Result};
 use crate::json_file::read_json;
 use crate::progress;
@@ -95,15 +95,17 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The foci of a slide, with their outlines in pixels of level 0.
+/// The foci of a slide, with their outlines in pixels of level 0, from where QuPath counts.
 fn of_slide(
     folder: &Path,
     class: &str,
     settings: FocusSettings,
 ) -> Result<(Foci, Vec<Annotation>)> {
-    let SlideSize {
-        microns_per_pixel, ..
-    } = read_json(&folder.join(SIZE)).map_err(|failure| {
+    let SlideRecord {
+        microns_per_pixel,
+        origin,
+        ..
+    } = read_json(&folder.join(RECORD)).map_err(|failure| {
         failure.help("What was found before this build has no such file: predict the slides again.")
     })?;
     let (tissue, of_mask) = tissue(&folder.join(TISSUE))?;
@@ -117,8 +119,8 @@ fn of_slide(
     let regions = components(foci.region.view(), Neighbours::Four)?.labels;
     let placed = |ring: &Vec<Point>| -> Vec<Point> {
         let points = ring.iter().map(|point| Point {
-            x: point.x * downsample,
-            y: point.y * downsample,
+            x: point.x * downsample - origin[0] as f64,
+            y: point.y * downsample - origin[1] as f64,
         });
         points.collect()
     };

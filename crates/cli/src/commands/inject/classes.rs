@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use super::{Shared, keep_truth};
+use super::{Shared, Untouched, keep_truth};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent};
@@ -49,6 +49,7 @@ struct Summary {
     labels: String,
     source: String,
     reference: String,
+    untouched: Untouched,
     images: usize,
     changed: usize,
     rate: f64,
@@ -171,6 +172,10 @@ fn store(
         labels: version.id.to_string(),
         source: shared.name.clone(),
         reference: shared.reference.clone(),
+        untouched: Untouched {
+            labels: labels.version.to_string(),
+            source: labels.source.clone(),
+        },
         images: labelled.len(),
         changed: noisy.changes.len(),
         rate,
@@ -240,7 +245,7 @@ impl Show for Summary {
             table.row(std::iter::once(name.clone()).chain(cells));
         }
         format!(
-            "{}: {} of {} ({}) made wrong, as `{}` in {}; the truth is the reference `{}`\n{}",
+            "{}: {} of {} ({}) made wrong, as `{}` in {}; the truth is the reference `{}`\n{}\n{}",
             self.dataset.display(),
             count(self.changed, "label"),
             count(self.images, "image"),
@@ -248,6 +253,7 @@ impl Show for Summary {
             self.source,
             self.labels,
             self.reference,
+            self.untouched.line(),
             table.text()
         )
     }

@@ -24,7 +24,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{ObjectsShared, keep_truth};
+use super::{ObjectsShared, Untouched, keep_truth};
 use crate::context::{Context, command_line};
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, percent};
@@ -95,6 +95,7 @@ struct Summary {
     labels: String,
     source: String,
     reference: String,
+    untouched: Untouched,
     family: &'static str,
     images: usize,
     images_changed: usize,
@@ -153,6 +154,10 @@ pub fn run(context: &Context, noise: &Noise, arguments: &ObjectsShared) -> Resul
         labels: String::new(),
         source: shared.name.clone(),
         reference: shared.reference.clone(),
+        untouched: Untouched {
+            labels: clean.version.to_string(),
+            source: clean.source.clone(),
+        },
         family: clean.family.name(),
         images: clean.images.len(),
         images_changed: outcome.changed.len(),
@@ -557,6 +562,7 @@ impl Show for Summary {
             self.labels,
             self.reference
         )];
+        lines.push(self.untouched.line());
         let mut table = TextTable::new(&["<mistake", "times", "true objects"]);
         for line in &self.mistakes {
             let numbers = [line.times.to_string(), line.true_objects.to_string()];

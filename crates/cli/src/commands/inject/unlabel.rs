@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
-use super::Shared;
 use super::objects::store;
+use super::{Shared, Untouched};
 use crate::context::Context;
 use crate::diagnoses::strata;
 use crate::failure::{Failure, Result};
@@ -24,6 +24,7 @@ struct Summary {
     labels: String,
     source: String,
     reference: String,
+    untouched: Untouched,
     images: usize,
     images_kept: usize,
     /// Of those that may be learned from.
@@ -77,6 +78,10 @@ pub fn run(context: &Context, rate: f64, shared: &Shared) -> Result<()> {
         labels: String::new(),
         source: shared.name.clone(),
         reference: shared.reference.clone(),
+        untouched: Untouched {
+            labels: clean.version.to_string(),
+            source: clean.source.clone(),
+        },
         images: clean.images.len(),
         images_kept: few.len(),
         cases: ranked.len(),
@@ -101,13 +106,14 @@ impl Summary {
 impl Show for Summary {
     fn text(&self) -> String {
         format!(
-            "{} of {}: {} are left of {} of {} for training; all are the reference `{}`",
+            "{} of {}: {} are left of {} of {} for training; all are the reference `{}`\n{}",
             self.labels,
             self.dataset.display(),
             self.what(),
             count(self.images, "image"),
             count(self.cases, "case"),
             self.reference,
+            self.untouched.line(),
         )
     }
 }

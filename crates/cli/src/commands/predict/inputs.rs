@@ -13,6 +13,29 @@ pub struct Inputs {
     pub images: Vec<PathBuf>,
     /// Files, and folders of slides in DICOM and in OME-Zarr.
     pub slides: Vec<PathBuf>,
+    /// Files in TIFF that are damaged.
+    damaged: Vec<PathBuf>,
+    /// Images in folders, of kinds that are not read.
+    pub unread: Vec<PathBuf>,
+}
+
+/// What of files may be slides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slides {
+    /// What its name or its content says.
+    ByContent,
+    /// All files in TIFF too.
+    Tiff,
+    /// All files that can be read: it is told how large their pixels are.
+    All,
+}
+
+/// What a file is.
+enum Kind {
+    Image,
+    Slide,
+    /// It is damaged, so that nobody knows.
+    Either,
 }
 
 /// What files of slides end with.
@@ -21,15 +44,22 @@ const SLIDES: [&str; 9] = [
 ];
 /// Files that are slides if there is a pyramid in them, or if they are too large to be read at once.
 const PERHAPS: [&str; 2] = ["tif", "tiff"];
+/// Plain images, which are slides of one level where that is asked for.
+const PLAIN: [&str; 4] = ["png", "jpg", "jpeg", "bmp"];
+/// Images that are not read.
+const UNREAD: [&str; 9] = [
+    "webp", "gif", "heic", "heif", "avif", "jp2", "j2k", "jxl", "psd",
+];
 
 impl Inputs {
-    /// All files among what was given; where slides are asked for, any that may be one is one.
-    pub fn of(given: &[PathBuf], slides: bool) -> Result<Self> {
+    /// All files among what was given.
+    pub fn of(given: &[PathBuf], slides: Slides) -> Result<Self> {
         let mut inputs = Self::default();
         for input in given {
-            if is_slide(input, slides) {
-                inputs.slides.push(input.clone());
-            } else if input.is_dir() {
+            if inputs.add(input, slides) {
+                continue;
+            }
+            if input.is_dir() {
                 let before = inputs.count();
                 inputs.collect(input, slides)?;
                 if inputs.count() == before {
@@ -46,14 +76,29 @@ impl Inputs {
                 )));
             }
         }
+        // Its own error will be told by whoever reads it, as one of the others.
+        match inputs.images.is_empty() && !inputs.slides.is_empty() {
+            true => inputs.slides.append(&mut inputs.damaged),
+            false => inputs.images.append(&mut inputs.damaged),
+        }
         Ok(inputs)
     }
 
     fn count(&self) -> usize {
-        self.images.len() + self.slides.len()
+        self.images.len() + self.slides.len() + self.damaged.len()
     }
 
-    fn collect(&mut self, folder: &Path, slides: bool) -> Result<()> {
+    /// Adds a slide, or what may be one; whether it was added.
+    fn add(&mut self, path: &Path, slides: Slides) -> bool {
+        match kind(path, slides) {
+            Kind::Slide => self.slides.push(path.to_owned()),
+            Kind::Either => self.damaged.push(path.to_owned()),
+            Kind::Image => return false,
+        }
+        true
+    }
+
+    fn collect(&mut self, folder: &Path, slides: Slides) -> Result<()> {
         let error = |error| cleanslide_data::Error::io("read", folder, error);
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(error)? {
@@ -61,36 +106,52 @@ impl Inputs {
         }
         paths.sort();
         for path in paths {
-            if is_slide(&path, slides) {
-                self.slides.push(path);
-            } else if path.is_dir() {
+            if self.add(&path, slides) {
+                continue;
+            }
+            if path.is_dir() {
                 self.collect(&path, slides)?;
             } else if looks_like_image(&path) {
                 self.images.push(path);
+            } else if ends(&path, &UNREAD) {
+                self.unread.push(path);
             }
         }
         Ok(())
     }
 }
 
+fn ends(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| endings.contains(&ending.to_ascii_lowercase().as_str()))
+}
+
 /// Whether a file is a slide by its name, or by what is in it where names do not tell; or a folder a slide in DICOM or
 /// OME-Zarr.
-fn is_slide(path: &Path, slides: bool) -> bool {
-    let ends = |path: &Path, endings: &[&str]| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| endings.contains(&ending.to_ascii_lowercase().as_str()))
+fn kind(path: &Path, slides: Slides) -> Kind {
+    let by = |is_slide: bool| match is_slide {
+        true => Kind::Slide,
+        false => Kind::Image,
     };
     if path.is_dir() {
         let files = std::fs::read_dir(path).into_iter().flatten().flatten();
         let dicom = |file: std::fs::DirEntry| ends(&file.path(), &["dcm"]);
-        return is_ome_zarr(path) || files.into_iter().any(dicom);
+        return by(is_ome_zarr(path) || files.into_iter().any(dicom));
     }
-    if !ends(path, &PERHAPS) {
-        return ends(path, &SLIDES);
+    let may_be = match slides {
+        Slides::ByContent => false,
+        Slides::Tiff => ends(path, &PERHAPS),
+        Slides::All => ends(path, &PERHAPS) || ends(path, &PLAIN),
+    };
+    if may_be || !ends(path, &PERHAPS) {
+        return by(may_be || ends(path, &SLIDES));
     }
-    slides
-        || Slide::open(path, &OpenOptions::default()).is_ok_and(|slide| {
+    match Slide::open(path, &OpenOptions::default()) {
+        Ok(slide) => {
             let [width, height] = slide.levels()[0].size;
-            slide.levels().len() > 1 || width.saturating_mul(height) > MAX_PIXELS
-        })
+            by(slide.levels().len() > 1 || width.saturating_mul(height) > MAX_PIXELS)
+        }
+        Err(cleanslide_slide::Error::File { .. }) => Kind::Either,
+        Err(_) => Kind::Image,
+    }
 }

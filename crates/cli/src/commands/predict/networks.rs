@@ -1,6 +1,7 @@
 //! What networks say of new images.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::formats::{Annotation, geojson};
@@ -8,6 +9,7 @@ use cleanslide_data::store::write_file_with;
 use cleanslide_data::{Classes, MAX_PIXELS, read_image};
 use cleanslide_learn::views::TestAugmentation;
 use cleanslide_nn::devices::DeviceName;
+use cleanslide_slide::{OpenOptions, Slide};
 use image::RgbImage;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::network_run::{Labelled, NetworkManifest, read_manifest};
 use crate::new_folder::publish;
-use crate::output::{Show, thousands};
+use crate::output::{Show, count, thousands};
 use crate::progress;
 use crate::text_table::TextTable;
 
@@ -90,6 +92,7 @@ struct Summary {
 pub fn run(context: &Context, request: &Request) -> Result<()> {
     let manifest = read_manifest(request.run)?;
     let names = names(request.files, "images")?;
+    tell_other_scale(context, request, &manifest);
     let mut predictor: Box<dyn Predictor> = match manifest.kind {
         Labelled::Boxes => Box::new(Boxes::open(request, &manifest)?),
         Labelled::Pixels | Labelled::Instances => Box::new(Pixels::open(request, &manifest)?),
@@ -132,6 +135,34 @@ pub fn run(context: &Context, request: &Request) -> Result<()> {
     })
 }
 
+/// Sizes of pixels that differ by less than this share are the same.
+const SAME_SIZE: f64 = 0.1;
+
+/// Images are taken as they are: that files say another size of their pixels than those of the training had is told.
+fn tell_other_scale(context: &Context, request: &Request, manifest: &NetworkManifest) {
+    let Some(trained) = manifest.microns_per_pixel else {
+        return;
+    };
+    let other = |file: &PathBuf| {
+        let ending = file.extension()?.to_ascii_lowercase();
+        let said = (ending == "tif" || ending == "tiff").then(|| {
+            let slide = Slide::open(file, &OpenOptions::default()).ok()?;
+            slide.microns_per_pixel().ok()
+        });
+        let microns = said??;
+        ((microns / trained - 1.0).abs() > SAME_SIZE).then_some((file.clone(), microns))
+    };
+    let others: Vec<(PathBuf, f64)> = request.files.iter().filter_map(other).collect();
+    if let Some((file, microns)) = others.first() {
+        context.output.warn(&format!(
+            "{} with pixels of another size than those of the training ({trained} microns), such as {} ({microns:.3}); \
+             `--microns-per-pixel {trained}` predicts them as slides, at that scale",
+            count(others.len(), "image"),
+            file.display()
+        ));
+    }
+}
+
 /// The network of all images: its file, and the name of that.
 pub fn network(run: &Path, manifest: &NetworkManifest) -> Result<(Vec<u8>, String)> {
     let path = run.join("model.safetensors");
@@ -152,31 +183,64 @@ pub fn classes(manifest: &NetworkManifest) -> Result<Classes> {
     Ok(Classes::new(manifest.classes.clone())?)
 }
 
-/// The name of the results of each image or slide: that of its file without the ending, or of its folder.
+/// The name of the results of each image or slide: that of its file without the ending, or of its folder. Of several of one name,
+/// that of its file; of several of these, with the name of the folder around it before it.
 pub fn names(inputs: &[PathBuf], what: &str) -> Result<Vec<String>> {
-    let mut known = BTreeSet::new();
-    inputs
-        .iter()
-        .map(|input| {
-            let name = match input.is_dir() {
-                true => input.file_name(),
-                false => input.file_stem(),
-            };
-            let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            // Those of OME-Zarr are folders with an ending.
-            let name = match name.strip_suffix(".zarr") {
-                Some(name) => name.strip_suffix(".ome").unwrap_or(name).to_owned(),
-                None => name,
-            };
-            if known.insert(name.clone()) {
-                return Ok(name);
-            }
-            Err(
-                Failure::usage(format!("two {what} are called {name}, as results would be"))
-                    .help("Predict their folders one by one, with a folder of results each."),
-            )
-        })
-        .collect()
+    let namings = [stem, file_name, in_folder];
+    let times = namings.map(|naming| {
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for input in inputs {
+            *times.entry(naming(input)).or_default() += 1;
+        }
+        times
+    });
+    let mut known: BTreeMap<String, &Path> = BTreeMap::new();
+    let mut names = Vec::new();
+    for input in inputs {
+        let mut of_input = namings.iter().zip(&times).map(|(naming, times)| {
+            let name = naming(input);
+            (times[&name] == 1, name)
+        });
+        let alone = of_input.find(|(alone, _)| *alone);
+        let name = alone.map_or_else(|| in_folder(input), |(_, name)| name);
+        if let Some(other) = known.insert(name.clone(), input) {
+            return Err(Failure::usage(format!(
+                "{} and {} are both called {name}, as their results would be",
+                other.display(),
+                input.display()
+            ))
+            .help(format!(
+                "Give each of the {what} once, or their folders one by one."
+            )));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Of files of slides and folders of DICOM and OME-Zarr, which may have an ending too.
+fn stem(input: &Path) -> String {
+    if !input.is_dir() {
+        return text(input.file_stem());
+    }
+    let name = file_name(input);
+    match name.strip_suffix(".zarr") {
+        Some(name) => name.strip_suffix(".ome").unwrap_or(name).to_owned(),
+        None => name,
+    }
+}
+
+fn file_name(input: &Path) -> String {
+    text(input.file_name())
+}
+
+fn in_folder(input: &Path) -> String {
+    let folder = text(input.parent().and_then(Path::file_name));
+    format!("{folder}-{}", stem(input))
+}
+
+fn text(name: Option<&OsStr>) -> String {
+    name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 impl Show for Summary {

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! OUT/request.json        what was asked; the same goes on where it stopped
-//! OUT/areas.csv           classes of pixels: how much there is of each on each slide
-//! OUT/counts.csv          objects: how many there are of each class on each slide, and how densely they lie in its tissue
+//! OUT/areas.csv           classes of pixels: how much there is of each on each slide in the folder
+//! OUT/counts.csv          objects: how many there are of each class on each of them, and how densely they lie in its tissue
 //! OUT/NAME/               a slide that is done:
-//!     regions.geojson     outlines of classes with their areas, in pixels of level 0, as QuPath reads them
+//!     regions.geojson     outlines of classes with their areas, as QuPath reads them: in pixels of level 0 from where the
+//!                         scanned part begins
 //!     map.png             the class of each small square; 255 where there is no tissue
 //!     map.ome.tif         the same, with the size of the squares and where on the slide they are
 //!     objects.geojson     outlines or boxes of objects with their areas and scores, as detections of QuPath
 //!     objects.csv         their middles, areas and scores
 //!     overlay.png         the slide, small, with what was found in colour
 //!     tissue.ome.tif      where tissue is, and what of it was looked at, is out of focus or under ink
-//!     slide.json          how large the slide is
+//!     slide.json          which slide it is, and how large
 //!     tiles.csv           the tiles that were looked at, and what was counted in their tissue
 //! OUT/lock                while a process predicts here
 //! OUT/.NAME/              a slide that is not: each row of tiles that is
@@ -32,8 +33,10 @@ mod work;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use cleanslide_data::Error as DataError;
 use cleanslide_learn::detect::DetectorPredictSettings;
 use cleanslide_learn::segment::{ObjectSettings, PredictSettings};
 use cleanslide_learn::views::TestAugmentation;
@@ -43,9 +46,11 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use self::stains::{Reference, Tiles};
-use self::tissue::tissue_of;
+use self::tissue::{SlideRecord, tissue_of};
 use self::work::{Rows, TileLine};
+use super::inputs::Slides;
 use super::networks::names;
+use crate::arguments::microns;
 use crate::begun::{begin, is_begun};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -77,10 +82,10 @@ pub struct Request<'a> {
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Scale {
     /// Slides: the size of the pixels that the network sees, in microns; by default that of the images it was trained with
-    #[arg(long, value_name = "MICRONS")]
+    #[arg(long, value_name = "MICRONS", value_parser = microns)]
     pub microns_per_pixel: Option<f64>,
     /// Slides: the size of their pixels, where they do not say it
-    #[arg(long, value_name = "MICRONS")]
+    #[arg(long, value_name = "MICRONS", value_parser = microns)]
     pub slide_microns_per_pixel: Option<f64>,
     /// Slides: the share of a tile that must be tissue to be looked at, and only tissue counts; 0 looks and counts everywhere
     #[arg(long, value_name = "SHARE", default_value_t = TISSUE)]
@@ -115,6 +120,15 @@ impl Scale {
             )));
         }
         Ok(microns)
+    }
+
+    /// Which files are slides: that anything is said of slides means that some are given.
+    pub fn slides(&self) -> Slides {
+        match (self.slide_microns_per_pixel, self.is_given()) {
+            (Some(_), _) => Slides::All,
+            (None, true) => Slides::Tiff,
+            (None, false) => Slides::ByContent,
+        }
     }
 
     /// Whether anything but the default was asked.
@@ -240,17 +254,34 @@ impl Tile<'_> {
         ]
     }
 
-    /// Whether what is there counts.
+    /// Whether what is there counts: it is on the slide, and tissue if that is asked for.
     fn counts(&self, place: [f64; 2]) -> bool {
-        self.tissue
-            .is_none_or(|tissue| tissue.at(self.on_slide(place)))
+        let place = self.on_slide(place);
+        self.plan.covers(place) && self.tissue.is_none_or(|tissue| tissue.at(place))
     }
+}
+
+/// How many tiles could not be decoded.
+fn left_out(lines: &[TileLine]) -> usize {
+    lines.iter().filter(|line| line.counts.is_empty()).count()
+}
+
+/// A slide, and what of it is looked at.
+struct LookedAt {
+    slide: Slide,
+    record: SlideRecord,
+    plan: TilePlan,
+    tissue: TissueMask,
+    tiles: Vec<PlannedTile>,
+    pixels: Tiles,
 }
 
 /// What was done.
 struct Done {
     /// The names of the slides, with the tiles that were looked at.
     slides: Vec<(String, Vec<TileLine>)>,
+    /// The same of all slides in the folder, also those of other calls, by name.
+    in_folder: Vec<(String, Vec<TileLine>)>,
     /// Slides that cannot be read.
     left_out: usize,
     /// Others do not predict here until it is released.
@@ -266,8 +297,8 @@ impl Done {
     }
 
     fn damaged(&self) -> u64 {
-        let lines = self.slides.iter().flat_map(|(_, lines)| lines);
-        lines.filter(|line| line.counts.is_empty()).count() as u64
+        let slides = self.slides.iter();
+        slides.map(|(_, lines)| left_out(lines) as u64).sum()
     }
 
     /// How many slides and tiles there are, and how many could not be read.
@@ -288,6 +319,8 @@ impl Done {
     }
 }
 
+/// The table of the tiles of a slide that is done.
+const TILES: &str = "tiles.csv";
 /// What a process does in the folder.
 const PREDICTS: &str = "predicts slides";
 
@@ -328,14 +361,46 @@ impl<F: Finder> Looking<'_, F> {
             return Err(Failure::input("none of the slides can be predicted"));
         }
         let held = self.begin()?;
-        let left_out = names.len() - readable.len();
-        let slides = readable.into_iter();
-        let slides = slides.map(|(path, name)| Ok((name.clone(), self.slide(path, name)?)));
+        let mut slides = Vec::new();
+        for (path, name) in readable {
+            let lines = match self.prepare(path, name) {
+                Ok(Some(looked_at)) => self.slide(name, &looked_at)?,
+                Ok(None) => self.done_before(name)?,
+                Err(failure) if request.strict || names.len() == 1 => return Err(failure),
+                Err(failure) => {
+                    context.output.warn(&failure.warning());
+                    continue;
+                }
+            };
+            slides.push((name.clone(), lines));
+        }
+        if slides.is_empty() {
+            return Err(Failure::input("none of the slides could be predicted"));
+        }
         Ok(Done {
-            slides: slides.collect::<Result<_>>()?,
-            left_out,
+            left_out: names.len() - slides.len(),
+            slides,
+            in_folder: self.in_folder()?,
             held,
         })
+    }
+
+    /// All slides in the folder that are done, by name.
+    fn in_folder(&self) -> Result<Vec<(String, Vec<TileLine>)>> {
+        let out = self.request.out;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(out).map_err(|error| DataError::io("read", out, error))? {
+            let entry = entry.map_err(|error| DataError::io("read", out, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && entry.path().join(TILES).is_file() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        let named = names.into_iter();
+        named
+            .map(|name| self.lines(&name).map(|lines| (name, lines)))
+            .collect()
     }
 
     /// Makes the folder, or goes on with one that was begun with the same request.
@@ -361,14 +426,49 @@ impl<F: Finder> Looking<'_, F> {
         Ok(TilePlan::new(slide, &settings)?)
     }
 
-    /// A slide, unless it is done; what there is in each tile.
-    fn slide(&self, path: &Path, name: &str) -> Result<Vec<TileLine>> {
-        let done = self.request.out.join(name);
-        let columns = self.finder.columns();
-        if done.exists() {
-            return work::read_tiles(&done.join("tiles.csv"), &columns);
+    /// What there is in each tile of a slide that was done before; that some could not be decoded then is told again.
+    fn done_before(&self, name: &str) -> Result<Vec<TileLine>> {
+        let lines = self.lines(name)?;
+        let damaged = left_out(&lines);
+        if damaged == 0 {
+            return Ok(lines);
         }
+        let folder = self.request.out.join(name);
+        let failure = Failure::input(format!(
+            "{}: {} could not be decoded when this slide was predicted",
+            folder.display(),
+            count(damaged, "tile"),
+        ))
+        .help("Remove that folder to predict the slide again.");
+        if self.request.strict {
+            return Err(failure);
+        }
+        self.context.output.warn(&failure.warning());
+        Ok(lines)
+    }
+
+    /// What there is in each tile of a slide that is done.
+    fn lines(&self, name: &str) -> Result<Vec<TileLine>> {
+        let path = self.request.out.join(name).join(TILES);
+        work::read_tiles(&path, &self.finder.columns())
+    }
+
+    /// What is known of a slide before its tiles are looked at; nothing if it is done.
+    fn prepare(&self, path: &Path, name: &str) -> Result<Option<LookedAt>> {
         let slide = self.open(path)?;
+        let record = SlideRecord::of(&slide)?;
+        let done = self.request.out.join(name);
+        if done.exists() {
+            return match record.is_of(&done)? {
+                true => Ok(None),
+                false => Err(Failure::usage(format!(
+                    "{} was predicted of another file than {}",
+                    done.display(),
+                    path.display()
+                ))
+                .help("Remove that folder to predict this one, or choose another with `--out`.")),
+            };
+        }
         let plan = self.plan(&slide)?;
         let tissue = tissue_of(self.context, &slide, self.asked.with_blur)?;
         let tiles = plan.with_tissue(&tissue, self.asked.tissue);
@@ -381,40 +481,72 @@ impl<F: Finder> Looking<'_, F> {
         }
         let reference = self.asked.stain_reference.as_ref();
         let pixels = Tiles::new(reference, &slide, &plan, &tiles)?;
+        Ok(Some(LookedAt {
+            slide,
+            record,
+            plan,
+            tissue,
+            tiles,
+            pixels,
+        }))
+    }
+
+    /// Looks at the tiles of a slide; what there is in each.
+    fn slide(&self, name: &str, looked_at: &LookedAt) -> Result<Vec<TileLine>> {
+        let LookedAt {
+            slide,
+            record,
+            plan,
+            tissue,
+            tiles,
+            pixels,
+        } = looked_at;
+        let done = self.request.out.join(name);
+        let columns = self.finder.columns();
         let mut said = BTreeSet::new();
         let bar = progress::bar(name, tiles.len());
-        let mut looked_at = 0;
+        let mut done_tiles = 0;
         let mut rows = Rows::new(self.request.out.join(format!(".{name}")), self.finder);
+        rows.begin(record)?;
         for row in tiles.chunk_by(|one, other| one.row == other.row) {
             let number = row[0].row;
-            if !rows.has(number) {
-                let mut found = self.finder.nothing(&plan);
+            if !rows.has(number)? {
+                let mut found = self.finder.nothing(plan);
                 let mut lines = Vec::new();
                 for tile in row {
                     let tile = Tile {
-                        plan: &plan,
+                        plan,
                         tile,
-                        tissue: (self.asked.tissue > 0.0).then_some(&tissue),
+                        tissue: (self.asked.tissue > 0.0).then_some(tissue),
                     };
-                    let read = pixels.read(&slide, &plan, tile.tile);
+                    let read = pixels.read(slide, plan, tile.tile);
                     lines.push(self.look(&tile, read, &mut found, &mut said)?);
                     bar.inc(1);
                 }
                 rows.keep(number, &lines, &found)?;
             }
             rows.numbers.push(number);
-            looked_at += row.len() as u64;
-            bar.set_position(looked_at);
+            done_tiles += row.len() as u64;
+            bar.set_position(done_tiles);
         }
         bar.finish_and_clear();
         let lines = publish(&done, |folder| {
-            let lines = self.finder.publish(folder, &slide, &plan, &rows)?;
-            work::write_tiles(&folder.join("tiles.csv"), &columns, &lines)?;
+            let lines = self.finder.publish(folder, slide, plan, &rows)?;
+            work::write_tiles(&folder.join(TILES), &columns, &lines)?;
             let everywhere = self.asked.tissue == 0.0;
-            tissue::write(folder, &slide, &plan, &tissue, everywhere, &lines)?;
+            record.write(folder)?;
+            tissue::write(folder, record, plan, tissue, everywhere, &lines)?;
             Ok(lines)
         })?;
         rows.remove()?;
+        match left_out(&lines) {
+            0 => {}
+            some => self.context.output.warn(&format!(
+                "{name}: {some} of {} ({:.0} %) could not be decoded, and are in no figure",
+                count(lines.len(), "tile"),
+                100.0 * some as f64 / lines.len() as f64
+            )),
+        }
         Ok(lines)
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cleanslide_audit::{Metric, nearest_neighbours};
+use cleanslide_audit::{Metric, Neighbours, nearest_neighbours};
 use cleanslide_data::{Dataset, ImageRecord, Task};
-use cleanslide_eval::{LabelPairs, Weights};
+use cleanslide_eval::{LabelPairs, Weights, most_probable};
 use cleanslide_learn::classify::{Classifier, Optimiser, TrainSettings};
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::error::Result;
@@ -89,11 +89,11 @@ impl<'a> Look<'a> {
     }
 
     /// Balanced accuracies against the given labels: by neighbours of other cases, and out of sample by a linear
-    /// classifier.
-    pub fn measure(&self, embeddings: Array2<f32>) -> Result<BTreeMap<String, f64>> {
+    /// classifier. What cannot be measured is left out, and `warn` is told why: a look never ends a training.
+    pub fn measure(&self, embeddings: Array2<f32>, warn: &dyn Fn(&str)) -> BTreeMap<String, f64> {
         let mut notes = BTreeMap::new();
-        let Some(labels) = &self.labels else {
-            return Ok(notes);
+        let Some(labels) = self.labels.as_ref().filter(|_| !self.items.is_empty()) else {
+            return notes;
         };
         let count = embeddings.nrows();
         let embeddings = Embeddings {
@@ -104,57 +104,102 @@ impl<'a> Look<'a> {
             notices: Vec::new(),
             computed: count,
         };
-        let study = Study::new(self.dataset, &embeddings, labels, |_| true)?;
-        if let Some(said) = by_neighbours(&study)? {
-            notes.insert(NEIGHBOURS.to_owned(), accuracy(&study, &said)?);
-        }
-        let classifier = Classifier {
-            train: TrainSettings {
-                optimiser: Optimiser::Lbfgs,
-                l2: 0.1,
-                ..TrainSettings::default()
-            },
-            ..Classifier::default()
+        let study = match Study::new(self.dataset, &embeddings, labels, |_| true) {
+            Ok(study) => study,
+            Err(error) => {
+                warn(&error.to_string());
+                return notes;
+            }
         };
-        // Of too few cases there are no folds, and no such note.
-        if let Ok(folds) = study.folds(FOLDS, 0) {
-            let predicted = study.out_of_sample(&classifier, &folds, &|_, _| {})?;
-            let rows = predicted.probabilities.rows().into_iter();
-            let said: Vec<usize> = rows
-                .map(|row| {
-                    let greatest = row.iter().copied().fold(f32::MIN, f32::max);
-                    row.iter().position(|&p| p == greatest).unwrap_or(0)
-                })
-                .collect();
-            notes.insert(LINEAR.to_owned(), accuracy(&study, &said)?);
+        for (name, accuracy) in [
+            (NEIGHBOURS, by_neighbours(&study)),
+            (LINEAR, by_linear_classifier(&study)),
+        ] {
+            match accuracy {
+                Ok(Some(accuracy)) => drop(notes.insert(name.to_owned(), accuracy)),
+                Ok(None) => {}
+                Err(error) => warn(&format!("{name}: {error}")),
+            }
         }
-        Ok(notes)
+        notes
     }
 }
 
-/// The class of most of the nearest neighbours of other cases, the lowest of several; `None` of too few images.
-fn by_neighbours(study: &Study) -> Result<Option<Vec<usize>>> {
+/// By the nearest neighbours of other cases, for the items that have any; `None` of too few images.
+fn by_neighbours(study: &Study) -> Result<Option<f64>> {
     let found = FOUND.min(study.len().saturating_sub(1));
     if found < ASKED {
         return Ok(None);
     }
     let near = nearest_neighbours(study.features(), found, Metric::Cosine)?;
-    let mut frequency = vec![0usize; study.classes.len()];
-    study.given.iter().for_each(|&class| frequency[class] += 1);
-    let said = (0..study.len()).map(|item| {
-        let mut votes = vec![0.0; study.classes.len()];
-        for other in near.of_other_groups(item, &study.cases, ASKED) {
-            // Every class counts as if it were as frequent as the others.
-            let given = study.given[other];
-            votes[given] += 1.0 / frequency[given] as f64;
-        }
-        let most = votes.iter().copied().fold(0.0, f64::max);
-        votes.iter().position(|&vote| vote == most).unwrap_or(0)
-    });
-    Ok(Some(said.collect()))
+    let said = votes(&near, &study.given, &study.cases, study.classes.len());
+    let items = (0..study.len()).filter_map(|item| Some((study.given[item], said[item]?)));
+    let (given, said): (Vec<usize>, Vec<usize>) = items.unzip();
+    if given.is_empty() {
+        return Ok(None);
+    }
+    accuracy(&given, &said, study).map(Some)
 }
 
-fn accuracy(study: &Study, said: &[usize]) -> Result<f64> {
-    let pairs = LabelPairs::new(&study.given, said, study.classes.len())?;
+/// The class of most of the nearest neighbours of other cases, the lowest of several; `None` where all are of the same case.
+fn votes(
+    near: &Neighbours,
+    given: &[usize],
+    cases: &[usize],
+    classes: usize,
+) -> Vec<Option<usize>> {
+    let mut frequency = vec![0usize; classes];
+    given.iter().for_each(|&class| frequency[class] += 1);
+    let said = (0..given.len()).map(|item| {
+        let mut votes = vec![0.0; classes];
+        for other in near.of_other_groups(item, cases, ASKED) {
+            // Every class counts as if it were as frequent as the others.
+            votes[given[other]] += 1.0 / frequency[given[other]] as f64;
+        }
+        let most = votes.iter().copied().fold(0.0, f64::max);
+        let winner = votes.iter().position(|&vote| vote == most);
+        winner.filter(|_| most > 0.0)
+    });
+    said.collect()
+}
+
+/// Out of sample by a linear classifier; `None` of too few cases for folds.
+fn by_linear_classifier(study: &Study) -> Result<Option<f64>> {
+    let Ok(folds) = study.folds(FOLDS, 0) else {
+        return Ok(None);
+    };
+    let classifier = Classifier {
+        train: TrainSettings {
+            optimiser: Optimiser::Lbfgs,
+            l2: 0.1,
+            ..TrainSettings::default()
+        },
+        ..Classifier::default()
+    };
+    let predicted = study.out_of_sample(&classifier, &folds, &|_, _| {})?;
+    let said = most_probable(predicted.probabilities.view())?;
+    accuracy(&study.given, &said, study).map(Some)
+}
+
+fn accuracy(given: &[usize], said: &[usize], study: &Study) -> Result<f64> {
+    let pairs = LabelPairs::new(given, said, study.classes.len())?;
     Ok(pairs.confusion(Weights::Equal)?.balanced_accuracy()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_without_neighbours_of_other_cases_say_nothing() {
+        // The neighbour of the first two is of their case, that of the last is not.
+        let near = Neighbours {
+            indices: ndarray::array![[1], [0], [1]],
+            distances: Array2::zeros((3, 1)),
+        };
+        assert_eq!(
+            votes(&near, &[1, 1, 0], &[7, 7, 8], 2),
+            [None, None, Some(1)]
+        );
+    }
 }

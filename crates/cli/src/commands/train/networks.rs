@@ -31,11 +31,12 @@ use crate::network_run::{
     self, Also, AlsoManifest, Chosen, DiagnosedManifest, Experts, NetworkManifest, NetworkRecipe,
     begin, finish,
 };
-use crate::output::{Show, count};
+use crate::output::{Show, count, quoted};
 use crate::pipeline::{may_be_learned_from, refuse_leaks};
 use crate::progress;
 use crate::run_folder::read_recipe;
 use crate::shape_labels::{ShapeLabels, dense};
+use crate::truth::how_to_evaluate;
 
 /// The name of the source whose labels a run predicts.
 pub const SOURCE: &str = "predicted";
@@ -77,6 +78,9 @@ pub struct Trained {
     seconds: f64,
     /// Of predictions out of sample, where there are folds.
     against_given_labels: Option<Vec<Measure>>,
+    /// The command to run next, where there is a reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// A network to train.
@@ -179,7 +183,12 @@ impl Diagnosed {
                 "`{}` says nothing of an image that may be learned from and that `{}` did not draw on",
                 diagnoses.source, labels.source
             ))
-            .help("Leave [complementary] out, or split the images otherwise."));
+            .help(format!(
+                "It learns from images without masks whose diagnoses are known: import some (`cleanslide import diagnoses --help`), \
+                 take masks away by `cleanslide inject unlabel {} --source {} --rate 0.9`, or train without diagnoses.",
+                quoted(&dataset.folder().to_string_lossy()),
+                quoted(&labels.source)
+            )));
         }
         let both = || labels.images.iter().chain(&images);
         let of_all = independent_units(dataset.images());
@@ -347,7 +356,8 @@ pub fn train<L: Learner>(
     let units = labels.cases(dataset);
     let parts = parts(&job, &units, context.seed)?;
     let (config, manifest) = manifest(context, &job, &units)?;
-    let held = begin(run, &manifest, &config, &split_table(&job, &parts))?;
+    let split = split_table(&job, &parts);
+    let held = begin(context, run, &manifest, &config, &split)?;
     context.output.note(&format!(
         "training {} on {} of {} ({} of {}){}: {}, {}",
         name(&recipe),
@@ -368,6 +378,9 @@ pub fn train<L: Learner>(
     ));
     if let Some(warning) = only_blurred(&job) {
         context.output.warn(warning);
+    }
+    if let Some(note) = unlabelled_validation(&job) {
+        context.output.note(&note);
     }
     let bar = progress::bar("training", parts.iter().map(|part| part.steps(&job)).sum());
     for part in &parts {
@@ -400,6 +413,7 @@ pub fn train<L: Learner>(
         predicted: parts.iter().map(|part| part.predicts().count()).sum(),
         seconds: start.elapsed().as_secs_f64(),
         against_given_labels: measured,
+        next: how_to_evaluate(dataset, run)?,
     })
 }
 
@@ -740,7 +754,7 @@ fn parts<R: NetworkRecipe>(job: &Job<R>, units: &[usize], seed: u64) -> Result<V
         }
         _ => {
             for part in &mut parts {
-                validate(job.dataset, labels, units, share, seed, part)?;
+                validate(labels, units, share, seed, part)?;
                 if let Some(Diagnosed { units, .. }) = job.diagnosed {
                     let validated: BTreeSet<usize> =
                         part.validation.iter().map(|&image| units[image]).collect();
@@ -809,29 +823,41 @@ fn split_table<R>(job: &Job<R>, parts: &[Part]) -> Vec<u8> {
     to_csv(&header, rows)
 }
 
-/// Gives a part what measures its progress: the images of the dataset's validation split, or a share of the
+/// Gives a part what measures its progress: the labelled images of the dataset's validation split, or a share of the
 /// cases that it would learn from.
 fn validate(
-    dataset: &Dataset,
     labels: &ShapeLabels,
     units: &[usize],
     share: f64,
     seed: u64,
     part: &mut Part,
 ) -> Result<()> {
-    let named = dataset
-        .images()
-        .iter()
-        .any(|image| image.split == Some(Split::Validation));
-    if named {
-        part.validation = (0..labels.images.len())
-            .filter(|&image| labels.images[image].split == Some(Split::Validation))
-            .collect();
-        return Ok(());
+    part.validation = (0..labels.images.len())
+        .filter(|&image| labels.images[image].split == Some(Split::Validation))
+        .collect();
+    if part.validation.is_empty() {
+        let of_items: Vec<usize> = part.items.iter().map(|&image| units[image]).collect();
+        (part.items, part.validation) = divide(&part.items, &of_items, share, seed)?;
     }
-    let of_items: Vec<usize> = part.items.iter().map(|&image| units[image]).collect();
-    (part.items, part.validation) = divide(&part.items, &of_items, share, seed)?;
     Ok(())
+}
+
+/// What measures progress where the dataset has images for validation, but none with a label.
+fn unlabelled_validation<R: NetworkRecipe>(job: &Job<R>) -> Option<String> {
+    let share = job.recipe.train().validation;
+    let by_others = job.other.is_some() && job.recipe.corrects_labels();
+    let any = |images: &[ImageRecord]| {
+        let mut images = images.iter();
+        images.any(|image| image.split == Some(Split::Validation))
+    };
+    let unlabelled = any(job.dataset.images()) && !any(&job.labels.images);
+    (unlabelled && share > 0.0 && !by_others).then(|| {
+        format!(
+            "`{}` labelled no image of the validation split: progress is measured on {:.0} % of the training cases",
+            job.labels.source,
+            100.0 * share
+        )
+    })
 }
 
 fn manifest<R: NetworkRecipe>(
@@ -1072,12 +1098,12 @@ impl Show for Trained {
         }
         if self.predicted > 0 {
             text.push_str(&format!(
-                "{} predicted by networks that did not see their cases\n\
-                 next: cleanslide evaluate {} {} --reference NAME\n",
+                "{} predicted by networks that did not see their cases\n",
                 count(self.predicted, "image"),
-                self.dataset.display(),
-                self.run.display(),
             ));
+            if let Some(next) = &self.next {
+                text.push_str(&format!("next: {next}\n"));
+            }
         } else {
             text.push_str(&format!(
                 "next: cleanslide predict {} IMAGES --out FOLDER\n",
@@ -1097,5 +1123,43 @@ fn duration(seconds: f64) -> String {
         format!("{seconds:.1} s")
     } else {
         format!("{:.1} min", seconds / 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_cases_measures_progress_where_no_image_for_validation_is_labelled() {
+        let validation_of = |split| {
+            let image = |number: usize| ImageRecord {
+                id: number.to_string(),
+                split: if number == 9 { split } else { None },
+                ..ImageRecord::default()
+            };
+            let labels = ShapeLabels {
+                version: "v1".parse().unwrap(),
+                source: "anna".into(),
+                family: cleanslide_data::Family::Mask,
+                images: (0..10).map(image).collect(),
+                pieces: Vec::new(),
+                experts: Vec::new(),
+            };
+            let mut part = Part {
+                name: "whole".into(),
+                items: (0..9).collect(),
+                also: Vec::new(),
+                validation: Vec::new(),
+                held_out: Vec::new(),
+                test: Vec::new(),
+            };
+            let units: Vec<usize> = (0..10).collect();
+            validate(&labels, &units, 0.3, 0, &mut part).unwrap();
+            (part.items.len(), part.validation)
+        };
+        assert_eq!(validation_of(Some(Split::Validation)), (9, vec![9]));
+        let (items, validation) = validation_of(None);
+        assert!(!validation.is_empty() && items + validation.len() == 9);
     }
 }

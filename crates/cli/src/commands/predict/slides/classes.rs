@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::map::ClassMap;
 use super::work::{Rows, TileLine};
-use super::{Asked, Finder, Looking, Predicts, Request, Tile};
+use super::{Asked, Finder, Looking, Predicts, Request, Tile, left_out};
 use crate::commands::predict::networks::network;
 use crate::context::Context;
 use crate::failure::Result;
@@ -42,6 +42,8 @@ struct Area {
     area: f64,
     /// Of all that was looked at.
     share: f64,
+    /// Tiles of the slide that could not be decoded, and are in no figure.
+    left_out_tiles: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,19 +85,26 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
         finder: &finder,
     };
     let done = looking.all()?;
-    let slides = done.slides.iter();
-    let areas: Vec<Area> = slides
-        .flat_map(|(name, lines)| areas(&asked, name, lines))
-        .collect();
-    let rows = areas.iter().map(|area| {
+    let of = |slides: &[(String, Vec<TileLine>)]| -> Vec<Area> {
+        let slides = slides.iter();
+        slides
+            .flat_map(|(name, lines)| areas(&asked, name, lines))
+            .collect()
+    };
+    let in_folder = of(&done.in_folder);
+    let rows = in_folder.iter().map(|area| {
         [
             area.slide.clone(),
             area.class.clone(),
             format!("{:.6}", area.area),
             format!("{:.6}", area.share),
+            area.left_out_tiles.to_string(),
         ]
     });
-    let table = to_csv(&["slide", "class", "area_mm2", "share"], rows);
+    let table = to_csv(
+        &["slide", "class", "area_mm2", "share", "left_out_tiles"],
+        rows,
+    );
     write_file(&request.out.join("areas.csv"), &table)?;
     let summary = Summary {
         folder: request.out,
@@ -103,7 +112,7 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
         slides_left_out: done.left_out,
         tiles: done.tiles(),
         left_out: done.damaged(),
-        areas,
+        areas: of(&done.slides),
         text: done.text(),
     };
     done.held.release()?;
@@ -125,6 +134,7 @@ fn areas(asked: &Asked, name: &str, lines: &[TileLine]) -> Vec<Area> {
             class: of.clone(),
             area: sums(class) as f64 * of_pixel,
             share: sums(class) as f64 / all.max(1) as f64,
+            left_out_tiles: left_out(lines),
         })
         .collect()
 }

@@ -31,20 +31,24 @@ pub struct ClassMap {
 impl ClassMap {
     /// Of squares that nobody has looked at.
     pub fn new(plan: &TilePlan, square: usize) -> Self {
-        let squares = plan.inner() as usize / square;
-        let size = [plan.rows, plan.columns].map(|tiles| tiles as usize * squares);
+        let square = square as f64 * plan.downsample;
+        // Tiles at the edge reach beyond what was scanned.
+        let [width, height] = plan.scanned();
+        let size = [height, width].map(|length| (length / square).ceil() as usize);
         Self {
             classes: Array2::from_elem(size, UNLABELLED_CLASS),
-            square: square as f64 * plan.downsample,
+            square,
         }
     }
 
     /// Puts a row of tiles in its place.
     pub fn put(&mut self, row: u64, classes: ArrayView2<'_, u8>) {
         let first = row as usize * classes.nrows();
+        let rows = classes.nrows().min(self.classes.nrows() - first);
+        let columns = self.classes.ncols();
         self.classes
-            .slice_mut(s![first..first + classes.nrows(), ..])
-            .assign(&classes);
+            .slice_mut(s![first..first + rows, ..])
+            .assign(&classes.slice(s![..rows, ..columns]));
     }
 
     /// Writes all of them.
@@ -80,7 +84,7 @@ impl ClassMap {
         write_file(&path, &overlay)
     }
 
-    /// The outlines of all classes, with their areas.
+    /// The outlines of all classes, with their areas, in pixels of level 0 from where the scanned part begins, as QuPath counts.
     fn regions(
         &self,
         slide: &Slide,
@@ -91,13 +95,13 @@ impl ClassMap {
             UNLABELLED_CLASS => 0,
             class => u32::from(class) + 1,
         });
-        let origin = plan.origin();
         let microns = slide.microns_per_pixel().ok();
+        let [width, height] = plan.scanned();
         let ring = |ring: &[Point]| -> cleanslide_image::Result<Vec<Point>> {
             let points = simplify(ring, TOLERANCE)?.into_iter();
             let placed = points.map(|point| Point {
-                x: origin[0] + point.x * self.square,
-                y: origin[1] + point.y * self.square,
+                x: (point.x * self.square).min(width),
+                y: (point.y * self.square).min(height),
             });
             Ok(placed.collect())
         };

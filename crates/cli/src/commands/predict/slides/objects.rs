@@ -19,7 +19,7 @@ use super::colours::{mix, of_objects};
 use super::map::{OVERLAY, png};
 use super::seams::{Seams, Whole};
 use super::work::{Rows, TileLine};
-use super::{Asked, Finder, Looking, Predicts, Request, Tile};
+use super::{Asked, Finder, Looking, Predicts, Request, Tile, left_out};
 use crate::commands::predict::networks::network;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -129,6 +129,8 @@ struct Count {
     tissue_mm2: f64,
     /// Objects in a square millimetre of it; nothing if there is none.
     per_mm2: Option<f64>,
+    /// Tiles of the slide that could not be decoded, and are in no figure.
+    left_out_tiles: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,19 +160,31 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
         finder: &finder,
     };
     let done = looking.all()?;
-    let counts: Vec<Count> = (done.slides.iter())
-        .flat_map(|(name, lines)| finder.counts(name, lines))
-        .collect();
-    let rows = counts.iter().map(|of| {
+    let of = |slides: &[(String, Vec<TileLine>)]| -> Vec<Count> {
+        let slides = slides.iter();
+        slides
+            .flat_map(|(name, lines)| finder.counts(name, lines))
+            .collect()
+    };
+    let in_folder = of(&done.in_folder);
+    let rows = in_folder.iter().map(|of| {
         [
             of.slide.clone(),
             of.class.clone(),
             of.objects.to_string(),
             format!("{:.6}", of.tissue_mm2),
             of.per_mm2.map_or_else(String::new, |of| format!("{of:.3}")),
+            of.left_out_tiles.to_string(),
         ]
     });
-    let header = ["slide", "class", "objects", "tissue_mm2", "per_mm2"];
+    let header = [
+        "slide",
+        "class",
+        "objects",
+        "tissue_mm2",
+        "per_mm2",
+        "left_out_tiles",
+    ];
     write_file(&request.out.join("counts.csv"), &to_csv(&header, rows))?;
     let summary = Summary {
         folder: request.out,
@@ -178,7 +192,7 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
         slides_left_out: done.left_out,
         tiles: done.tiles(),
         left_out: done.damaged(),
-        counts,
+        counts: of(&done.slides),
         text: done.text(),
     };
     done.held.release()?;
@@ -200,6 +214,7 @@ impl Objects<'_> {
                 objects: sum(class + 1),
                 tissue_mm2: tissue,
                 per_mm2: (tissue > 0.0).then(|| sum(class + 1) as f64 / tissue),
+                left_out_tiles: left_out(lines),
             })
             .collect()
     }
@@ -355,40 +370,40 @@ impl Finder for Objects<'_> {
         plan: &TilePlan,
         rows: &Rows<Self>,
     ) -> Result<Vec<TileLine>> {
-        let seams = || {
-            Seams::new(
-                &rows.numbers,
-                |row| rows.found(row),
-                plan,
-                self.network.same(),
-            )
+        let read = |row| rows.found(row);
+        let seams = Seams::new(&rows.numbers, read, plan, self.network.same());
+        let stays: Vec<Vec<bool>> = seams.collect::<Result<_>>()?;
+        let found = || {
+            let of_rows = rows.numbers.iter().zip(&stays);
+            of_rows.map(|(row, stays)| {
+                let mut stays = stays.iter();
+                let mut found = rows.found(*row)?;
+                found.retain(|_| stays.next() == Some(&true));
+                Ok(found)
+            })
         };
         let mut lines = rows.all_lines()?;
         let mut overlay = Overlay::of(slide)?;
-        for found in seams() {
-            for object in found? {
+        let mut failure = None;
+        write_file_with(&folder.join("objects.geojson"), |file| {
+            let annotations = each(found(), &mut failure).map(|object| {
                 overlay.draw(&object);
                 let line = lines.binary_search_by_key(&object.tile, |line| line.tile);
-                if let Some(count) = line
-                    .ok()
-                    .and_then(|line| lines[line].counts.get_mut(object.class + 1))
-                {
+                let line = line.ok().and_then(|line| lines.get_mut(line));
+                if let Some(count) = line.and_then(|line| line.counts.get_mut(object.class + 1)) {
                     *count += 1;
                 }
-            }
-        }
+                self.annotation(&object, plan)
+            });
+            geojson::write(file, annotations)
+        })?;
         let path = folder.join("overlay.png");
         let picture = png(&overlay.picture)
             .map_err(|error| Error::io("write", &path, io::Error::other(error.to_string())))?;
         write_file(&path, &picture)?;
-        let mut failure = None;
-        write_file_with(&folder.join("objects.geojson"), |file| {
-            let annotations = each(seams(), &mut failure).map(|object| self.annotation(&object));
-            geojson::write(file, annotations)
-        })?;
         let header = ["class", "x", "y", "area_um2", "score"];
         write_file_with(&folder.join("objects.csv"), |file| {
-            let rows = each(seams(), &mut failure).map(|object| self.row(&object));
+            let rows = each(found(), &mut failure).map(|object| self.row(&object));
             write_csv(file, &header, rows)
         })?;
         failure.map_or(Ok(lines), Err)
@@ -411,8 +426,18 @@ fn each<'a>(
 }
 
 impl Objects<'_> {
-    fn annotation(&self, object: &Found) -> Annotation {
-        let polygon = object.polygon();
+    /// An object as QuPath reads it, which counts from where the scanned part of a slide begins.
+    fn annotation(&self, object: &Found, plan: &TilePlan) -> Annotation {
+        let [left, top] = plan.origin();
+        let mut polygon = object.polygon();
+        for ring in std::iter::once(&mut polygon.outline).chain(&mut polygon.holes) {
+            for point in ring {
+                *point = Point {
+                    x: point.x - left,
+                    y: point.y - top,
+                };
+            }
+        }
         let shape = match (
             &self.network,
             Rectangle::around(polygon.outline.iter().copied()),

@@ -22,16 +22,28 @@ pub enum Whole {
 /// Of masks of one object, half of the smaller lies in the other.
 const SHARED: f64 = 0.5;
 
-/// The objects of rows of tiles, in their order. Of those of several tiles that are one, the one stays whose middle lies deepest
-/// in its tile, as far as possible from where the tile was cut off.
+/// Which objects of rows of tiles stay, row by row. Of those of several tiles that are one, the one stays whose middle lies deepest
+/// in its tile, as far as possible from where the tile was cut off; one that goes takes no other with it.
 pub struct Seams<'a, R> {
     rows: &'a [u64],
     read: R,
     plan: &'a TilePlan,
     whole: Whole,
     next: usize,
-    /// The row before the next one, the next one, and the one after it, as far as they have been read.
+    /// The next row and two on either side, as far as they have been read.
     window: BTreeMap<u64, Vec<Found>>,
+}
+
+/// Rows on either side of one that have a say in what stays of it: those beside it, and those beside them.
+const NEAR: u64 = 2;
+
+/// The objects at seams of the rows in the window.
+struct Near<'a> {
+    objects: Vec<(&'a Found, Rectangle)>,
+    /// Their places by their tiles.
+    of_tiles: BTreeMap<u64, Vec<usize>>,
+    /// Whether each stays, as far as it was asked.
+    stays: Vec<Option<bool>>,
 }
 
 impl<'a, R: Fn(u64) -> Result<Vec<Found>>> Seams<'a, R> {
@@ -47,39 +59,60 @@ impl<'a, R: Fn(u64) -> Result<Vec<Found>>> Seams<'a, R> {
         }
     }
 
-    fn row(&mut self, row: u64) -> Result<Vec<Found>> {
-        self.window.retain(|&known, _| known + 1 >= row);
-        for near in row..=row + 1 {
+    fn row(&mut self, row: u64) -> Result<Vec<bool>> {
+        self.window.retain(|&known, _| known + NEAR >= row);
+        for near in row..=row + NEAR {
             if self.rows.binary_search(&near).is_ok() && !self.window.contains_key(&near) {
                 self.window.insert(near, (self.read)(near)?);
             }
         }
-        let near: Vec<&Found> = self.window.values().flatten().collect();
-        let mut of_tiles: BTreeMap<u64, Vec<(&Found, Rectangle)>> = BTreeMap::new();
-        for object in near {
-            if let (true, Some(bounds)) = (self.at_seam(object), object.polygon().bounds()) {
-                of_tiles
-                    .entry(object.tile)
-                    .or_default()
-                    .push((object, bounds));
+        let mut near = Near {
+            objects: Vec::new(),
+            of_tiles: BTreeMap::new(),
+            stays: Vec::new(),
+        };
+        // Where those of this row are among them: none of one that lies at no seam.
+        let mut places = Vec::new();
+        for (&of_row, objects) in &self.window {
+            for object in objects {
+                let bounds = object.polygon().bounds().filter(|_| self.at_seam(object));
+                if of_row == row {
+                    places.push(bounds.is_some().then_some(near.objects.len()));
+                }
+                if let Some(bounds) = bounds {
+                    let of_tile = near.of_tiles.entry(object.tile).or_default();
+                    of_tile.push(near.objects.len());
+                    near.objects.push((object, bounds));
+                }
             }
         }
-        let this = self.window.get(&row);
-        let stays = this.into_iter().flatten().filter(|object| {
-            let Some(bounds) = object.polygon().bounds() else {
-                return false;
-            };
-            !self.at_seam(object)
-                || !self.beside(object.tile).any(|tile| {
-                    of_tiles.get(&tile).is_some_and(|others| {
-                        others.iter().any(|(other, of_other)| {
-                            deeper(other, object)
-                                && self.is_one((object, &bounds), (other, of_other))
-                        })
-                    })
-                })
+        near.stays = vec![None; near.objects.len()];
+        let places = places.into_iter();
+        Ok(places
+            .map(|place| place.is_none_or(|place| self.stays(place, &mut near)))
+            .collect())
+    }
+
+    /// Whether an object stays: no other that is one with it lies deeper, or those that do go themselves.
+    fn stays(&self, place: usize, near: &mut Near) -> bool {
+        if let Some(known) = near.stays[place] {
+            return known;
+        }
+        let (object, _) = near.objects[place];
+        let beside: Vec<usize> = self
+            .beside(object.tile)
+            .filter_map(|tile| near.of_tiles.get(&tile))
+            .flatten()
+            .copied()
+            .collect();
+        let goes = beside.into_iter().any(|other| {
+            let [this, that] = [place, other].map(|of| (near.objects[of].0, near.objects[of].1));
+            deeper(that.0, this.0)
+                && self.is_one((this.0, &this.1), (that.0, &that.1))
+                && self.stays(other, near)
         });
-        Ok(stays.cloned().collect())
+        near.stays[place] = Some(!goes);
+        !goes
     }
 
     /// Whether another tile may have seen an object too.
@@ -157,7 +190,8 @@ fn deeper(one: &Found, other: &Found) -> bool {
 }
 
 impl<R: Fn(u64) -> Result<Vec<Found>>> Iterator for Seams<'_, R> {
-    type Item = Result<Vec<Found>>;
+    /// Which of the objects of a row stay.
+    type Item = Result<Vec<bool>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = *self.rows.get(self.next)?;
@@ -219,15 +253,16 @@ mod tests {
         let row = |object: &Found| object.tile / plan.columns;
         let mut rows: Vec<u64> = found.iter().map(row).collect();
         rows.dedup();
-        let read = |number| {
-            Ok(found
-                .iter()
-                .filter(|of| row(of) == number)
-                .cloned()
-                .collect())
+        let of_row = |number| -> Vec<Found> {
+            let of_row = found.iter().filter(|of| row(of) == number);
+            of_row.cloned().collect()
         };
-        let seams = Seams::new(&rows, read, plan, whole).map(|row| row.unwrap());
-        seams.flatten().map(|of| (of.tile, of.middle)).collect()
+        let seams = Seams::new(&rows, |row| Ok(of_row(row)), plan, whole);
+        let kept = rows.iter().zip(seams).flat_map(|(row, stays)| {
+            let of_row = of_row(*row).into_iter().zip(stays.unwrap());
+            of_row.filter(|(_, stays)| *stays).map(|(of, _)| of)
+        });
+        kept.map(|of| (of.tile, of.middle)).collect()
     }
 
     #[test]
@@ -254,6 +289,19 @@ mod tests {
             kept(&plan, Whole::Masks, found.to_vec()),
             [(6, [41.5, 41.5])]
         );
+    }
+
+    #[test]
+    fn what_goes_takes_nothing_with_it() {
+        let plan = plan();
+        // The first tile sees two nuclei beside each other, the second both as one, less deep than the first of them.
+        let mut left = square(&plan, 0, [35.0, 10.0], 8.0);
+        let mut right = square(&plan, 0, [43.5, 10.0], 8.0);
+        let mut both = square(&plan, 1, [35.0, 10.0], 17.0);
+        (left.depth, both.depth, right.depth) = (5.0, 1.0, -3.0);
+        let middles = [left.middle, right.middle];
+        let all = kept(&plan, Whole::Masks, vec![left, right, both]);
+        assert_eq!(all, middles.map(|middle| (0, middle)));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use super::ome_tiff;
 use super::work::TileLine;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::json_file::write_json;
+use crate::json_file::{read_json, write_json};
+
+/// Of a slide in bright field, less is black.
+const MOSTLY: f64 = 0.5;
 
 /// The tissue of a slide; that some of it is out of focus is said.
 pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<TissueMask> {
@@ -20,6 +23,13 @@ pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<Ti
         ..TissueSettings::default()
     };
     let tissue = TissueMask::of(slide, &settings)?;
+    if tissue.black > MOSTLY {
+        context.output.warn(&format!(
+            "{}: {:.0} % of it is black, and tissue is told from bright glass; is it fluorescence? `--tissue 0` looks at all of it",
+            slide.path().display(),
+            100.0 * tissue.black
+        ));
+    }
     if let Ok(microns) = slide.microns_per_pixel() {
         let [sharp, blurred] = [tissue.area(microns), tissue.blurred_area(microns)];
         if blurred > 0.0 {
@@ -34,18 +44,47 @@ pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<Ti
     Ok(tissue)
 }
 
-/// `slide.json`: how large a slide is.
+/// `slide.json`: which slide was looked at, and how large it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SlideSize {
+pub struct SlideRecord {
     /// Pixels of level 0.
     pub width: u64,
     pub height: u64,
     /// Their size.
     pub microns_per_pixel: f64,
+    /// Where what was scanned begins, left and top, in pixels of level 0: QuPath counts from there.
+    #[serde(default)]
+    pub origin: [u64; 2],
+    /// See [`Slide::fingerprint`].
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
-/// The name of the file of a [`SlideSize`].
-pub const SIZE: &str = "slide.json";
+impl SlideRecord {
+    pub fn of(slide: &Slide) -> Result<Self> {
+        let [width, height] = slide.levels()[0].size;
+        let [left, top, ..] = slide.bounds();
+        Ok(Self {
+            width,
+            height,
+            origin: [left, top],
+            microns_per_pixel: slide.microns_per_pixel()?,
+            fingerprint: slide.fingerprint()?,
+        })
+    }
+
+    /// Whether a folder that has a record is of this slide.
+    pub fn is_of(&self, folder: &Path) -> Result<bool> {
+        Ok(read_json::<Self>(&folder.join(RECORD))?.fingerprint == self.fingerprint)
+    }
+
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        write_json(&folder.join(RECORD), self)
+    }
+}
+
+/// The name of the file of a [`SlideRecord`].
+pub const RECORD: &str = "slide.json";
 /// The name of the mask of the tissue.
 pub const TISSUE: &str = "tissue.ome.tif";
 /// Its value for tissue that was looked at.
@@ -59,25 +98,15 @@ const NAMES: [&str; 5] = [
     "ink",
 ];
 
-/// Writes how large a slide is, and where its tissue; `everywhere` takes all for tissue.
+/// Writes where the tissue of a slide is; `everywhere` takes all for tissue.
 pub fn write(
     folder: &Path,
-    slide: &Slide,
+    record: &SlideRecord,
     plan: &TilePlan,
     tissue: &TissueMask,
     everywhere: bool,
     lines: &[TileLine],
 ) -> Result<()> {
-    let microns_per_pixel = slide.microns_per_pixel()?;
-    let [width, height] = slide.levels()[0].size;
-    write_json(
-        &folder.join(SIZE),
-        &SlideSize {
-            width,
-            height,
-            microns_per_pixel,
-        },
-    )?;
     let looked_at: BTreeSet<u64> = lines
         .iter()
         .filter(|line| !line.counts.is_empty())
@@ -89,7 +118,8 @@ pub fn write(
         let [x, y] = [0, 1].map(|side| ((middle[side] - plan.origin()[side]) / step).floor());
         let inside = x >= 0.0 && y >= 0.0 && x < plan.columns as f64 && y < plan.rows as f64;
         let tile = inside.then(|| y as u64 * plan.columns + x as u64);
-        let is_looked_at = tile.is_some_and(|tile| looked_at.contains(&tile));
+        let is_looked_at =
+            plan.covers(middle) && tile.is_some_and(|tile| looked_at.contains(&tile));
         match (everywhere || tissue.tissue[place], is_looked_at) {
             (true, true) => LOOKED_AT,
             (true, false) => 2,
@@ -99,7 +129,7 @@ pub fn write(
         }
     });
     let place = ome_tiff::Place {
-        microns_per_pixel: Some(microns_per_pixel * tissue.downsample),
+        microns_per_pixel: Some(record.microns_per_pixel * tissue.downsample),
         origin: [0.0; 2],
     };
     let names: Vec<(u8, &str)> = (0..).zip(NAMES).collect();

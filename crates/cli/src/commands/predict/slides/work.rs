@@ -10,6 +10,7 @@ use cleanslide_slide::PlannedTile;
 use serde::{Deserialize, Serialize};
 
 use super::Finder;
+use super::tissue::SlideRecord;
 use crate::failure::{Failure, Result};
 use crate::json_file::{read_json, write_json};
 
@@ -54,13 +55,25 @@ impl<'a, F: Finder> Rows<'a, F> {
         }
     }
 
+    /// Begins with a slide, or goes on: what was done of another file of its name is removed.
+    pub fn begin(&self, record: &SlideRecord) -> Result<()> {
+        if self.folder.exists() && !record.is_of(&self.folder).unwrap_or(false) {
+            self.remove()?;
+        }
+        record.write(&self.folder)
+    }
+
     fn file(&self, row: u64) -> PathBuf {
         self.folder.join(format!("row-{row:06}"))
     }
 
-    /// Whether a row is done.
-    pub fn has(&self, row: u64) -> bool {
-        self.file(row).with_extension("json").is_file()
+    /// Whether a row is done, with all of its tiles: what could not be decoded is tried again.
+    pub fn has(&self, row: u64) -> Result<bool> {
+        if !self.file(row).with_extension("json").is_file() {
+            return Ok(false);
+        }
+        let lines = self.lines(row)?;
+        Ok(lines.iter().all(|line| !line.counts.is_empty()))
     }
 
     /// Says that a row is done: the table comes last.
