@@ -13,7 +13,7 @@ check:
     cargo test --workspace --doc
 
 # Fuzz every parser of annotations, for so many seconds each; needs `cargo install --locked cargo-fuzz`.
-# Our code has no unsafe, so no sanitizer is needed and a stable compiler will do.
+# The parsers have no unsafe of ours, so no sanitizer is needed and a stable compiler will do.
 fuzz seconds="60":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -135,7 +135,8 @@ advise seeds="0 1 2" data="../shared/data/amibr" python="python3":
     {{python}} benches/advise.py report $run < benches/advise-meaning.md
 
 # AMi-Br: encoders from images alone, against others and against networks that learn from pixels and labels at once, with
-# labels of rising noise (an hour for each method and for each seed from pixels on one core; resumes). Needs the data and the encoder, and Python.
+# labels of rising noise (an hour for each method and for each seed from pixels on one core; resumes). Needs the data and the encoder, and
+# Python with numpy.
 contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" pixel-seeds="1" data="../shared/data/amibr" weights="../shared/data/encoders/efficientnet-lite0-imagenet.safetensors" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -266,7 +267,7 @@ bench-gpu python="python3":
     {{python}} benches/peers/networks.py --gpu --json results/gpu.json
 
 # Blood smears: circles and a watershed as weak labels, beside the boxes that people drew first, all
-# against the corrected boxes (a minute). Needs the data.
+# against the corrected boxes (a minute). Needs the data, and Python without packages.
 weak-bccd data="../shared/data/bccd" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -289,7 +290,7 @@ weak-bccd data="../shared/data/bccd" python="python3":
         --command "just weak-bccd" < benches/weak-bccd-meaning.md
 
 # Five experts' masks of fluorescent nuclei, and every rule that fuses them, against the authors'
-# consensus (some minutes). Needs the data.
+# consensus (some minutes). Needs the data, and Python without packages.
 experts-cfos data="../shared/data/cfos-experts" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -456,7 +457,7 @@ dual methods="plain,dual" parts="small-loss,co-teaching,co-teaching+selection,di
         --minutes $(awk '{ sum += $1 } END { print sum / 60 }' runs/dual/*/seconds) < benches/dual-meaning.md
 
 # The same for immune cells of simulated tissue, where other nuclei look like them, with what is known of lymphocytes and
-# without (half an hour on 2 cores; resumes).
+# without (half an hour on 2 cores; resumes). Needs Python with what benches/nuclei_masks.py names.
 dual-simulated methods="plain,dividemix,dual,dual+priors" seeds="0" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -641,7 +642,8 @@ train-nuclei data="../shared/data/he-nuclei" python="python3":
     {{python}} benches/nuclei.py $run {{data}} --json results/train-nuclei.json
 
 # Every injector at 10 to 50 % on stained nuclei: requested and realised rates, a picture of each, and
-# what the audit finds with a pixel classifier that did not see the labels (half an hour). Needs the data.
+# what the audit finds with a pixel classifier that did not see the labels (half an hour). Needs the data, and Python
+# without packages.
 noise-nuclei data="../shared/data/he-nuclei" python="python3":
     #!/usr/bin/env bash
     set -euo pipefail

@@ -128,8 +128,11 @@ def resampled(values, seed=0):
 
 
 def report(run, results):
-    command = "just advise"
     found = settings(run)
+    # What `advise labels` named ends with the seed of its noise.
+    endings = {labels.rpartition("-")[2] for conditions in found.values() for labels, _, _ in conditions}
+    seeds = [seed for seed in SEEDS if str(seed) in endings]
+    command = "just advise" if seeds == list(SEEDS) else f"just advise {' '.join(map(str, seeds))}"
     text = ["# How often the advice of `advise` is right", "", f"Command: `{command}`."]
     records = []
     for data, conditions in found.items():

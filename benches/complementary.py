@@ -19,6 +19,8 @@ from claims import shown
 
 CLEANSLIDE = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release/cleanslide"
 COMMAND = "just complementary"
+# Those that the recipe asks for by default.
+SEEDS = 3
 MEASURES = ["Dice", "Dice of tumours", "false tumour", "cases, balanced accuracy", "cases, AUROC"]
 
 parser = argparse.ArgumentParser()
@@ -51,6 +53,7 @@ def study(name, folder, measures, tumours):
     rows, classes, header = [], [], None
     for share, (path, bench) in benches(folder).items():
         seeds = bench["seeds"]
+        command = COMMAND if seeds == SEEDS else f'{COMMAND} "{" ".join(map(str, range(seeds)))}"'
         for line in bench["lines"]:
             of = line["measures"]
             cells = [f"{share} %", line["method"], str(seeds)]
@@ -59,7 +62,8 @@ def study(name, folder, measures, tumours):
                 claim = f"gain in {measure}, {line['method']} over masks alone, masks of {share} % of the cases, {name}"
                 if of[measure]["gain"]:
                     interval = {key: of[measure]["gain"][key] for key in ("value", "low", "high")}
-                    claims.append({"claim": claim, **interval, "unit": "share", "n": bench["images"], "command": COMMAND})
+                    judged = bench["cases" if measure.startswith("cases") else "images"]
+                    claims.append({"claim": claim, **interval, "unit": "share", "n": judged, "command": command})
             rows.append(cells)
             runs = sorted((path / line["method"]).glob("seed-*"))[:seeds]
             dice = [of_classes(run, folder / "data") for run in runs]

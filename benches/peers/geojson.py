@@ -105,7 +105,8 @@ def main():
             )
             if what == "read":
                 mine, other = zip(*memories, strict=True)
-                line = paired.claim(name, "memory ratio", mine, other, COMMAND)
+                memory_name = f"{what} {options.count} polygons of GeoJSON, peak memory, vs geopandas"
+                line = paired.claim(memory_name, "memory ratio", mine, other, COMMAND)
                 claims.append(line)
                 print(
                     f"memory of reading, {statistics.median(mine):.0f} MB, "

@@ -25,6 +25,7 @@ from pathlib import Path
 import paired
 
 COLUMNS, NEIGHBOURS, THREADS = 768, 10, "2"
+METRICS = ["euclidean", "cosine"]
 
 
 def generate(path, rows):
@@ -97,7 +98,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--metrics", nargs="+", default=["euclidean", "cosine"])
+    parser.add_argument("--metrics", nargs="+", default=METRICS)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--target", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR", "target")))
     parser.add_argument("--peer", nargs=4)
@@ -132,6 +133,8 @@ def report(results, metric, arguments):
         "extra memory (MB)": lambda result: (result["peak"] - result["before"]) / 1024,
         "total memory (MB)": lambda result: result["peak"] / 1024,
     }
+    alone = f"python benches/peers/nearest_neighbours.py --metrics {' '.join(arguments.metrics)}"
+    command = "just bench-peers" if arguments.metrics == METRICS else alone
     print(f"{'name':45} {'ours':>10} {'peer':>10}  ratio")
     claims = []
     for measure, value in measures.items():
@@ -144,7 +147,7 @@ def report(results, metric, arguments):
             "time ratio" if "time" in measure else "memory ratio",
             [value(result) for result in results["ours"]],
             [value(result) for result in results["peer"]],
-            "just bench-peers",
+            command,
         )
         print(f"{metric + ', ' + measure:45} {own:10.3f} {other:10.3f}  {paired.show(line)}")
         claims.append(line)

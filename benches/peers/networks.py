@@ -219,6 +219,9 @@ def main():
             where = " on a GPU" if arguments.gpu else ""
             claim = f"{what} of {network}{where}, {images} images of {size} px, vs PyTorch"
             command = GPU_COMMAND if arguments.gpu else COMMAND
+            if arguments.only or arguments.pairs != PAIRS:
+                parts = ["--gpu"] * arguments.gpu + ["--only", arguments.only] * bool(arguments.only)
+                command = " ".join(["python benches/peers/networks.py", *parts, "--pairs", str(arguments.pairs)])
             line = paired.claim(claim, unit, own, other, command)
             claims.append(line)
             print(

@@ -26,7 +26,8 @@ HEAD = """# Image operators against OpenCV, scikit-image, SciPy and torchstain
 `{command}`, {date}; {cores} cores, two threads each side, nothing else running; OpenCV 5.0.0, scikit-image
 0.26.0, SciPy 1.17.1, torchstain 1.4.1. Ratios are ours / peer, below 1 is better: the median of {runs} pairs of runs
 that followed each other [at least 95 % interval]. Results are compared before a time is printed: a run stops if
-they differ by more than the script's head says. Memory is what a call adds to the process at most.
+they differ by more than the script's head says, but for OpenCV's watershed, which is another algorithm: it floods
+differences of colour and draws lines. Memory is what a call adds to the process at most.
 
 """
 
