@@ -212,7 +212,7 @@ impl Source {
 /// What the items of a source are read from.
 enum Reader<'a> {
     Images(&'a [(PathBuf, String)], Option<u32>),
-    Slide(&'a OfSlide, Slide, Tiles),
+    Slide(&'a OfSlide, Box<Slide>, Tiles),
 }
 
 impl<'a> Reader<'a> {
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
                 let slide = open_slide(&of.path, asked.slide_microns_per_pixel)?;
                 let reference = asked.stain_reference.as_ref();
                 let pixels = Tiles::new(reference, &slide, &of.plan, &of.tiles)?;
-                Ok(Self::Slide(of, slide, pixels))
+                Ok(Self::Slide(of, Box::new(slide), pixels))
             }
             (Source::Images(images), _) => Ok(Self::Images(images, crop)),
             (Source::Slide(_), None) => Err(Failure::other("slides were not asked for")),
