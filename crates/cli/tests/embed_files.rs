@@ -272,7 +272,7 @@ fn images_smaller_than_the_crop_are_left_out_by_name() {
     let embed = ["embed", "pictures", "--out", "out", "--crop", "32"];
     let told = lab.warns(&embed);
     assert!(
-        told.contains("small.png: it is 24×24 pixels, smaller than `--crop 32`"),
+        told.contains("small.png: it is 24 × 24 pixels, smaller than the crop of 32 × 32"),
         "{told}"
     );
     assert_eq!(

@@ -71,6 +71,13 @@ const PREDICT: [&str; 7] = [
     "found",
 ];
 
+/// A folder of predictions without its page, which names the command and so the folder.
+fn without_page(lab: &Lab, folder: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut files = tree(&lab.path(folder));
+    files.retain(|(name, _)| name != std::path::Path::new("report.html"));
+    files
+}
+
 #[test]
 fn ome_zarr_is_predicted_as_the_same_pixels_in_a_tiff_file() {
     let lab = trained();
@@ -279,14 +286,20 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
             .zip(map.pixels())
             .all(|(ome, class)| ome.0 == [class.0[0]; 3])
     );
+    let page = lab.read("found/report.html");
+    assert!(
+        page.contains("What run finds on 1 slide") && page.contains("mm² looked at"),
+        "{}",
+        page.len()
+    );
     // Of the tissue, 150 x 100 microns; the mask of 8 microns may be a pixel larger on each side.
     let tissue = area("tumour") + area("stroma");
     assert!((tissue - 0.015).abs() < 0.004, "{areas}");
 
     // The same again does nothing, and says the same.
-    let before = tree(&lab.path("found"));
+    let before = without_page(&lab, "found");
     assert_eq!(lab.ok(&PREDICT), told);
-    assert_eq!(tree(&lab.path("found")), before);
+    assert_eq!(without_page(&lab, "found"), before);
 
     // Not while another process predicts there.
     let lock = fs::File::create(lab.path("found/lock")).unwrap();
@@ -319,7 +332,7 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     let mut anew = PREDICT;
     anew[6] = "anew";
     lab.ok(&anew);
-    assert_eq!(tree(&lab.path("anew")), before);
+    assert_eq!(without_page(&lab, "anew"), before);
 
     let mut again = PREDICT;
     again[6] = "again";
@@ -332,7 +345,7 @@ fn a_slide_is_predicted_and_measured_and_a_killed_prediction_goes_on_to_the_same
     child.wait().unwrap();
     assert!(row.exists() || lab.path("again/Fall 1").exists());
     lab.ok(&again);
-    assert_eq!(tree(&lab.path("again")), before);
+    assert_eq!(without_page(&lab, "again"), before);
 }
 
 #[test]
@@ -704,7 +717,7 @@ fn each_object_of_a_slide_is_found_once_also_between_tiles_and_after_a_kill() {
 
     infiltrate(&lab, number, tissue);
 
-    let before = tree(&lab.path("found"));
+    let before = without_page(&lab, "found");
     assert_eq!(lab.ok(&predict), told);
     let mut again = predict.clone();
     again[6] = "again";
@@ -717,7 +730,7 @@ fn each_object_of_a_slide_is_found_once_also_between_tiles_and_after_a_kill() {
     child.wait().unwrap();
     assert!(row.exists() || lab.path("again/Fall 1").exists());
     lab.ok(&again);
-    assert_eq!(tree(&lab.path("again")), before);
+    assert_eq!(without_page(&lab, "again"), before);
 }
 
 /// How densely the cells of the slide lie, all of which are near others.

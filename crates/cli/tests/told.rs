@@ -165,11 +165,26 @@ fn small_images_and_other_kinds_are_left_out_of_predictions() {
         told.contains("1 file is left out, such as new/c.webp"),
         "{told}"
     );
-    let small = "new/a.png is 12 × 30 pixels, and the run looks at the central 20 × 20";
+    let small = "new/a.png: it is 12 × 30 pixels, smaller than the crop of 20 × 20";
     assert!(told.contains(small), "{told}");
     assert_eq!(lab.read("new.csv").lines().count(), 2);
     let told = lab.fails(&["predict", "run", "new", "--strict", "--out", "strict.csv"]);
     assert!(told.contains(small), "{told}");
+
+    // Of a dataset, too.
+    lab.ok(&[
+        "import",
+        "images",
+        "new",
+        "mixed",
+        "--classes",
+        "normal,tumour",
+    ]);
+    let told = lab.warns(&["embed", "mixed", "--crop", "20"]);
+    assert!(
+        told.contains("12 × 30 pixels, smaller than the crop of 20 × 20"),
+        "{told}"
+    );
 }
 
 #[test]

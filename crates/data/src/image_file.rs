@@ -121,6 +121,22 @@ pub fn read_image(path: &Path, max_pixels: u64) -> Result<LoadedImage> {
     })
 }
 
+/// Refuses an image that is smaller than the part of its middle that will be looked at.
+///
+/// # Errors
+/// One of its sides is shorter than `crop` pixels.
+pub fn refuse_smaller(path: &Path, image: &RgbImage, crop: Option<u32>) -> Result<()> {
+    let (width, height) = image.dimensions();
+    match crop {
+        Some(crop) if width.min(height) < crop => Err(Error::image(
+            path,
+            format!("it is {width} × {height} pixels, smaller than the crop of {crop} × {crop}"),
+        )
+        .with_help("Leave it out, or look at a smaller part of all images.")),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a TIFF file stores its channels apart, where the decoder gives up without an error.
 fn is_planar(bytes: &[u8]) -> bool {
     const APART: u16 = 2;

@@ -34,6 +34,7 @@ pub use evidence::{
 pub use geometry::{Detection, Point, Polygon, Rectangle};
 pub use image_file::{
     ENDINGS, LoadedImage, MAX_PIXELS, Notice, image_size, looks_like_image, read_image,
+    refuse_smaller,
 };
 pub use images::{ImageRecord, Split, parse_scale, parse_split};
 pub use labels::{Labels, parse_trust};

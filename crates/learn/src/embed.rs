@@ -18,7 +18,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::write_file_with;
-use cleanslide_data::{Dataset, LoadedImage, Notice, read_image};
+use cleanslide_data::{Dataset, LoadedImage, Notice, read_image, refuse_smaller};
 use cleanslide_nn::encoders::Encoder;
 use cleanslide_nn::error::EncoderError;
 use ndarray::{Array2, ArrayView1};
@@ -196,7 +196,10 @@ fn embed_batch(
         .into_par_iter()
         .map(|position| {
             let path = dataset.image_path(&dataset.images()[position]);
-            (position, content(&path, settings.max_pixels, cache))
+            (
+                position,
+                content(&path, encoder.crop(), settings.max_pixels, cache),
+            )
         })
         .collect();
     let (mut new_hashes, mut new_images) = (Vec::new(), Vec::new());
@@ -247,7 +250,12 @@ enum Content {
     New(LoadedImage),
 }
 
-fn content(path: &Path, max_pixels: u64, cache: &Cache) -> cleanslide_data::Result<Content> {
+fn content(
+    path: &Path,
+    crop: Option<u32>,
+    max_pixels: u64,
+    cache: &Cache,
+) -> cleanslide_data::Result<Content> {
     // Hashing is much cheaper than decoding, so known images are only hashed. A file that cannot
     // be read is left to `read_image`, which says why.
     if let Ok(bytes) = fs::read(path) {
@@ -256,7 +264,9 @@ fn content(path: &Path, max_pixels: u64, cache: &Cache) -> cleanslide_data::Resu
             return Ok(Content::Known(hash));
         }
     }
-    read_image(path, max_pixels).map(Content::New)
+    let image = read_image(path, max_pixels)?;
+    refuse_smaller(path, &image.pixels, crop)?;
+    Ok(Content::New(image))
 }
 
 /// All embeddings of one encoder, and those that are not on disk yet.

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use crate::contact_sheet::{Tile, contact_sheet};
+use crate::contact_sheet::{Tile, colours, contact_sheet};
 use crate::figure::{Size, figure, figures};
 use crate::key_figures::{KeyFigure, KeyValue, key_figures};
 use crate::measures::{first_measures, measures_table};
@@ -246,18 +246,7 @@ fn pictures(report: &CaseReport) -> Option<Section> {
         anchor: "pictures",
         heading: "What was found, where".to_owned(),
         body: html! {
-            @if !report.colours.is_empty() {
-                ul class="legend" {
-                    @for ([red, green, blue], meaning) in &report.colours {
-                        li {
-                            svg viewBox="0 0 16 16" aria-hidden="true" {
-                                circle cx="8" cy="8" r="7" fill=(format!("rgb({red},{green},{blue})")) {}
-                            }
-                            (meaning)
-                        }
-                    }
-                }
-            }
+            (colours(&report.colours))
             (contact_sheet(&report.legend, &report.tiles))
         },
     })

@@ -20,6 +20,24 @@ pub struct Tile {
     pub microns_per_pixel: Option<f64>,
 }
 
+/// What colours that are in pictures mean: red, green, blue.
+pub(crate) fn colours(meanings: &[([u8; 3], String)]) -> Markup {
+    html! {
+        @if !meanings.is_empty() {
+            ul class="legend" {
+                @for ([red, green, blue], meaning) in meanings {
+                    li {
+                        svg viewBox="0 0 16 16" aria-hidden="true" {
+                            circle cx="8" cy="8" r="7" fill=(format!("rgb({red},{green},{blue})")) {}
+                        }
+                        (meaning)
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The tiles in their order, below what their colours mean.
 pub fn contact_sheet(legend: &[(Ink, String)], tiles: &[Tile]) -> Markup {
     html! {

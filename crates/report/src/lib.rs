@@ -5,7 +5,7 @@
 //! script. Pages are made of blocks – [`key_figures`], [`table`], [`figure`], [`gallery`],
 //! [`contact_sheet`],
 //! [`page`] – and [`plots`]; [`classification`] is the page about class labels, [`training`] that of a run of networks
-//! for pixels or boxes, and [`cases`] those of cases that were called.
+//! for pixels or boxes, [`cases`] those of cases that were called, and [`slides`] that of slides on which something was found.
 
 pub mod cases;
 pub mod classification;
@@ -19,6 +19,7 @@ pub mod number;
 pub mod page;
 pub mod picture;
 pub mod plots;
+pub mod slides;
 pub mod table;
 pub mod thumbnail;
 pub mod training;

@@ -9,7 +9,7 @@ pub mod slides;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use cleanslide_data::{Classes, MAX_PIXELS, read_image};
+use cleanslide_data::{Classes, MAX_PIXELS, read_image, refuse_smaller};
 use cleanslide_learn::classify::Model;
 use cleanslide_learn::predictions::Predictions;
 use cleanslide_learn::views::TestAugmentation;
@@ -154,10 +154,10 @@ impl Predict {
                         images.push(file.to_string_lossy().into_owned());
                         pixels.push(image);
                     }
-                    Err(failure) if self.strict => return Err(failure),
-                    Err(failure) => {
+                    Err(error) if self.strict => return Err(error.into()),
+                    Err(error) => {
                         left_out += 1;
-                        context.output.warn(failure.message());
+                        context.output.warn(&error.to_string());
                     }
                 }
             }
@@ -233,17 +233,10 @@ impl Predict {
 }
 
 /// The pixels of an image, of which the encoder sees so many in the middle.
-fn readable(file: &Path, crop: Option<u32>) -> Result<RgbImage> {
+fn readable(file: &Path, crop: Option<u32>) -> cleanslide_data::Result<RgbImage> {
     let image = read_image(file, MAX_PIXELS)?.pixels;
-    let (width, height) = image.dimensions();
-    match crop {
-        Some(crop) if width.min(height) < crop => Err(Failure::input(format!(
-            "{} is {width} × {height} pixels, and the run looks at the central {crop} × {crop}",
-            file.display()
-        ))
-        .help("Without `--strict`, images that are too small are left out.")),
-        _ => Ok(image),
-    }
+    refuse_smaller(file, &image, crop)?;
+    Ok(image)
 }
 
 /// Says once which images of folders are left out because their kind is not read.

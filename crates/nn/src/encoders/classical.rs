@@ -106,6 +106,10 @@ impl Encoder for ClassicalEncoder {
         self.names.len()
     }
 
+    fn crop(&self) -> Option<u32> {
+        self.central_crop
+    }
+
     fn feature_names(&self) -> Option<&[String]> {
         Some(&self.names)
     }

@@ -191,6 +191,10 @@ impl Encoder for EfficientNetLiteEncoder {
         self.network.dimension()
     }
 
+    fn crop(&self) -> Option<u32> {
+        self.preprocessing.central_crop
+    }
+
     fn native_side(&self) -> Option<u32> {
         Some(self.preprocessing.size)
     }

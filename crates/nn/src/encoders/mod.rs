@@ -44,6 +44,11 @@ pub trait Encoder: Send + Sync {
         None
     }
 
+    /// The side of the part in the middle of images that it looks at, in pixels; smaller images are refused.
+    fn crop(&self) -> Option<u32> {
+        None
+    }
+
     /// The side of the images that it was made for, in pixels; others are resized.
     fn native_side(&self) -> Option<u32> {
         None

@@ -198,6 +198,10 @@ impl Encoder for NetworkEncoder {
         self.dimension
     }
 
+    fn crop(&self) -> Option<u32> {
+        self.preprocessing.central_crop
+    }
+
     fn native_side(&self) -> Option<u32> {
         Some(self.card.size)
     }

@@ -115,8 +115,8 @@ pub(super) fn how_good(report: &ClassificationReport) -> Option<KeyFigure> {
         value: KeyValue::Estimate(result.value, Format::Proportion),
         what: format!("{} {}", comparison.metric, comparison.against.words()),
         prose: std::iter::once(format!(
-            "{}, trained on {}{}.",
-            capitalised(&result.method),
+            "By {}, trained on {}{}.",
+            result.method,
             setting.name,
             difference.unwrap_or_default()
         ))

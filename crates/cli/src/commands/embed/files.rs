@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Error as DataError, MAX_PIXELS, Table, read_image, to_csv};
+use cleanslide_data::{Error as DataError, MAX_PIXELS, Table, read_image, refuse_smaller, to_csv};
 use cleanslide_learn::embedding_blocks::{Precision, Share, embed_items, to_bytes};
 use cleanslide_nn::encoders::{Encoder, open};
 use cleanslide_slide::{PlannedTile, Slide, TilePlan, TileSettings};
@@ -108,6 +108,7 @@ struct AskedOfSlides {
 struct Summary {
     folder: PathBuf,
     encoder: String,
+    network: Option<String>,
     dimension: usize,
     images: usize,
     slides: usize,
@@ -236,14 +237,8 @@ impl<'a> Reader<'a> {
             Self::Images(images, crop) => {
                 let path = &images[item].0;
                 let pixels = read_image(path, MAX_PIXELS)?.pixels;
-                let (width, height) = pixels.dimensions();
-                match crop.filter(|&crop| width.min(height) < crop) {
-                    None => Ok(pixels),
-                    Some(crop) => Err(Failure::input(format!(
-                        "{}: it is {width}×{height} pixels, smaller than `--crop {crop}`",
-                        path.display()
-                    ))),
-                }
+                refuse_smaller(path, &pixels, *crop)?;
+                Ok(pixels)
             }
         }
     }
@@ -400,6 +395,7 @@ pub fn run(
     context.output.show(&Summary {
         folder: out.to_owned(),
         encoder: encoder.name().to_owned(),
+        network: encoder.network(),
         dimension: encoder.dimension(),
         images: sources
             .iter()
@@ -727,13 +723,15 @@ impl Show for Summary {
         if self.slides > 0 {
             what.push(count(self.slides, "slide"));
         }
+        let network = self.network.as_ref();
         let mut text = format!(
-            "{}: {} × {} features of {} by {}, in {:.1} s",
+            "{}: {} × {} features of {} by {}{}, in {:.1} s",
             self.folder.display(),
             thousands(self.computed),
             thousands(self.dimension),
             what.join(" and "),
             self.encoder,
+            network.map_or_else(String::new, |network| format!(" ({network})")),
             self.seconds
         );
         if self.done_before > 0 {

@@ -4,6 +4,7 @@
 //! OUT/request.json        what was asked; the same goes on where it stopped
 //! OUT/areas.csv           classes of pixels: how much there is of each on each slide in the folder
 //! OUT/counts.csv          objects: how many there are of each class on each of them, and how densely they lie in its tissue
+//! OUT/report.html         all slides in the folder, small, with what was found, and these tables
 //! OUT/NAME/               a slide that is done:
 //!     regions.geojson     outlines of classes with their areas, as QuPath reads them: in pixels of level 0 from where the
 //!                         scanned part begins
@@ -26,6 +27,7 @@ pub mod colours;
 mod map;
 mod objects;
 mod ome_tiff;
+mod page;
 mod seams;
 pub mod stains;
 pub mod tissue;

@@ -6,14 +6,17 @@ use cleanslide_data::mask::read_class_mask;
 use cleanslide_data::store::write_file;
 use cleanslide_data::{MaskFile, UNLABELLED_CLASS, to_csv};
 use cleanslide_learn::segment::{PredictSettings, Segmenter, most_probable};
+use cleanslide_report::number::Format;
+use cleanslide_report::table::{Cell, Column, Table};
 use cleanslide_slide::{Slide, TilePlan};
 use image::RgbImage;
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use serde::Serialize;
 
+use super::colours::of_pixels;
 use super::map::ClassMap;
 use super::work::{Rows, TileLine};
-use super::{Asked, Finder, Looking, Predicts, Request, Tile, left_out};
+use super::{Asked, Done, Finder, Looking, Predicts, Request, Tile, left_out, page};
 use crate::commands::predict::networks::network;
 use crate::context::Context;
 use crate::failure::Result;
@@ -106,6 +109,7 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
         rows,
     );
     write_file(&request.out.join("areas.csv"), &table)?;
+    page::write(request.out, shown(request, &asked, &done, &in_folder))?;
     let summary = Summary {
         folder: request.out,
         slides: done.slides.len(),
@@ -117,6 +121,50 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
     };
     done.held.release()?;
     context.output.show(&summary)
+}
+
+/// What the page shows.
+fn shown<'a>(
+    request: &'a Request,
+    asked: &Asked,
+    done: &'a Done,
+    areas: &[Area],
+) -> page::Shown<'a> {
+    let row = |area: &Area| {
+        vec![
+            Cell::text(&area.slide),
+            Cell::text(&area.class),
+            Cell::Number(area.area),
+            Cell::Number(area.share),
+        ]
+    };
+    let colours = asked.classes.iter().enumerate().skip(1);
+    let of_slides = areas.chunks(asked.classes.len().max(1));
+    page::Shown {
+        run: request.run,
+        slides: &done.in_folder,
+        amounts: Table {
+            title: "Areas".to_owned(),
+            caption: "Of the tissue that was looked at.".to_owned(),
+            columns: vec![
+                Column::text("slide"),
+                Column::text("class"),
+                Column::number("area, mm²", Format::Decimal(3)),
+                Column::number("share", Format::Percent(1)),
+            ],
+            rows: areas.iter().map(row).collect(),
+            footnote: String::new(),
+        },
+        colours: colours
+            .map(|(class, name)| (of_pixels(class), name.clone()))
+            .collect(),
+        words: of_slides
+            .map(|areas| {
+                let all: f64 = areas.iter().map(|area| area.area).sum();
+                format!("{all:.2} mm² looked at")
+            })
+            .collect(),
+    }
 }
 
 /// How much there is of each class in the tissue.

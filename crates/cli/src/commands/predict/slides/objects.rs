@@ -10,6 +10,8 @@ use cleanslide_image::contour::{outlines, simplify};
 use cleanslide_image::region::statistics;
 use cleanslide_learn::detect::{Detector, DetectorPredictSettings};
 use cleanslide_learn::segment::{ObjectSettings, PredictSettings, Segmenter, objects_of_classes};
+use cleanslide_report::number::Format;
+use cleanslide_report::table::{Cell, Column, Table};
 use cleanslide_slide::{Slide, TilePlan};
 use image::RgbImage;
 use ndarray::{ArrayView3, Axis};
@@ -19,13 +21,13 @@ use super::colours::{mix, of_objects};
 use super::map::{OVERLAY, png};
 use super::seams::{Seams, Whole};
 use super::work::{Rows, TileLine};
-use super::{Asked, Finder, Looking, Predicts, Request, Tile, left_out};
+use super::{Asked, Done, Finder, Looking, Predicts, Request, Tile, left_out, page};
 use crate::commands::predict::networks::network;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::json_file::read_json;
 use crate::network_run::{BoxRecipe, Labelled, NetworkManifest, PixelRecipe, read_config};
-use crate::output::{Show, thousands};
+use crate::output::{Show, count, thousands};
 use crate::text_table::TextTable;
 
 /// Outlines leave the edges of pixels by at most so much of one.
@@ -186,6 +188,7 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
         "left_out_tiles",
     ];
     write_file(&request.out.join("counts.csv"), &to_csv(&header, rows))?;
+    page::write(request.out, shown(request, &asked, &done, &in_folder))?;
     let summary = Summary {
         folder: request.out,
         slides: done.slides.len(),
@@ -197,6 +200,52 @@ pub fn run(context: &Context, request: &Request, manifest: &NetworkManifest) -> 
     };
     done.held.release()?;
     context.output.show(&summary)
+}
+
+/// What the page shows.
+fn shown<'a>(
+    request: &'a Request,
+    asked: &Asked,
+    done: &'a Done,
+    counts: &[Count],
+) -> page::Shown<'a> {
+    let row = |of: &Count| {
+        vec![
+            Cell::text(&of.slide),
+            Cell::text(&of.class),
+            Cell::Number(of.objects as f64),
+            Cell::Number(of.per_mm2.unwrap_or(f64::NAN)),
+            Cell::Number(of.tissue_mm2),
+        ]
+    };
+    let colours = asked.classes.iter().enumerate();
+    let of_slides = counts.chunks(asked.classes.len().max(1));
+    page::Shown {
+        run: request.run,
+        slides: &done.in_folder,
+        amounts: Table {
+            title: "Objects".to_owned(),
+            caption: "In the tissue that was looked at.".to_owned(),
+            columns: vec![
+                Column::text("slide"),
+                Column::text("class"),
+                Column::number("objects", Format::Count),
+                Column::number("in 1 mm² of tissue", Format::Decimal(1)),
+                Column::number("tissue, mm²", Format::Decimal(3)),
+            ],
+            rows: counts.iter().map(row).collect(),
+            footnote: String::new(),
+        },
+        colours: colours
+            .map(|(class, name)| (of_objects(class), name.clone()))
+            .collect(),
+        words: of_slides
+            .map(|counts| {
+                let all: u64 = counts.iter().map(|of| of.objects).sum();
+                count(all as usize, "object")
+            })
+            .collect(),
+    }
 }
 
 impl Objects<'_> {
