@@ -151,6 +151,8 @@ contrastive methods="simclr moco-v3 dino barlow-twins" epochs="14" seeds="3" pix
         $bin bench $run/data --encoder $2 --crop 64 --recipe benches/amibr.toml --labels-of reference:majority \
             --noise none,uniform:0.2,uniform:0.4 --methods cross-entropy,mae,gce,elr --reference majority \
             --seeds {{seeds}} --out $run/bench-$1
+        $bin bench $run/data --encoder $2 --crop 64 --recipe benches/amibr.toml --labels-of expert1,expert2,expert3,all \
+            --methods cross-entropy,gce --reference majority --seeds {{seeds}} --out $run/experts-$1
     }
     compare classical classical
     compare efficientnet-lite0 {{weights}}

@@ -1,7 +1,7 @@
 """Writes results/contrastive.md and .json from the folders of `just contrastive`. Needs nothing but Python.
 
 Run: python benches/contrastive.py RUN
-RUN holds bench-ENCODER/bench.json for each encoder, and the runs of `pretrain` beside them.
+RUN holds bench-ENCODER/bench.json and experts-ENCODER/bench.json for each encoder, and the runs of `pretrain` beside them.
 """
 
 import datetime
@@ -16,10 +16,10 @@ run = pathlib.Path(sys.argv[1])
 meaning = pathlib.Path("benches/contrastive-meaning.md")
 
 
-def benches():
-    for folder in sorted(run.glob("bench-*")):
+def benches(kind):
+    for folder in sorted(run.glob(f"{kind}-*")):
         if (folder / "bench.json").exists():
-            yield folder.name.removeprefix("bench-"), json.loads((folder / "bench.json").read_text())
+            yield folder.name.removeprefix(f"{kind}-"), json.loads((folder / "bench.json").read_text())
 
 
 def settings(encoder):
@@ -30,7 +30,7 @@ def settings(encoder):
     return epochs
 
 
-found = dict(benches())
+found = dict(benches("bench"))
 noises = list(dict.fromkeys(row["noise"] for rows in found.values() for row in rows))
 lines = ["# Encoders from images alone, and labels with noise: AMi-Br", ""]
 lines += [
@@ -46,6 +46,15 @@ lines += [
     "|---|---|---:|" + "---:|" * len(noises),
 ]
 claims = []
+
+
+def claim(row, what):
+    of = row["balanced_accuracy"]
+    interval = {key: of[key] for key in ("value", "low", "high")}
+    name = f"balanced accuracy, {what}, AMi-Br"
+    claims.append({"claim": name, **interval, "unit": "balanced accuracy", "n": of["items"], "command": COMMAND})
+
+
 for encoder, rows in found.items():
     for method in dict.fromkeys(row["method"] for row in rows):
         cells = {row["noise"]: row for row in rows if row["method"] == method}
@@ -53,16 +62,26 @@ for encoder, rows in found.items():
         seeds = max(row["seeds"] for row in cells.values())
         lines.append(f"| {encoder} | {method} | {seeds} | " + " | ".join(values) + " |")
         for noise, row in cells.items():
-            of = row["balanced_accuracy"]
-            claims.append(
-                {
-                    "claim": f"balanced accuracy, {encoder}, {method}, noise {noise}, AMi-Br",
-                    **{key: of[key] for key in ("value", "low", "high")},
-                    "unit": "balanced accuracy",
-                    "n": of["items"],
-                    "command": COMMAND,
-                }
-            )
+            claim(row, f"{encoder}, {method}, noise {noise}")
+of_experts = dict(benches("experts"))
+if of_experts:
+    sources = list(dict.fromkeys(row["labels"] for rows in of_experts.values() for row in rows))
+    lines += [
+        "",
+        "Labels as the pathologists gave them, each alone and all together (shares of votes), against the majority, of which each is a "
+        "part:",
+        "",
+        "| encoder | method | seeds | " + " | ".join(sources) + " |",
+        "|---|---|---:|" + "---:|" * len(sources),
+    ]
+for encoder, rows in of_experts.items():
+    for method in dict.fromkeys(row["method"] for row in rows):
+        cells = {row["labels"]: row for row in rows if row["method"] == method}
+        seeds = max(row["seeds"] for row in cells.values())
+        values = [shown(cells[source]["balanced_accuracy"]) for source in sources]
+        lines.append(f"| {encoder} | {method} | {seeds} | " + " | ".join(values) + " |")
+        for source, row in cells.items():
+            claim(row, f"{encoder}, {method}, labels of {source}")
 lines += ["", "## Pretraining", "", "| encoder | epochs | loss, first and last | notes of the last epoch |", "|---|---:|---|---|"]
 for encoder in found:
     epochs = settings(encoder)

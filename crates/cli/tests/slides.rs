@@ -513,6 +513,15 @@ fn doctor_says_what_slides_are() {
 fn what_is_wrong_is_said() {
     let lab = trained();
     slide(&lab, "slides/Fall 1.tif");
+    let dark = RgbImage::from_pixel(400, 300, Rgb([30, 0, 0]));
+    fs::create_dir(lab.path("dark")).unwrap();
+    dark.save(lab.path("dark/tritc.tif")).unwrap();
+    let scale = ["--slide-microns-per-pixel", "0.5", "--out", "black"];
+    let told = lab.warns(&[&["predict", "run", "dark/tritc.tif"][..], &scale].concat());
+    assert!(
+        told.contains("as bright as glass") && told.contains("`--tissue 0`"),
+        "{told}"
+    );
     for size in ["0", "-1", "nan"] {
         let scale = format!("--slide-microns-per-pixel={size}");
         let told = lab.fails(&["predict", "run", "slides", "--out", "no", &scale]);

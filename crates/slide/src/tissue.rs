@@ -6,7 +6,7 @@ use cleanslide_image::filter::{GaussianKernel, gaussian_blur};
 use cleanslide_image::morphology::{Element, dilate};
 use cleanslide_image::region::{Neighbours, components_with_statistics};
 use cleanslide_image::threshold::otsu;
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 use ndarray::{Array2, Array3, ArrayView2, Zip};
 
 use crate::error::Result;
@@ -50,8 +50,8 @@ pub struct TissueMask {
     pub ink: Array2<bool>,
     /// What would be tissue, and is out of focus.
     pub blurred: Array2<bool>,
-    /// The share of the slide that is black, as nothing is on bright glass.
-    pub black: f64,
+    /// The share of the slide that is as bright as glass.
+    pub glass: f64,
 }
 
 /// Where the size of pixels is not known, the longer side of the mask has so many.
@@ -62,8 +62,8 @@ const SIDE: f64 = 1024.0;
 const CHROMA: [u8; 2] = [8, 20];
 /// Blur before the threshold, in pixels of the mask.
 const BLUR: f64 = 1.0;
-/// Where no colour is above this, it is black.
-const BLACK: u8 = 40;
+/// Where all colours are above this, it may be glass.
+const BRIGHT: u8 = 180;
 /// Around ink its colour fades: so many pixels of the mask.
 const INK_EDGE: usize = 2;
 
@@ -142,12 +142,11 @@ impl TissueMask {
         let tissue = Zip::from(&holes)
             .and(&ink)
             .map_collect(|&hole, &ink| !hole && !ink);
-        let black = picture
-            .pixels()
-            .filter(|of| of.0.iter().all(|value| *value < BLACK));
+        let bright = |of: &&Rgb<u8>| of.0.iter().all(|value| *value > BRIGHT);
+        let bright = picture.pixels().filter(bright).count();
         Ok(Self {
             downsample,
-            black: black.count() as f64 / f64::from(picture.width() * picture.height()).max(1.0),
+            glass: bright as f64 / picture.pixels().len().max(1) as f64,
             blurred: Array2::from_elem(tissue.dim(), false),
             tissue,
             ink,
@@ -234,8 +233,6 @@ fn without_small(mask: ArrayView2<'_, bool>, least: u64) -> Result<Array2<bool>>
 
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
-
     use super::*;
 
     const PINK: Rgb<u8> = Rgb([220, 150, 190]);
@@ -275,6 +272,8 @@ mod tests {
         assert!(!mask.ink[[60, 30]]);
         let with_ink = TissueMask::of_picture(&picture(), 4.0, 100, false)?;
         assert!(with_ink.tissue[[11, 170]]);
+        let glass = 1.0 - (found + 3.0 * 160.0) / (200.0 * 120.0);
+        assert!((mask.glass - glass).abs() < 0.01, "{} {glass}", mask.glass);
         Ok(())
     }
 
@@ -289,6 +288,9 @@ mod tests {
         let glass = RgbImage::from_pixel(50, 50, GLASS);
         let mask = TissueMask::of_picture(&glass, 1.0, 1, true)?;
         assert!(!mask.tissue.iter().any(|is| *is));
+        assert_eq!(mask.glass, 1.0);
+        let dark = RgbImage::from_pixel(50, 50, Rgb([90, 0, 0]));
+        assert_eq!(TissueMask::of_picture(&dark, 1.0, 1, true)?.glass, 0.0);
         Ok(())
     }
 
@@ -299,7 +301,7 @@ mod tests {
             tissue: ndarray::array![[true, false], [false, false]],
             ink: Array2::from_elem((2, 2), false),
             blurred: Array2::from_elem((2, 2), false),
-            black: 0.0,
+            glass: 0.75,
         };
         assert_eq!(mask.share([0.0, 0.0, 10.0, 10.0]), 1.0);
         assert_eq!(mask.share([0.0, 0.0, 20.0, 20.0]), 0.25);

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::failure::Result;
 use crate::json_file::{read_json, write_json};
 
-/// Of a slide in bright field, less is black.
-const MOSTLY: f64 = 0.5;
+/// Of a slide in bright field, at least this share is glass.
+const GLASS: f64 = 0.005;
 
 /// The tissue of a slide; that some of it is out of focus is said.
 pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<TissueMask> {
@@ -23,11 +23,11 @@ pub fn tissue_of(context: &Context, slide: &Slide, with_blur: bool) -> Result<Ti
         ..TissueSettings::default()
     };
     let tissue = TissueMask::of(slide, &settings)?;
-    if tissue.black > MOSTLY {
+    if tissue.glass < GLASS {
         context.output.warn(&format!(
-            "{}: {:.0} % of it is black, and tissue is told from bright glass; is it fluorescence? `--tissue 0` looks at all of it",
-            slide.path().display(),
-            100.0 * tissue.black
+            "{}: nothing of it is as bright as glass, from which tissue is told: is it fluorescence, or all of it tissue? \
+             `--tissue 0` looks at all of it",
+            slide.path().display()
         ));
     }
     if let Ok(microns) = slide.microns_per_pixel() {
