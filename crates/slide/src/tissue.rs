@@ -6,7 +6,7 @@ use cleanslide_image::filter::{GaussianKernel, gaussian_blur};
 use cleanslide_image::morphology::{Element, dilate};
 use cleanslide_image::region::{Neighbours, components_with_statistics};
 use cleanslide_image::threshold::otsu;
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 use ndarray::{Array2, Array3, ArrayView2, Zip};
 
 use crate::error::Result;
@@ -142,11 +142,17 @@ impl TissueMask {
         let tissue = Zip::from(&holes)
             .and(&ink)
             .map_collect(|&hole, &ink| !hole && !ink);
-        let bright = |of: &&Rgb<u8>| of.0.iter().all(|value| *value > BRIGHT);
-        let bright = picture.pixels().filter(bright).count();
+        // The last row and column may reach beyond the slide, where it is white.
+        let (width, height) = picture.dimensions();
+        let inside = picture
+            .enumerate_pixels()
+            .filter(|(x, y, _)| x + 1 < width && y + 1 < height);
+        let is_bright = inside.map(|(_, _, of)| of.0.iter().all(|value| *value > BRIGHT));
+        let is_bright: Vec<bool> = is_bright.collect();
+        let bright = is_bright.iter().filter(|is| **is).count();
         Ok(Self {
             downsample,
-            glass: bright as f64 / picture.pixels().len().max(1) as f64,
+            glass: bright as f64 / is_bright.len().max(1) as f64,
             blurred: Array2::from_elem(tissue.dim(), false),
             tissue,
             ink,
@@ -233,6 +239,8 @@ fn without_small(mask: ArrayView2<'_, bool>, least: u64) -> Result<Array2<bool>>
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     const PINK: Rgb<u8> = Rgb([220, 150, 190]);
@@ -289,7 +297,10 @@ mod tests {
         let mask = TissueMask::of_picture(&glass, 1.0, 1, true)?;
         assert!(!mask.tissue.iter().any(|is| *is));
         assert_eq!(mask.glass, 1.0);
-        let dark = RgbImage::from_pixel(50, 50, Rgb([90, 0, 0]));
+        let dark = RgbImage::from_fn(50, 50, |x, y| match x < 49 && y < 49 {
+            true => Rgb([90, 0, 0]),
+            false => Rgb([255; 3]),
+        });
         assert_eq!(TissueMask::of_picture(&dark, 1.0, 1, true)?.glass, 0.0);
         Ok(())
     }
