@@ -263,7 +263,7 @@ fn a_report_names_runs_and_what_is_doubtful() {
     let page = lab.read("page.html");
     assert!(page.contains("second (cross-entropy)") && page.contains("first (gce)"));
     assert!(page.contains("ifference to first (gce)") && !page.contains("plain training"));
-    assert!(page.contains("trained on labels of anna in v1"));
+    assert!(page.contains("on labels of anna in v1"));
     assert!(page.contains("The best of 2 runs by the same labels that measure it"));
     let doubts = ["normal has only 6 labels", "the models know little"];
     assert!(doubts.iter().any(|doubt| page.contains(doubt)));

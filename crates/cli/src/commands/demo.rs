@@ -245,15 +245,22 @@ impl Demo {
         let mut settings: Vec<Setting> = Vec::new();
         for run in training {
             let result = MethodResult {
-                method: run.method.clone(),
+                method: match run.method.as_str() {
+                    PLAIN => PLAIN_TRAINING.to_owned(),
+                    other => other.to_owned(),
+                },
                 value: page::estimate(&run.balanced_accuracy),
                 difference: (run.method == ROBUST && run.labels == HASTY)
                     .then(|| page::estimate(&difference.difference)),
             };
+            let labels = match run.labels.as_str() {
+                "corrected" => "the corrected labels".to_owned(),
+                other => format!("labels of {other}"),
+            };
             match settings.last_mut() {
-                Some(last) if last.name == run.labels => last.methods.push(result),
+                Some(last) if last.name == labels => last.methods.push(result),
                 _ => settings.push(Setting {
-                    name: run.labels.clone(),
+                    name: labels,
                     methods: vec![result],
                 }),
             }

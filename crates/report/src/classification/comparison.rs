@@ -115,7 +115,7 @@ pub(super) fn how_good(report: &ClassificationReport) -> Option<KeyFigure> {
         value: KeyValue::Estimate(result.value, Format::Proportion),
         what: format!("{} {}", comparison.metric, comparison.against.words()),
         prose: std::iter::once(format!(
-            "By {}, trained on {}{}.",
+            "By {} on {}{}.",
             result.method,
             setting.name,
             difference.unwrap_or_default()
