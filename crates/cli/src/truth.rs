@@ -26,11 +26,9 @@ pub struct Truth {
 
 /// Whether an image at least has a case, a slide or a group; otherwise each counts as a case of its own.
 pub fn knows_cases(images: &[ImageRecord]) -> bool {
-    images.iter().any(|image| {
-        [&image.case, &image.slide, &image.group]
-            .iter()
-            .any(|name| !name.is_empty())
-    })
+    images
+        .iter()
+        .any(|image| image.belongs_to().next().is_some())
 }
 
 impl Truth {

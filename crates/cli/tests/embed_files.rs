@@ -269,8 +269,13 @@ fn images_smaller_than_the_crop_are_left_out_by_name() {
     lab.picture("pictures/small.png", 3);
     let large = image::RgbImage::from_pixel(40, 40, image::Rgb([200, 120, 160]));
     lab.write("pictures/large.png", common::png(&large.into()));
+    lab.write("pictures/other.webp", "");
     let embed = ["embed", "pictures", "--out", "out", "--crop", "32"];
     let told = lab.warns(&embed);
+    assert!(
+        told.contains("1 file is left out, such as pictures/other.webp"),
+        "{told}"
+    );
     assert!(
         told.contains("small.png: it is 24 × 24 pixels, smaller than the crop of 32 × 32"),
         "{told}"

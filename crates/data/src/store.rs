@@ -21,6 +21,15 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_file_with(path, |file| file.write_all(bytes))
 }
 
+/// What a file may be called after a name: what is no letter, digit, `-` or `.` becomes `_`, so that several names may become one.
+pub fn in_file_names(name: &str) -> String {
+    let safe = |c: char| match c.is_alphanumeric() || "-.".contains(c) {
+        true => c,
+        false => '_',
+    };
+    name.chars().map(safe).collect()
+}
+
 /// Like [`write_file`], for content that is produced piece by piece.
 ///
 /// # Errors

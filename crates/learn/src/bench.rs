@@ -16,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use cleanslide_data::store::in_file_names;
 use cleanslide_data::{Dataset, Error as DataError, assign_folds, independent_units};
 use cleanslide_weak::noise::{
     NoiseError, Selection, Uniform, asymmetric, between, instance_dependent, mislabelling_score,
@@ -199,16 +200,6 @@ impl Cell {
         );
         folder.join("cells").join(name)
     }
-}
-
-/// Labels or noise as the names of files have them: several names may become one.
-pub fn in_file_names(text: &str) -> String {
-    let safe = |c: char| match c {
-        '-' | '.' => c,
-        _ if c.is_alphanumeric() => c,
-        _ => '_',
-    };
-    text.chars().map(safe).collect()
 }
 
 /// What all cells share.

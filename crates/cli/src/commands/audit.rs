@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use cleanslide_audit::issues::Reason;
 use cleanslide_audit::{Filter, FilterOptions};
-use cleanslide_data::store::write_file;
+use cleanslide_data::store::{in_file_names, write_file};
 use cleanslide_data::{Dataset, Task, VersionId, independent_units, to_csv};
 use cleanslide_eval::{OneVsRest, Weights};
 use cleanslide_learn::embed::Embeddings;
@@ -300,20 +300,11 @@ pub fn default_folder(dataset: &Dataset, labels: &ImageLabels) -> PathBuf {
 }
 
 fn folder_of(dataset: &Dataset, version: VersionId, source: &str) -> PathBuf {
-    let safe: String = source
-        .chars()
-        .map(|c| {
-            if c.is_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let source = in_file_names(source);
     dataset
         .folder()
         .join("audits")
-        .join(format!("{version}-{safe}"))
+        .join(format!("{version}-{source}"))
 }
 
 /// Audits, and writes everything into a folder.

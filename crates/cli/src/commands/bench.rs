@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cleanslide_data::store::write_file;
+use cleanslide_data::store::{in_file_names, write_file};
 use cleanslide_data::{Dataset, Family, Task, TryMap, VersionId, independent_units};
 use cleanslide_eval::{Bootstrap, Estimate};
-use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell, in_file_names};
+use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
 use cleanslide_learn::classify::{Classifier, TrainSettings};
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::from_pixels::{FromPixels, FromPixelsSettings, is_possible};

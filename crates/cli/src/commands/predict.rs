@@ -99,10 +99,8 @@ impl Predict {
         let Inputs {
             images: files,
             slides,
-            unread,
             ..
-        } = Inputs::of(&self.inputs, self.scale.slides())?;
-        warn_of_unread(context, &unread);
+        } = Inputs::read(context, &self.inputs, self.scale.slides())?;
         if !slides.is_empty() {
             return self.slides(context, &files, &slides);
         }
@@ -237,20 +235,6 @@ fn readable(file: &Path, crop: Option<u32>) -> cleanslide_data::Result<RgbImage>
     let image = read_image(file, MAX_PIXELS)?.pixels;
     refuse_smaller(file, &image, crop)?;
     Ok(image)
-}
-
-/// Says once which images of folders are left out because their kind is not read.
-fn warn_of_unread(context: &Context, unread: &[PathBuf]) {
-    if let Some(first) = unread.first() {
-        let (files, are) = match unread.len() {
-            1 => ("1 file".to_owned(), "is"),
-            number => (count(number, "file"), "are"),
-        };
-        context.output.warn(&format!(
-            "{files} {are} left out, such as {}: PNG, JPEG, TIFF and BMP can be read",
-            first.display()
-        ));
-    }
 }
 
 fn nothing_read(files: usize) -> Failure {

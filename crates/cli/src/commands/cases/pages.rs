@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cleanslide_data::store::write_file;
+use cleanslide_data::store::{in_file_names, write_file};
 use cleanslide_data::{Dataset, Evidence, Family};
 use cleanslide_report::cases::{CaseReport, CaseRow, CasesReport, render, render_case};
 use cleanslide_report::contact_sheet::Tile;
@@ -74,12 +74,7 @@ pub fn write(
 
 /// The file of a case's page: its number, for two names may become the same, and what of its name a file may be called.
 fn page_of(place: usize, case: &str) -> String {
-    let safe = |c: char| match c.is_alphanumeric() || "-_.".contains(c) {
-        true => c,
-        false => '_',
-    };
-    let name: String = case.chars().map(safe).collect();
-    format!("case-{:04}-{name}.html", place + 1)
+    format!("case-{:04}-{}.html", place + 1, in_file_names(case))
 }
 
 struct Pages<'a> {

@@ -64,7 +64,7 @@ struct Summary {
 
 /// Shows what slides say of themselves; those that cannot be read are an error in the end.
 pub fn run(context: &Context, files: &[PathBuf]) -> Result<()> {
-    let slides = Inputs::of(files, Slides::All)?.slides;
+    let slides = Inputs::read(context, files, Slides::All)?.slides;
     if slides.is_empty() {
         return Err(Failure::input("nothing of what is given is a slide"));
     }

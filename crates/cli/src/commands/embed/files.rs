@@ -18,6 +18,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use cleanslide_data::store::write_file;
@@ -137,13 +138,42 @@ const TILE: u32 = 224;
 const SHOWN: usize = 5;
 
 /// What is embedded.
-enum Source {
-    Images(Vec<(PathBuf, String)>),
-    Slide(OfSlide),
+enum Source<'a> {
+    Images(Vec<OfImage>),
+    Slide(Box<OfSlide<'a>>),
+}
+
+/// An image.
+struct OfImage {
+    path: PathBuf,
+    name: String,
+    /// Of its file, once it is known.
+    hash: OnceLock<String>,
+}
+
+impl OfImage {
+    fn read(&self, crop: Option<u32>) -> Result<RgbImage> {
+        let image = read_image(&self.path, MAX_PIXELS)?;
+        // Where it is known already, a file that changed in between is found to differ the next time.
+        let _ = self.hash.set(image.hash);
+        refuse_smaller(&self.path, &image.pixels, crop)?;
+        Ok(image.pixels)
+    }
+
+    /// The hash of its file; nothing of one that cannot be read now: when it can, it differs.
+    fn hash(&self) -> &str {
+        self.hash.get_or_init(|| {
+            let bytes = fs::read(&self.path);
+            bytes.map_or_else(
+                |_| String::new(),
+                |bytes| blake3::hash(&bytes).to_hex().to_string(),
+            )
+        })
+    }
 }
 
 /// A slide that is cut into tiles. It is opened block by block: of thousands neither files nor pixels are kept.
-struct OfSlide {
+struct OfSlide<'a> {
     path: PathBuf,
     name: String,
     /// Its place among all that are given, whether they can be read or not.
@@ -151,9 +181,28 @@ struct OfSlide {
     record: SlideRecord,
     plan: TilePlan,
     tiles: Vec<PlannedTile>,
+    asked: &'a AskedOfSlides,
+    /// How its tiles are read, once its stains are estimated.
+    pixels: OnceLock<Tiles>,
 }
 
-impl Source {
+impl OfSlide<'_> {
+    fn open(&self) -> Result<Slide> {
+        open_slide(&self.path, self.asked.slide_microns_per_pixel)
+    }
+
+    /// How tiles are read: the stains of the slide are estimated once.
+    fn pixels(&self, slide: &Slide) -> Result<&Tiles> {
+        if let Some(known) = self.pixels.get() {
+            return Ok(known);
+        }
+        let reference = self.asked.stain_reference.as_ref();
+        let estimated = Tiles::new(reference, slide, &self.plan, &self.tiles)?;
+        Ok(self.pixels.get_or_init(|| estimated))
+    }
+}
+
+impl Source<'_> {
     fn folder(&self) -> PathBuf {
         match self {
             Self::Images(_) => PathBuf::from("images"),
@@ -196,10 +245,8 @@ impl Source {
     fn described(&self, item: usize) -> Vec<String> {
         match self {
             Self::Images(images) => {
-                let (path, name) = &images[item];
-                let hash = fs::read(path).map(|bytes| blake3::hash(&bytes).to_hex().to_string());
-                // A file that cannot be read now may be later: then it differs.
-                vec![name.clone(), hash.unwrap_or_default()]
+                let image = &images[item];
+                vec![image.name.clone(), image.hash().to_owned()]
             }
             Self::Slide(of) => {
                 let tile = of.tiles[item];
@@ -212,34 +259,27 @@ impl Source {
 
 /// What the items of a source are read from.
 enum Reader<'a> {
-    Images(&'a [(PathBuf, String)], Option<u32>),
-    Slide(&'a OfSlide, Box<Slide>, Tiles),
+    Images(&'a [OfImage], Option<u32>),
+    Slide(&'a OfSlide<'a>, Box<Slide>, &'a Tiles),
 }
 
 impl<'a> Reader<'a> {
-    fn open(source: &'a Source, asked: &Asked, crop: Option<u32>) -> Result<Self> {
-        match (source, &asked.slides) {
-            (Source::Slide(of), Some(asked)) => {
-                let slide = open_slide(&of.path, asked.slide_microns_per_pixel)?;
-                let reference = asked.stain_reference.as_ref();
-                let pixels = Tiles::new(reference, &slide, &of.plan, &of.tiles)?;
-                Ok(Self::Slide(of, Box::new(slide), pixels))
+    fn open(source: &'a Source, crop: Option<u32>) -> Result<Self> {
+        Ok(match source {
+            Source::Images(images) => Self::Images(images, crop),
+            Source::Slide(of) => {
+                let slide = of.open()?;
+                let pixels = of.pixels(&slide)?;
+                Self::Slide(of, Box::new(slide), pixels)
             }
-            (Source::Images(images), _) => Ok(Self::Images(images, crop)),
-            (Source::Slide(_), None) => Err(Failure::other("slides were not asked for")),
-        }
+        })
     }
 
     /// The pixels of an item.
     fn read(&self, item: usize) -> Result<RgbImage> {
         match self {
+            Self::Images(images, crop) => images[item].read(*crop),
             Self::Slide(of, slide, pixels) => Ok(pixels.read(slide, &of.plan, &of.tiles[item])?),
-            Self::Images(images, crop) => {
-                let path = &images[item].0;
-                let pixels = read_image(path, MAX_PIXELS)?.pixels;
-                refuse_smaller(path, &pixels, *crop)?;
-                Ok(pixels)
-            }
         }
     }
 }
@@ -307,7 +347,7 @@ pub fn run(
     let start = Instant::now();
     let EncoderArguments { crop, strict, .. } = *encoder;
     let encoder = open(&encoder.encoder, crop)?;
-    let inputs_of = Inputs::of(inputs, slides_among(files))?;
+    let inputs_of = Inputs::read(context, inputs, slides_among(files))?;
     let asked = asked(encoder.as_ref(), crop, files, !inputs_of.slides.is_empty())?;
     let begun = is_begun(out, &asked, OTHERS)?;
     let share = files.shard.unwrap_or(Share::WHOLE);
@@ -330,9 +370,9 @@ pub fn run(
         sources.push(Source::Images(images));
     }
     let searched = slides.len();
-    let slides = with_tiles(context, slides, &asked, out, (share, strict))?;
+    let slides = with_tiles(context, slides, out, (share, strict))?;
     let slides_left_out = slides_left_out + searched - slides.len();
-    sources.extend(slides.into_iter().map(Source::Slide));
+    sources.extend(slides.into_iter().map(|of| Source::Slide(Box::new(of))));
     let blocks = blocks(&sources);
     let rows = blocks.iter().map(|block| {
         [
@@ -358,7 +398,6 @@ pub fn run(
     let mut work = Work {
         context,
         encoder: encoder.as_ref(),
-        asked: &asked,
         sources: &sources,
         out,
         precision: if files.half {
@@ -462,12 +501,12 @@ fn asked(
 }
 
 /// The slides that can be opened, with their places among all, names and plans. What cannot be read is said before hours of work.
-fn openable(
+fn openable<'a>(
     context: &Context,
     slides: &[PathBuf],
-    asked: &Asked,
+    asked: &'a Asked,
     strict: bool,
-) -> Result<Vec<OfSlide>> {
+) -> Result<Vec<OfSlide<'a>>> {
     let Some(asked) = &asked.slides else {
         return Ok(Vec::new());
     };
@@ -482,6 +521,8 @@ fn openable(
                 record,
                 plan,
                 tiles: Vec::new(),
+                asked,
+                pixels: OnceLock::new(),
             }),
             Err(failure) if strict || names.len() == 1 => return Err(failure),
             Err(failure) => context.output.warn(&failure.warning()),
@@ -503,16 +544,12 @@ fn planned(path: &Path, asked: &AskedOfSlides) -> Result<(SlideRecord, TilePlan)
 
 /// The slides with their tiles with tissue, each kept as soon as it is known. Every share begins with other slides, so that those that
 /// work in one folder at the same time find what the others have found.
-fn with_tiles(
+fn with_tiles<'a>(
     context: &Context,
-    mut slides: Vec<OfSlide>,
-    asked: &Asked,
+    mut slides: Vec<OfSlide<'a>>,
     out: &Path,
     (share, strict): (Share, bool),
-) -> Result<Vec<OfSlide>> {
-    let Some(asked) = &asked.slides else {
-        return Ok(Vec::new());
-    };
+) -> Result<Vec<OfSlide<'a>>> {
     let bar = progress::bar("looking for tissue", slides.len());
     let first = slides.len() * (share.part.get() - 1) / share.of.get();
     slides.rotate_left(first);
@@ -520,25 +557,22 @@ fn with_tiles(
     let mut found = Vec::new();
     for mut of in slides {
         let folder = out.join(SLIDES).join(&of.name);
-        of.tiles = match known_tiles(&folder, &of)? {
-            Some(tiles) => tiles,
-            None => match search(context, &of, asked) {
-                Ok(tiles) => {
-                    keep_tiles(&folder, &of.record, &tiles)?;
-                    tiles
-                }
+        match known_tiles(&folder, &of)? {
+            Some(tiles) => of.tiles = tiles,
+            None => match search(context, &mut of) {
+                Ok(()) => keep_tiles(&folder, &of)?,
                 Err(failure) if strict => return Err(failure),
                 Err(failure) => {
                     context.output.warn(&failure.warning());
                     continue;
                 }
             },
-        };
+        }
         if of.tiles.is_empty() {
             context.output.warn(&format!(
                 "{}: no tile has a share of {} of tissue",
                 of.path.display(),
-                asked.tissue
+                of.asked.tissue
             ));
         }
         bar.inc(1);
@@ -549,13 +583,12 @@ fn with_tiles(
     Ok(found)
 }
 
-/// The tiles of a slide that have tissue. That the stains of one cannot be told is found out here, too.
-fn search(context: &Context, of: &OfSlide, asked: &AskedOfSlides) -> Result<Vec<PlannedTile>> {
-    let slide = open_slide(&of.path, asked.slide_microns_per_pixel)?;
-    let tissue = tissue_of(context, &slide, asked.with_blur)?;
-    let tiles = of.plan.with_tissue(&tissue, asked.tissue);
-    Tiles::new(asked.stain_reference.as_ref(), &slide, &of.plan, &tiles)?;
-    Ok(tiles)
+/// Finds the tiles of a slide that have tissue. That its stains cannot be told is found out here, too.
+fn search(context: &Context, of: &mut OfSlide) -> Result<()> {
+    let slide = of.open()?;
+    let tissue = tissue_of(context, &slide, of.asked.with_blur)?;
+    of.tiles = of.plan.with_tissue(&tissue, of.asked.tissue);
+    of.pixels(&slide).map(drop)
 }
 
 /// The folder of the slides.
@@ -594,9 +627,9 @@ fn known_tiles(folder: &Path, of: &OfSlide) -> Result<Option<Vec<PlannedTile>>> 
 }
 
 /// Keeps the tiles of a slide; their table, by which they count as known, comes last.
-fn keep_tiles(folder: &Path, record: &SlideRecord, tiles: &[PlannedTile]) -> Result<()> {
-    record.write(folder)?;
-    let numbers = tiles.iter().map(|tile| [tile.number.to_string()]);
+fn keep_tiles(folder: &Path, of: &OfSlide) -> Result<()> {
+    of.record.write(folder)?;
+    let numbers = of.tiles.iter().map(|tile| [tile.number.to_string()]);
     Ok(write_file(
         &folder.join(TILES),
         &to_csv(&["tile"], numbers),
@@ -605,7 +638,7 @@ fn keep_tiles(folder: &Path, record: &SlideRecord, tiles: &[PlannedTile]) -> Res
 
 /// Images with their names: within a folder that was given, with the folder's name, so that they are the same on every
 /// machine.
-fn image_names(given: &[PathBuf], images: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>> {
+fn image_names(given: &[PathBuf], images: Vec<PathBuf>) -> Result<Vec<OfImage>> {
     let mut known = BTreeSet::new();
     let named = images.into_iter().map(|image| {
         let parent = given
@@ -620,7 +653,11 @@ fn image_names(given: &[PathBuf], images: Vec<PathBuf>) -> Result<Vec<(PathBuf, 
         let parts: Vec<_> = parts.map(|part| part.to_string_lossy()).collect();
         let name = parts.join("/");
         if known.insert(name.clone()) {
-            return Ok((image, name));
+            return Ok(OfImage {
+                path: image,
+                name,
+                hash: OnceLock::new(),
+            });
         }
         Err(Failure::usage(format!("two images are called {name}"))
             .help("Embed their folders one by one, with a folder of results each."))
@@ -647,8 +684,7 @@ fn blocks(sources: &[Source]) -> Vec<Planned> {
 struct Work<'a> {
     context: &'a Context,
     encoder: &'a dyn Encoder,
-    asked: &'a Asked,
-    sources: &'a [Source],
+    sources: &'a [Source<'a>],
     out: &'a Path,
     precision: Precision,
     crop: Option<u32>,
@@ -666,7 +702,7 @@ impl Work<'_> {
     fn block(&mut self, block: &Planned, done: &dyn Fn(usize)) -> Result<()> {
         let source = &self.sources[block.source];
         let items: Vec<usize> = block.items.clone().collect();
-        let reader = Reader::open(source, self.asked, self.crop)?;
+        let reader = Reader::open(source, self.crop)?;
         let read = |&item: &usize| reader.read(item);
         let made = embed_items(self.encoder, &items, &read, done)?;
         let mut lines = Vec::new();

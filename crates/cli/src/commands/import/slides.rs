@@ -128,7 +128,7 @@ impl Slides {
             Some(_) => inputs::Slides::All,
             None => inputs::Slides::Tiff,
         };
-        let slides = Inputs::of(std::slice::from_ref(&self.input), of)?.slides;
+        let slides = Inputs::read(context, std::slice::from_ref(&self.input), of)?.slides;
         if slides.is_empty() {
             return Err(Failure::input(format!(
                 "{} has no slides",

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::{MAX_PIXELS, looks_like_image};
 use cleanslide_slide::{OpenOptions, Slide, is_ome_zarr};
 
+use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::output::count;
 
 /// Files, those of folders by name.
 #[derive(Debug, Default)]
@@ -16,7 +18,7 @@ pub struct Inputs {
     /// Files in TIFF that are damaged.
     damaged: Vec<PathBuf>,
     /// Images in folders, of kinds that are not read.
-    pub unread: Vec<PathBuf>,
+    unread: Vec<PathBuf>,
 }
 
 /// What of files may be slides.
@@ -52,8 +54,24 @@ const UNREAD: [&str; 9] = [
 ];
 
 impl Inputs {
+    /// All files among what was given; says once which images of folders are left out because their kind is not read.
+    pub fn read(context: &Context, given: &[PathBuf], slides: Slides) -> Result<Self> {
+        let inputs = Self::of(given, slides)?;
+        if let Some(first) = inputs.unread.first() {
+            let (files, are) = match inputs.unread.len() {
+                1 => ("1 file".to_owned(), "is"),
+                number => (count(number, "file"), "are"),
+            };
+            context.output.warn(&format!(
+                "{files} {are} left out, such as {}: PNG, JPEG, TIFF and BMP can be read",
+                first.display()
+            ));
+        }
+        Ok(inputs)
+    }
+
     /// All files among what was given.
-    pub fn of(given: &[PathBuf], slides: Slides) -> Result<Self> {
+    fn of(given: &[PathBuf], slides: Slides) -> Result<Self> {
         let mut inputs = Self::default();
         for input in given {
             if inputs.add(input, slides) {

@@ -363,11 +363,19 @@ impl<F: Finder> Looking<'_, F> {
             return Err(Failure::input("none of the slides can be predicted"));
         }
         let held = self.begin()?;
+        // A folder that is of another slide is told before hours of work, too: its figures would be taken for this one's.
+        let readable: Vec<_> = readable
+            .into_iter()
+            .map(|(path, name)| Ok((path, name, self.is_done(path, name)?)))
+            .collect::<Result<_>>()?;
         let mut slides = Vec::new();
-        for (path, name) in readable {
-            let lines = match self.prepare(path, name) {
-                Ok(Some(looked_at)) => self.slide(name, &looked_at)?,
-                Ok(None) => self.done_before(name)?,
+        for (path, name, is_done) in readable {
+            if is_done {
+                slides.push((name.clone(), self.done_before(name)?));
+                continue;
+            }
+            let lines = match self.prepare(path) {
+                Ok(looked_at) => self.slide(name, &looked_at)?,
                 Err(failure) if request.strict || names.len() == 1 => return Err(failure),
                 Err(failure) => {
                     context.output.warn(&failure.warning());
@@ -455,22 +463,30 @@ impl<F: Finder> Looking<'_, F> {
         work::read_tiles(&path, &self.finder.columns())
     }
 
-    /// What is known of a slide before its tiles are looked at; nothing if it is done.
-    fn prepare(&self, path: &Path, name: &str) -> Result<Option<LookedAt>> {
+    /// Whether a slide is done.
+    ///
+    /// # Errors
+    /// What is done is another one of its name.
+    fn is_done(&self, path: &Path, name: &str) -> Result<bool> {
+        let done = self.request.out.join(name);
+        if !done.exists() {
+            return Ok(false);
+        }
+        if SlideRecord::of(&self.open(path)?)?.is_of(&done)? {
+            return Ok(true);
+        }
+        Err(Failure::usage(format!(
+            "{} was predicted of another file than {}",
+            done.display(),
+            path.display()
+        ))
+        .help("Remove that folder to predict this one, or choose another with `--out`."))
+    }
+
+    /// What is known of a slide before its tiles are looked at.
+    fn prepare(&self, path: &Path) -> Result<LookedAt> {
         let slide = self.open(path)?;
         let record = SlideRecord::of(&slide)?;
-        let done = self.request.out.join(name);
-        if done.exists() {
-            return match record.is_of(&done)? {
-                true => Ok(None),
-                false => Err(Failure::usage(format!(
-                    "{} was predicted of another file than {}",
-                    done.display(),
-                    path.display()
-                ))
-                .help("Remove that folder to predict this one, or choose another with `--out`.")),
-            };
-        }
         let plan = self.plan(&slide)?;
         let tissue = tissue_of(self.context, &slide, self.asked.with_blur)?;
         let tiles = plan.with_tissue(&tissue, self.asked.tissue);
@@ -483,14 +499,14 @@ impl<F: Finder> Looking<'_, F> {
         }
         let reference = self.asked.stain_reference.as_ref();
         let pixels = Tiles::new(reference, &slide, &plan, &tiles)?;
-        Ok(Some(LookedAt {
+        Ok(LookedAt {
             slide,
             record,
             plan,
             tissue,
             tiles,
             pixels,
-        }))
+        })
     }
 
     /// Looks at the tiles of a slide; what there is in each.

@@ -54,23 +54,28 @@ pub fn write(folder: &Path, shown: Shown) -> Result<()> {
             count(places.len(), "slide")
         ));
     }
-    let tiles = pictures.into_iter().map(|place| {
+    let mut tiles = Vec::new();
+    for place in pictures {
         let (name, _) = &shown.slides[place];
-        Ok(Tile {
-            picture: Picture::from_file(&folder.join(name).join("overlay.png"))?,
-            image: name.clone(),
-            words: shown.words[place].clone(),
-            outlines: Vec::new(),
-            microns_per_pixel: None,
-        })
-    });
+        match Picture::from_file(&folder.join(name).join("overlay.png")) {
+            Ok(picture) => tiles.push(Tile {
+                picture,
+                image: name.clone(),
+                words: shown.words[place].clone(),
+                outlines: Vec::new(),
+                microns_per_pixel: None,
+            }),
+            // Of a slide of another day somebody may have removed it.
+            Err(error) => warnings.push(format!("{name} is not shown: {error}.")),
+        }
+    }
     let report = SlidesReport {
         title: format!("What {} finds on {}", shown.run.display(), count(places.len(), "slide")),
         lead: "Of each slide there are outlines for QuPath (GeoJSON), tables and a mask of the tissue in the folder of its name.".to_owned(),
         warnings,
         amounts: shown.amounts,
         colours: shown.colours,
-        slides: tiles.collect::<Result<_>>()?,
+        slides: tiles,
         provenance: Provenance {
             label_version: None,
             seed: None,

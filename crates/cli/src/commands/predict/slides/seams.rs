@@ -71,15 +71,20 @@ impl<'a, R: Fn(u64) -> Result<Vec<Found>>> Seams<'a, R> {
             of_tiles: BTreeMap::new(),
             stays: Vec::new(),
         };
-        // Where those of this row are among them: none of one that lies at no seam.
-        let mut places = Vec::new();
-        for (&of_row, objects) in &self.window {
+        // What becomes of those of this row: it is known, or asked by their places among those at seams.
+        let mut of_row = Vec::new();
+        for (&number, objects) in &self.window {
             for object in objects {
-                let bounds = object.polygon().bounds().filter(|_| self.at_seam(object));
-                if of_row == row {
-                    places.push(bounds.is_some().then_some(near.objects.len()));
+                let bounds = object.polygon().bounds();
+                let at_seam = bounds.filter(|bounds| self.at_seam(object, bounds));
+                if number == row {
+                    of_row.push(match at_seam {
+                        Some(_) => Err(near.objects.len()),
+                        // What has no extent is no object.
+                        None => Ok(bounds.is_some()),
+                    });
                 }
-                if let Some(bounds) = bounds {
+                if let Some(bounds) = at_seam {
                     let of_tile = near.of_tiles.entry(object.tile).or_default();
                     of_tile.push(near.objects.len());
                     near.objects.push((object, bounds));
@@ -87,9 +92,9 @@ impl<'a, R: Fn(u64) -> Result<Vec<Found>>> Seams<'a, R> {
             }
         }
         near.stays = vec![None; near.objects.len()];
-        let places = places.into_iter();
-        Ok(places
-            .map(|place| place.is_none_or(|place| self.stays(place, &mut near)))
+        let of_row = of_row.into_iter();
+        Ok(of_row
+            .map(|known| known.unwrap_or_else(|place| self.stays(place, &mut near)))
             .collect())
     }
 
@@ -116,9 +121,8 @@ impl<'a, R: Fn(u64) -> Result<Vec<Found>>> Seams<'a, R> {
     }
 
     /// Whether another tile may have seen an object too.
-    fn at_seam(&self, object: &Found) -> bool {
-        let bounds = object.polygon().bounds();
-        let size = bounds.map_or(0.0, |bounds| bounds.width().max(bounds.height()));
+    fn at_seam(&self, object: &Found, bounds: &Rectangle) -> bool {
+        let size = bounds.width().max(bounds.height());
         object.depth <= 2.0 * f64::from(self.plan.margin) + size / self.plan.downsample
     }
 
