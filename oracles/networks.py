@@ -388,6 +388,11 @@ NETWORKS = {
         partial(gated_vision_transformer, no_embed_class=True),
         (2, 3, 16, 24),
     ),
+    # Positions are for 2 × 3 patches, and there are 5 × 2.
+    "vision_transformer_interpolated": (
+        partial(vision_transformer, dynamic_img_size=True, reg_tokens=1),
+        (2, 3, 40, 16),
+    ),
     "resnet_basic": (lambda: resnet(BasicBlock, [1, 2, 1, 1]), (2, 3, 67, 64)),
     "resnet_bottleneck": (
         lambda: resnet(Bottleneck, [1, 1, 1, 2], dilated=2),

@@ -277,6 +277,11 @@ fn vision_transformer() {
         heads: 3,
         ..VisionTransformerConfig::small()
     };
+    // Its golden has images of another size.
+    let interpolated = VisionTransformerConfig {
+        registers: 1,
+        ..config.clone()
+    };
     let gated = VisionTransformerConfig {
         hidden: Some(36),
         gated: true,
@@ -289,6 +294,7 @@ fn vision_transformer() {
         ..gated.clone()
     };
     for (name, config) in [
+        ("vision_transformer_interpolated", interpolated),
         ("vision_transformer", config),
         ("vision_transformer_gated", gated),
         ("vision_transformer_registers", without_positions),

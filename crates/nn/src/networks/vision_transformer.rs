@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 
 use crate::layers::{FullyConnected, LayerNorm, Start};
-use crate::operators::{Activation, add, attention, linear};
+use crate::operators::{Activation, add, attention, bicubic, linear};
 
 /// What layer scales begin with, as DINOv2's.
 const LAYER_SCALE: f32 = 1e-5;
@@ -24,7 +24,8 @@ pub enum Positions {
 pub struct VisionTransformerConfig {
     /// Channels of the images. Default 3.
     pub channels: usize,
-    /// Height and width of the images, in pixels: positions are learnt for these. Default 224.
+    /// Height and width of the images, in pixels: positions are learnt for these, and for others interpolated. Default
+    /// 224.
     pub size: [usize; 2],
     /// Side of a patch, in pixels. Default 16.
     pub patch: usize,
@@ -60,6 +61,9 @@ pub struct VisionTransformer {
     norm: LayerNorm,
     #[module(skip)]
     positions: Positions,
+    /// Rows and columns of patches that have a position.
+    #[module(skip)]
+    grid: [usize; 2],
 }
 
 impl VisionTransformerConfig {
@@ -95,9 +99,13 @@ impl VisionTransformerConfig {
         1 + self.registers
     }
 
+    fn grid(&self) -> [usize; 2] {
+        self.size.map(|side| side / self.patch)
+    }
+
     /// Tokens that have a position.
     pub fn positioned(&self) -> usize {
-        let patches = self.size[0] / self.patch * (self.size[1] / self.patch);
+        let patches: usize = self.grid().iter().product();
         match self.positions {
             Positions::All => self.prefix() + patches,
             Positions::WholeAndPatches => 1 + patches,
@@ -118,6 +126,7 @@ impl VisionTransformerConfig {
             blocks: (0..self.depth).map(|_| Block::new(self, start)).collect(),
             norm: LayerNorm::new(width, self.epsilon, start),
             positions: self.positions,
+            grid: self.grid(),
         }
     }
 }
@@ -127,20 +136,21 @@ impl VisionTransformer {
     /// whole image, the last are those of patches, row by row.
     ///
     /// # Panics
-    /// When the images have another size than the network was made for.
+    /// When a side of the images is no whole number of patches.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
+        let grid = self.patch_embed.proj.grid(&images);
         let patches = self.patch_embed.proj.forward(images);
-        let mut tokens = self.with_positions(patches);
+        let mut tokens = self.with_positions(patches, grid);
         for block in &self.blocks {
             tokens = block.forward(tokens);
         }
         self.norm.forward(tokens)
     }
 
-    fn with_positions(&self, patches: Tensor<3>) -> Tensor<3> {
+    fn with_positions(&self, patches: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
         let [n, ..] = patches.dims();
         let mut whole = self.cls_token.val();
-        let mut positions = self.pos_embed.val();
+        let mut positions = self.positions_on(grid);
         let registers = self.reg_token.iter().map(Param::val);
         let each = |token: Tensor<3>| token.repeat_dim(0, n);
         if self.positions == Positions::All {
@@ -153,6 +163,26 @@ impl VisionTransformer {
         }
         let before = std::iter::once(whole).chain(registers).map(each);
         Tensor::cat(before.chain([patches + positions]).collect(), 1)
+    }
+
+    /// Positions for so many rows and columns of patches: those of patches are interpolated where they are for others.
+    fn positions_on(&self, grid: [usize; 2]) -> Tensor<3> {
+        let positions = self.pos_embed.val();
+        if grid == self.grid {
+            return positions;
+        }
+        let [_, positioned, width] = positions.dims();
+        let [rows, columns] = self.grid;
+        let others = positioned - rows * columns;
+        let of_patches = positions
+            .clone()
+            .slice_dim(1, others..)
+            .reshape([1, rows, columns, width]);
+        let of_patches = bicubic(of_patches, grid).reshape([1, grid[0] * grid[1], width]);
+        if others == 0 {
+            return of_patches;
+        }
+        Tensor::cat(vec![positions.slice_dim(1, 0..others), of_patches], 1)
     }
 }
 
@@ -183,10 +213,17 @@ impl Projection {
         }
     }
 
+    /// Rows and columns of the patches of images.
+    fn grid(&self, images: &Tensor<4>) -> [usize; 2] {
+        let [_, height, width, _] = images.dims();
+        let [_, _, side, _] = self.weight.dims();
+        [height / side, width / side]
+    }
+
     fn forward(&self, images: Tensor<4>) -> Tensor<3> {
-        let [n, height, width, channels] = images.dims();
+        let [rows, columns] = self.grid(&images);
+        let [n, _, _, channels] = images.dims();
         let [outputs, _, side, _] = self.weight.dims();
-        let (rows, columns) = (height / side, width / side);
         // Patches with the channels of a pixel side by side, and filters likewise.
         let patches = images
             .reshape([n * rows, side, columns, side * channels])

@@ -38,5 +38,5 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_gelu};
 pub use normalization::{Normalization, moments, normalize};
 pub use pooling::{PoolingOptions, max_pooling};
-pub use resize::resize;
+pub use resize::{bicubic, resize};
 pub use roi_align::{RoiAlignOptions, multi_scale_roi_align, roi_align};

@@ -1,5 +1,6 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use cleanslide_kernels::Resize;
+use ndarray::Array2;
 
 use super::custom::{Keeps, Kept, Operator, Values, instructions, is_cpu, unary};
 use super::memory;
@@ -28,31 +29,79 @@ pub fn resize(images: Tensor<4>, size: [usize; 2], align_corners: bool) -> Tenso
     composed(images, sizes)
 }
 
-/// The same, of Burn's operators.
+/// The same, of Burn's operators, because not every device has a gradient of bilinear resizing.
 pub(super) fn composed(images: Tensor<4>, sizes: Resize) -> Tensor<4> {
+    weighted(images, [0, 1].map(|axis| bilinear_weights(&sizes, axis)))
+}
+
+/// Images `[n, height, width, channels]` in another size, bicubic and without aliasing, as with Pillow and with
+/// PyTorch's `antialias=True`: a result is a mean of the pixels that its cubic (Keys, 1981, `a` = -0.5) covers, which is
+/// as much wider as the images become smaller.
+///
+/// # Panics
+/// When an image has no pixels.
+pub fn bicubic(images: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    let [_, height, width, _] = images.dims();
+    let [rows, columns] = size;
+    let weights = [(height, rows), (width, columns)];
+    weighted(images, weights.map(|(from, to)| bicubic_weights(from, to)))
+}
+
+/// Two products with fixed matrices `[result, source]`, of rows and of columns.
+fn weighted(images: Tensor<4>, weights: [Array2<f32>; 2]) -> Tensor<4> {
     let [n, height, width, channels] = images.dims();
-    let size = sizes.result_size;
-    // Two products with fixed matrices, because not every device has a gradient of bilinear resizing.
     let device = images.device();
-    let rows: Tensor<3> = matrix(&sizes, 0, &device).unsqueeze();
-    let columns: Tensor<3> = matrix(&sizes, 1, &device).unsqueeze();
+    let [(rows, of_rows), (columns, of_columns)] = weights.map(|weights| {
+        let (result, source) = weights.dim();
+        let data = TensorData::new(weights.into_raw_vec_and_offset().0, [result, source]);
+        (
+            result,
+            Tensor::<2>::from_data(data, &device).unsqueeze::<3>(),
+        )
+    });
     let images = images.reshape([n, height, width * channels]);
-    let images = rows.matmul(images).reshape([n * size[0], width, channels]);
-    columns
+    let images = of_rows.matmul(images).reshape([n * rows, width, channels]);
+    of_columns
         .matmul(images)
-        .reshape([n, size[0], size[1], channels])
+        .reshape([n, rows, columns, channels])
 }
 
 /// The weights `[result, source]` along an axis.
-fn matrix(sizes: &Resize, axis: usize, device: &Device) -> Tensor<2> {
-    let (source, result) = (sizes.size[axis], sizes.result_size[axis]);
-    let mut weights = vec![0.0f32; result * source];
-    for place in 0..result {
+fn bilinear_weights(sizes: &Resize, axis: usize) -> Array2<f32> {
+    let mut weights = Array2::zeros((sizes.result_size[axis], sizes.size[axis]));
+    for (place, mut row) in weights.rows_mut().into_iter().enumerate() {
         let between = sizes.between(axis, place);
-        weights[place * source + between.first] += 1.0 - between.share;
-        weights[place * source + between.second] += between.share;
+        row[between.first] += 1.0 - between.share;
+        row[between.second] += between.share;
     }
-    Tensor::from_data(TensorData::new(weights, [result, source]), device)
+    weights
+}
+
+/// The weights `[result, source]` along an axis.
+fn bicubic_weights(source: usize, result: usize) -> Array2<f32> {
+    let scale = source as f64 / result as f64;
+    let stretch = scale.max(1.0);
+    let mut weights = Array2::from_shape_fn((result, source), |(place, pixel)| {
+        let centre = (place as f64 + 0.5) * scale;
+        cubic((pixel as f64 + 0.5 - centre) / stretch)
+    });
+    for mut row in weights.rows_mut() {
+        let total = row.sum();
+        row /= total;
+    }
+    weights.mapv(|weight| weight as f32)
+}
+
+/// Keys' cubic, `a` = -0.5.
+fn cubic(distance: f64) -> f64 {
+    let x = distance.abs();
+    if x < 1.0 {
+        (1.5 * x - 2.5) * x * x + 1.0
+    } else if x < 2.0 {
+        ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    } else {
+        0.0
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
