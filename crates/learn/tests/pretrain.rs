@@ -8,7 +8,8 @@ use std::path::Path;
 use cleanslide_audit::{Metric, nearest_neighbours};
 use cleanslide_learn::augment::AugmentSettings;
 use cleanslide_learn::pretrain::{
-    Objective, PretrainSettings, Pretrained, Pretrainer, Probe, UnlabelledImages, has_collapsed,
+    DinoSettings, Objective, PretrainSettings, Pretrained, Pretrainer, Probe, UnlabelledImages,
+    has_collapsed,
 };
 use cleanslide_learn::training::{Epoch, TrainSettings, Watch};
 use cleanslide_learn::{Device, Error};
@@ -62,6 +63,8 @@ fn settings(name: &str) -> PretrainSettings {
         Objective::Dino(mut dino) => {
             (dino.hidden, dino.features, dino.prototypes) = (64, 32, 64);
             dino.momentum = 0.9;
+            // Two of the largest squares: smaller parts of these do not tell how large they are.
+            dino.local_size = Some(24);
             Objective::Dino(dino)
         }
         Objective::BarlowTwins(mut twins) => {
@@ -186,6 +189,26 @@ fn a_killed_pretraining_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn a_transformer_learns_of_parts_of_other_sizes() {
+    let mut settings = settings("dino");
+    settings.encoder = ImageEncoderConfig {
+        name: ImageEncoderName::VitSmall,
+        width: Some(64),
+        patch: 8,
+    };
+    settings.train.epochs = 2;
+    let Objective::Dino(dino) = &mut settings.objective else {
+        unreachable!()
+    };
+    // One patch of 16.
+    dino.local_size = Some(8);
+    let folder = tempfile::tempdir().unwrap();
+    let (made, epochs) = pretrain(&settings, folder.path(), usize::MAX);
+    made.unwrap();
+    assert!(epochs[0].loss > epochs[1].loss, "{epochs:?}");
+}
+
+#[test]
 fn an_encoder_says_what_it_expects() {
     let folder = tempfile::tempdir().unwrap();
     let settings = PretrainSettings {
@@ -226,6 +249,25 @@ fn what_cannot_be_learned_from_is_refused() {
     assert!(text.contains("at least 2 views"), "{text}");
     let text = message(&|settings| settings.encoder.name = ImageEncoderName::VitSmall);
     assert!(text.contains("multiple of 64"), "{text}");
+    let of_parts = |settings: &mut PretrainSettings, side| {
+        settings.objective = Objective::Dino(DinoSettings {
+            local_size: Some(side),
+            ..DinoSettings::default()
+        });
+    };
+    let text = message(&|settings| of_parts(settings, 33));
+    assert!(
+        text.contains("expected 1 to 32, the side of a view"),
+        "{text}"
+    );
+    let text = message(&|settings| {
+        of_parts(settings, 20);
+        settings.encoder = ImageEncoderConfig {
+            name: ImageEncoderName::VitSmall,
+            ..ImageEncoderConfig::default()
+        };
+    });
+    assert!(text.contains("no whole number of patches of 16"), "{text}");
     let text = message(&|settings| settings.augment.mix_up = 0.2);
     assert!(text.contains("two images at once"), "{text}");
 }

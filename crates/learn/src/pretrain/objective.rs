@@ -74,7 +74,8 @@ impl Default for MocoV3Settings {
     }
 }
 
-/// Settings of DINO (arXiv 2104.14294), of two views of the same size.
+/// Settings of DINO (arXiv 2104.14294). The student also says of smaller parts of an image what the teacher says of its two
+/// views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DinoSettings {
@@ -91,6 +92,11 @@ pub struct DinoSettings {
     pub features: usize,
     /// Prototypes. Default 4096 (published: 65,536).
     pub prototypes: usize,
+    /// Smaller views of an image, which only the student sees. Default 6 (published: 8).
+    pub local_views: usize,
+    /// The side of these, in pixels. Where it is left out, half of that of a view, in whole patches of a transformer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_size: Option<usize>,
 }
 
 impl Default for DinoSettings {
@@ -102,6 +108,8 @@ impl Default for DinoSettings {
             hidden: 1024,
             features: 256,
             prototypes: 4096,
+            local_views: 6,
+            local_size: None,
         }
     }
 }
@@ -192,15 +200,25 @@ impl Objective {
         }
     }
 
-    /// The loss, `[1]`, of what is said of the two views of a batch: by the student, by the teacher where there is one,
-    /// and with the centre of its scores, each `[items, …]`.
+    /// The sides of the views of an image, in pixels: two of `size`, and then those that only a student sees.
+    pub(super) fn sides(&self, size: usize, encoder: &ImageEncoderConfig) -> Vec<usize> {
+        let mut sides = vec![size; 2];
+        if let Self::Dino(dino) = self {
+            let local = dino.local_size.unwrap_or(encoder.whole(size / 2));
+            sides.extend(std::iter::repeat_n(local, dino.local_views));
+        }
+        sides
+    }
+
+    /// The loss, `[1]`, of what is said of the views of a batch: of all by the student, of the first two by the teacher
+    /// where there is one, and with the centre of its scores, each `[items, …]`.
     pub(super) fn loss(
         &self,
-        student: &[Tensor<2>; 2],
+        student: &[Tensor<2>],
         teacher: Option<&[Tensor<2>; 2]>,
         centre: Option<Tensor<1>>,
     ) -> Result<Tensor<1>> {
-        let [first, second] = student.clone();
+        let [first, second] = [0, 1].map(|view| student[view].clone());
         let missing = |what: &str| Error::Device(format!("the network has no {what}"));
         Ok(match self {
             Self::Simclr(simclr) => {

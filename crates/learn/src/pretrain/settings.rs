@@ -1,7 +1,7 @@
 use cleanslide_nn::networks::ImageEncoderConfig;
 use serde::{Deserialize, Serialize};
 
-use super::Objective;
+use super::{DinoSettings, Objective};
 use crate::augment::AugmentSettings;
 use crate::central;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ pub struct PretrainSettings {
     /// Views of a batch that are in a network at once: memory grows with them and not with the batch. Gradients are
     /// those of the whole batch (gradient caching, Gao et al., arXiv 2101.06983), for a third more work; batch
     /// normalisation sees so many views at once, and its running statistics follow twice as fast. 0, the default, is
-    /// all of one kind of view.
+    /// one view of each image of the batch.
     pub chunk: usize,
     /// Epochs from one look at what was learned to the next; 0 is never. Default 10.
     pub probe_every: usize,
@@ -82,6 +82,19 @@ impl PretrainSettings {
         } = self.train;
         if let Some(problem) = self.encoder.problem(crop) {
             return wrong("encoder", format!("{:?}", self.encoder.name), problem);
+        }
+        if let Objective::Dino(DinoSettings {
+            local_size: Some(local),
+            ..
+        }) = self.objective
+        {
+            if local == 0 || local > crop {
+                let reason = format!("expected 1 to {crop}, the side of a view");
+                return wrong("local_size", local.to_string(), reason);
+            }
+            if let Some(problem) = self.encoder.problem(local) {
+                return wrong("local_size", local.to_string(), problem);
+            }
         }
         if batch_size < 2 {
             let reason = "an image is compared with others: expected at least 2".into();

@@ -232,12 +232,13 @@ struct Views<'a, I> {
     pretrainer: &'a Pretrainer<'a, I>,
 }
 
-/// Two views of an image, each `[size, size, 3]`.
-struct Pair([Vec<f32>; 2]);
+/// The views of an image, each `[side, side, 3]`.
+struct ViewsOfImage(Vec<Vec<f32>>);
 
 /// What is compared of a batch: by view.
 struct Batch {
-    images: [Tensor<4>; 2],
+    images: Vec<Tensor<4>>,
+    /// Of the first two views.
     teacher: Option<[Tensor<2>; 2]>,
     centre: Option<Tensor<1>>,
 }
@@ -247,20 +248,34 @@ impl<I: UnlabelledImages> Views<'_, I> {
         self.pretrainer.settings
     }
 
-    /// The views of a batch and what the teacher says of them.
-    fn batch(&self, network: &ViewNetwork, pairs: Vec<Pair>, device: &Device) -> Batch {
-        let size = self.settings().train.crop;
-        let count = pairs.len();
-        let mut views = [Vec::new(), Vec::new()];
-        for Pair(pair) in pairs {
-            for (all, view) in views.iter_mut().zip(pair) {
+    /// The sides of the views of an image, in pixels.
+    fn sides(&self) -> Vec<usize> {
+        let PretrainSettings {
+            objective,
+            encoder,
+            train,
+            ..
+        } = self.settings();
+        objective.sides(train.crop, encoder)
+    }
+
+    /// The views of a batch and what the teacher says of the first two.
+    fn batch(&self, network: &ViewNetwork, crops: Vec<ViewsOfImage>, device: &Device) -> Batch {
+        let count = crops.len();
+        let sides = self.sides();
+        let mut views: Vec<Vec<f32>> = vec![Vec::new(); sides.len()];
+        for ViewsOfImage(crops) in crops {
+            for (all, view) in views.iter_mut().zip(crops) {
                 all.extend(view);
             }
         }
-        let images = views.map(|view| {
-            let view = TensorData::new(view, [count, size, size, 3]);
-            Tensor::<4>::from_data(view, device)
-        });
+        let images: Vec<Tensor<4>> = views
+            .into_iter()
+            .zip(sides)
+            .map(|(view, side)| {
+                Tensor::from_data(TensorData::new(view, [count, side, side, 3]), device)
+            })
+            .collect();
         let said = |images: &Tensor<4>| {
             let parts = self
                 .chunks(count)
@@ -268,7 +283,7 @@ impl<I: UnlabelledImages> Views<'_, I> {
             let parts: Option<Vec<Tensor<2>>> = parts.collect();
             parts.map(|parts| Tensor::cat(parts, 0))
         };
-        let teacher = match images.each_ref().map(said) {
+        let teacher = match [0, 1].map(|view| said(&images[view])) {
             [Some(first), Some(second)] => Some([first, second]),
             _ => None,
         };
@@ -300,11 +315,11 @@ impl<I: UnlabelledImages> Views<'_, I> {
         })
     }
 
-    /// The loss of what is said of two views, and the centre moves.
+    /// The loss of what is said of the views, and the centre moves.
     fn loss(
         &self,
         network: &ViewNetwork,
-        compared: &[Tensor<2>; 2],
+        compared: &[Tensor<2>],
         batch: &Batch,
     ) -> Result<Tensor<1>> {
         let objective = &self.settings().objective;
@@ -317,9 +332,9 @@ impl<I: UnlabelledImages> Views<'_, I> {
     }
 }
 
-/// The note of a batch of projections, `[1, 2]`.
-fn spread(projections: [Tensor<2>; 2]) -> Tensor<2> {
-    let directions = unit(Tensor::cat(projections.to_vec(), 0).inner());
+/// The note of a batch of projections of views, `[1, 2]`.
+fn spread(projections: Vec<Tensor<2>>) -> Tensor<2> {
+    let directions = unit(Tensor::cat(projections, 0).inner());
     let common = directions.mean_dim(0).square().sum().reshape([1, 1]);
     let spread = common.neg().add_scalar(1.0);
     Tensor::cat(vec![spread.clone(), spread.ones_like()], 1)
@@ -328,7 +343,7 @@ fn spread(projections: [Tensor<2>; 2]) -> Tensor<2> {
 impl<I: UnlabelledImages> Task for Views<'_, I> {
     type Network = ViewNetwork;
     type Example = RgbImage;
-    type Crop = Pair;
+    type Crop = ViewsOfImage;
     type Failure = I::Failure;
 
     const MEASURE: &'static str = "nothing";
@@ -391,11 +406,13 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
         Ok((image, bytes))
     }
 
-    fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<Pair, I::Failure> {
+    fn crop(&self, near: &Near<Self>, rng: &mut ChaCha8Rng) -> Result<ViewsOfImage, I::Failure> {
         let (_, image) = near(0)?;
-        let PretrainSettings { augment, train, .. } = self.settings();
-        let mut view = || CropPlan::draw(augment, &image, train.crop, rng).pixels(&image, rng);
-        Ok(Pair([view()?, view()?]))
+        let augment = &self.settings().augment;
+        let sides = self.sides().into_iter();
+        let views =
+            sides.map(|side| CropPlan::draw(augment, &image, side, rng).pixels(&image, rng));
+        Ok(ViewsOfImage(views.collect::<Result<_>>()?))
     }
 
     fn notes(&self) -> Vec<String> {
@@ -405,16 +422,20 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
     fn compare(
         &self,
         network: &ViewNetwork,
-        pairs: Vec<Pair>,
+        crops: Vec<ViewsOfImage>,
         _: Moment,
         device: &Device,
     ) -> Result<Compared> {
-        let batch = self.batch(network, pairs, device);
-        let [first, second] = batch.images.clone().map(|images| network.student(images));
-        let compared = [first.compared, second.compared];
+        let batch = self.batch(network, crops, device);
+        let said = batch
+            .images
+            .iter()
+            .map(|view| network.student(view.clone()));
+        let (compared, projections): (Vec<_>, Vec<_>) =
+            said.map(|said| (said.compared, said.projections)).unzip();
         Ok(Compared {
             loss: self.loss(network, &compared, &batch)?,
-            notes: Some(spread([first.projections, second.projections])),
+            notes: Some(spread(projections)),
         })
     }
 
@@ -423,25 +444,25 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
     fn gradients(
         &self,
         network: &ViewNetwork,
-        pairs: Vec<Pair>,
+        crops: Vec<ViewsOfImage>,
         at: Moment,
         parts: f64,
         device: &Device,
     ) -> Result<(Compared, GradientsParams)> {
-        let count = pairs.len();
+        let count = crops.len();
         if !self.settings().in_chunks(count) {
-            let Compared { loss, notes } = self.compare(network, pairs, at, device)?;
+            let Compared { loss, notes } = self.compare(network, crops, at, device)?;
             let gradients = loss.clone().div_scalar(parts).backward();
             let loss = loss.inner();
             let gradients = GradientsParams::from_grads(gradients, network);
             return Ok((Compared { loss, notes }, gradients));
         }
-        let batch = self.batch(network, pairs, device);
-        let part = |view: usize, (start, length): (usize, usize)| {
-            batch.images[view].clone().narrow(0, start, length)
+        let batch = self.batch(network, crops, device);
+        let part = |view: &Tensor<4>, (start, length): (usize, usize)| {
+            view.clone().narrow(0, start, length)
         };
         let still = network.clone().no_grad();
-        let [first, second] = [0, 1].map(|view| {
+        let said = batch.images.iter().map(|view| {
             let said: Vec<_> = self
                 .chunks(count)
                 .map(|chunk| still.student(part(view, chunk)))
@@ -452,14 +473,14 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
             let compared = all(|said| said.compared.clone()).require_grad();
             (all(|said| said.projections.clone()), compared)
         });
-        let notes = spread([first.0, second.0]);
-        let compared = [first.1, second.1];
+        let (projections, compared): (Vec<_>, Vec<_>) = said.unzip();
+        let notes = spread(projections);
         let loss = self.loss(network, &compared, &batch)?;
         let by_compared = loss.clone().div_scalar(parts).backward();
 
         let mut accumulator = GradientsAccumulator::new();
         for chunk @ (start, length) in self.chunks(count) {
-            for (view, compared) in compared.iter().enumerate() {
+            for (view, compared) in batch.images.iter().zip(&compared) {
                 let Some(gradient) = compared.grad(&by_compared) else {
                     continue;
                 };
@@ -663,7 +684,7 @@ mod tests {
             };
             let recorded = device.clone().autodiff();
             let network = task.init(3, &recorded);
-            let pairs = || -> Vec<Pair> {
+            let crops = || -> Vec<ViewsOfImage> {
                 let mut rng = ChaCha8Rng::seed_from_u64(5);
                 (0..8)
                     .map(|item| {
@@ -675,14 +696,14 @@ mod tests {
             };
             let at = Moment { step: 0, steps: 10 };
             let (ours, by_parts) = task
-                .gradients(&network, pairs(), at, 2.0, &recorded)
+                .gradients(&network, crops(), at, 2.0, &recorded)
                 .unwrap();
             if let Some(centre) = network.centre() {
                 network.set_centre(centre.zeros_like());
             }
 
-            let batch = task.batch(&network, pairs(), &recorded);
-            let compared = batch.images.clone().map(|images| {
+            let batch = task.batch(&network, crops(), &recorded);
+            let compared = batch.images.iter().map(|images| {
                 let parts = [(0, 3), (3, 5)].map(|(start, length)| {
                     network
                         .student(images.clone().narrow(0, start, length))
@@ -690,6 +711,7 @@ mod tests {
                 });
                 Tensor::cat(parts.to_vec(), 0)
             });
+            let compared: Vec<_> = compared.collect();
             let loss = task.loss(&network, &compared, &batch).unwrap();
             let whole = loss.clone().div_scalar(2.0).backward();
             let whole = GradientsParams::from_grads(whole, &network);
@@ -747,7 +769,7 @@ mod tests {
         let device = Device::flex();
         let spread = |rows: [[f32; 2]; 2]| {
             let rows = Tensor::<2>::from_floats(rows, &device);
-            let note: Vec<f32> = spread([rows.clone(), rows])
+            let note: Vec<f32> = spread(vec![rows.clone(), rows])
                 .into_data()
                 .try_to_vec()
                 .unwrap();

@@ -82,6 +82,17 @@ impl ImageEncoderConfig {
         }
     }
 
+    /// The side nearest to this one, and not beyond it, of images that the network can be shown: of whole patches, and at
+    /// least of one.
+    pub fn whole(&self, side: usize) -> usize {
+        match self.size(side) {
+            Size::VisionTransformer(VisionTransformerConfig { patch, .. }) if patch > 0 => {
+                (side / patch).max(1) * patch
+            }
+            _ => side.max(1),
+        }
+    }
+
     /// Why the network cannot be made for images of this side, in pixels.
     pub fn problem(&self, side: usize) -> Option<String> {
         match self.size(side) {

@@ -1,4 +1,4 @@
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use cleanslide_kernels::Resize;
 use ndarray::Array2;
 
