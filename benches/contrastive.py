@@ -1,7 +1,9 @@
-"""Writes results/contrastive.md and .json from the folders of `just contrastive`. Needs nothing but Python.
+"""Writes results/contrastive.md, .json and .png from the folders of `just contrastive`.
 
 Run: python benches/contrastive.py RUN
 RUN holds bench-ENCODER/bench.json and experts-ENCODER/bench.json for each encoder, and the runs of `pretrain` beside them.
+Needs matplotlib:
+    pip install matplotlib==3.10.8
 """
 
 import datetime
@@ -9,9 +11,25 @@ import json
 import pathlib
 import sys
 
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 from claims import shown
 
 COMMAND = "just contrastive"
+# Encoders in the order of the picture's legend: pretrained with contrast, without it, and not on these images.
+STYLES = {
+    "simclr": ("SimCLR, contrastive", "C0", "-"),
+    "moco-v3": ("MoCo v3, contrastive", "C9", "-"),
+    "barlow-twins": ("Barlow Twins, not contrastive", "C1", "--"),
+    "dino": ("DINO, not contrastive", "C3", "--"),
+    "from-pixels": ("from pixels and labels at once", "black", "-."),
+    "classical": ("classical features", "C2", ":"),
+    "efficientnet-lite0": ("EfficientNet-Lite0, ImageNet", "C4", ":"),
+    "random": ("random weights", "C7", ":"),
+}
+PANELS = {"cross-entropy": "plain training", "gce": "GCE, robust"}
 run = pathlib.Path(sys.argv[1])
 meaning = pathlib.Path("benches/contrastive-meaning.md")
 
@@ -30,6 +48,35 @@ def settings(encoder):
     return epochs
 
 
+def rate(noise):
+    """The share of wrong labels, in percent."""
+    return 0.0 if noise == "none" else 100 * float(noise.split(":")[1])
+
+
+def picture(of_encoders):
+    """A panel for each of two methods, a line with intervals for each encoder."""
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(10, 5.2), sharey=True, layout="constrained")
+    for axis, (method, title) in zip(axes, PANELS.items()):
+        for place, (encoder, (name, colour, line)) in enumerate(STYLES.items()):
+            rows = [row for row in of_encoders.get(encoder, []) if row["method"] == method]
+            of = [row["balanced_accuracy"] for row in rows]
+            # Side by side, so that intervals do not hide each other.
+            places = [rate(row["noise"]) + 0.35 * (place - len(STYLES) / 2) for row in rows]
+            errors = [[each["value"] - each["low"] for each in of], [each["high"] - each["value"] for each in of]]
+            values = [each["value"] for each in of]
+            axis.errorbar(places, values, errors, color=colour, linestyle=line, marker="o", markersize=3.5, capsize=2, label=name)
+        axis.axhline(0.5, color="grey", linewidth=0.8)
+        axis.text(0, 0.502, "chance", color="grey", fontsize=8, va="bottom")
+        axis.set_title(title, fontsize=10)
+        axis.grid(alpha=0.3)
+        axis.set_xticks([rate(noise) for noise in noises])
+        axis.set_xlabel("wrong labels, %")
+    axes[0].set_ylabel("balanced accuracy against the majority")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.suptitle("AMi-Br, 5 folds by slide, 95 % intervals over slides", fontsize=11)
+    figure.savefig("results/contrastive.png", dpi=110)
+
+
 found = dict(benches("bench"))
 noises = list(dict.fromkeys(row["noise"] for rows in found.values() for row in rows))
 lines = ["# Encoders from images alone, and labels with noise: AMi-Br", ""]
@@ -39,6 +86,8 @@ lines += [
     "with a 95 % interval over slides. Heads are trained by benches/amibr.toml, the same for all encoders; `from-pixels` is a "
     "ResNet-18 that learns from pixels and labels at once (benches/from-pixels.toml), `random` one that has learned nothing. "
     f"Date {datetime.date.today()}; 2 cores, x86_64.",
+    "",
+    "![Balanced accuracy by the rate of wrong labels, a line for each encoder](contrastive.png)",
     "",
     "Balanced accuracy:",
     "",
@@ -91,5 +140,6 @@ for encoder in found:
         lines.append(f"| {encoder} | {len(epochs)} | {first['loss']:.3f}, {last['loss']:.3f} | {notes} |")
 if meaning.exists():
     lines += ["", "## What it means", "", meaning.read_text().strip()]
+picture(found)
 pathlib.Path("results/contrastive.md").write_text("\n".join(lines) + "\n")
 pathlib.Path("results/contrastive.json").write_text(json.dumps(claims, indent=1) + "\n")
