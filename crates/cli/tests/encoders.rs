@@ -69,7 +69,7 @@ fn embeddings_by_a_file_under_a_name() {
     let message = lab.fails(&["embed", "liver", "--encoder", &golden("resnet_bottleneck")]);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        message.contains("resnet takes ImageNet's mean and deviation"),
+        message.contains("resnet takes the mean and deviation beside the file"),
         "{message}"
     );
 }

@@ -250,6 +250,17 @@ pub enum EncoderError {
         /// The names that fit, as a clause.
         candidates: String,
     },
+    /// The configuration beside a file of weights cannot be followed.
+    #[error(
+        "{file}, beside the weights, says how images are to be made for them, but {problem}: mend it, or keep the weights in \
+         another folder to take ImageNet's mean and deviation"
+    )]
+    Configuration {
+        /// The configuration.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The file holds nothing that can embed.
     #[error(
         "{file} holds no encoder known here: {looks}; vision transformers, ResNets and EfficientNet-Lite0 are \

@@ -226,14 +226,14 @@ fn a_network_of_several_encoders_needs_a_name() {
         refusal(path),
         format!(
             "{path} holds a ViT 384 × 12, patch 16, and nothing in it says how images are to be made for it; \
-             published ones are lunit-dino-vits16; vit takes ImageNet's mean and deviation: say which by NAME={path}"
+             published ones are lunit-dino-vits16; vit takes the mean and deviation beside the file \
+             (preprocessor_config.json, or timm's config.json), or ImageNet's: say which by NAME={path}"
         )
     );
     let narrow = file("resnet_basic");
     let message = refusal(&narrow);
     assert!(
-        message
-            .contains("no published encoder known here has this network; resnet takes ImageNet's"),
+        message.contains("no published encoder known here has this network; resnet takes the mean"),
         "{message}"
     );
     assert_eq!(

@@ -13,7 +13,8 @@ use crate::text_table::TextTable;
 ///
 /// Nothing is downloaded: get the file, mind its licence, and give it as `--encoder FILE`, or as `--encoder NAME=FILE`
 /// where several encoders have the same network. `vit=FILE` and `resnet=FILE` take any vision transformer and any
-/// ResNet, with the mean and deviation of ImageNet. Safetensors files and PyTorch checkpoints are read.
+/// ResNet, with the mean and deviation that stand beside the file (`preprocessor_config.json` of Hugging Face, or timm's
+/// `config.json`), or else with those of ImageNet. Images of another size are resized whole (bilinear). Safetensors files and PyTorch checkpoints are read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cleanslide encoders\n  \
 cleanslide embed mitoses --encoder phikon=model.safetensors")]

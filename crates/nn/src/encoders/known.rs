@@ -9,7 +9,10 @@
 //! were trained no source tells, so they are not in the table: `resnet` opens them, with those of ImageNet. Resizing
 //! is bicubic with some authors, and here always bilinear, which matters only where images have another size.
 
+use std::path::Path;
+
 use super::Shape::{ResNet, VisionTransformer};
+use super::beside::colours_beside;
 use super::{Card, EncoderError, Naming, Pooling, Shape, TransformerShape};
 
 const IMAGENET: Colours = Colours {
@@ -330,21 +333,27 @@ impl Known {
         }
     }
 
-    /// The card that its file lacks; `native_size` is what a vision transformer's positions are for.
-    fn card(&self, native_size: Option<u32>) -> Card {
+    /// The card that its file lacks; `native_size` is what a vision transformer's positions are for. How images are made
+    /// for any transformer or ResNet may stand beside the file.
+    fn card(&self, file: &str, native_size: Option<u32>) -> Result<Card, EncoderError> {
+        let beside = match self.network {
+            Network::Published(_) => None,
+            Network::AnyVisionTransformer | Network::AnyResNet => colours_beside(Path::new(file))?,
+        };
+        let Colours { mean, std } = beside.unwrap_or(self.colours);
         let size = match self.network {
             Network::AnyVisionTransformer => native_size.unwrap_or(self.size),
             _ => self.size,
         };
-        Card {
+        Ok(Card {
             name: self.name.to_owned(),
             size,
-            mean: self.colours.mean,
-            std: self.colours.std,
+            mean,
+            std,
             pooling: self.pooling,
             heads: self.heads,
             microns_per_pixel: self.microns_per_pixel,
-        }
+        })
     }
 }
 
@@ -363,7 +372,7 @@ pub(super) fn card(
         });
     }
     let Some(name) = name else {
-        return only(file, shape, native_size).map(|known| known.card(native_size));
+        return only(file, shape, native_size)?.card(file, native_size);
     };
     let Some(known) = ENCODERS.iter().find(|known| known.name == name) else {
         let names = ENCODERS.iter().map(|known| known.name);
@@ -383,7 +392,7 @@ pub(super) fn card(
             found: shape.to_string(),
         });
     }
-    Ok(known.card(native_size))
+    known.card(file, native_size)
 }
 
 fn only(
@@ -415,7 +424,8 @@ fn only(
         file: file.to_owned(),
         found: shape.to_string(),
         candidates: format!(
-            "{published}; {} takes ImageNet's mean and deviation",
+            "{published}; {} takes the mean and deviation beside the file (preprocessor_config.json, or timm's config.json), or \
+             ImageNet's",
             names(&any)
         ),
     })

@@ -3,6 +3,7 @@
 //! An embedding depends on its image, the encoder's settings and the machine's instruction set;
 //! never on the other images of the batch, their order or the number of threads.
 
+mod beside;
 mod card;
 mod checkpoint;
 pub mod classical;
