@@ -82,11 +82,11 @@ fn cells_and_foci_are_counted_per_tissue() {
     let density = measured["measures"][0]["estimate"]["value"]
         .as_f64()
         .unwrap();
-    // 2 × 80 × 80 pixels of 4 µm².
-    assert!((density - 7.0 / 0.0512).abs() < 1e-9, "{density}");
+    // 2 × 81 × 80 pixels of 4 µm²: the blur that joins what is pale between cells reaches a column into the glass.
+    assert!((density - 7.0 / 0.05184).abs() < 1e-9, "{density}");
     let table = lab.read("foci/images.csv");
     let first: Vec<&str> = table.lines().nth(1).unwrap().split(',').collect();
-    assert_eq!(first[..4], ["animal0", "1", "0.025600", "5"]);
+    assert_eq!(first[..4], ["animal0", "1", "0.025920", "5"]);
     assert_eq!([first[5], first[7], first[8]], ["1", "5", "1.000000"]);
     assert_eq!(lab.read("foci/cases.csv").lines().count(), 3);
     // What QuPath reads is read again: five cells and their focus.

@@ -26,4 +26,4 @@ pub use reader::is_ome_zarr;
 pub use slide::{Level, OpenOptions, Slide, UseOpenSlide};
 pub use stains::{SlideStains, stains_of};
 pub use tiles::{PlannedTile, TilePlan, TileSettings};
-pub use tissue::{TissueMask, TissueSettings};
+pub use tissue::{TissueMask, TissueSettings, stained};

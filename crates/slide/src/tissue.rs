@@ -124,18 +124,9 @@ impl TissueMask {
             true => ink(&colours)?,
             false => Array2::from_elem((colours.dim().0, colours.dim().1), false),
         };
-        let chroma = colours.map_axis(ndarray::Axis(2), |pixel| {
-            let [low, high] = pixel.iter().fold([u8::MAX, 0], |[low, high], &value| {
-                [low.min(value), high.max(value)]
-            });
-            high - low
-        });
-        let kernel = GaussianKernel::of_sigma(BLUR, 4.0)?;
-        let chroma = gaussian_blur(chroma.view(), &kernel, &kernel, Border::Reflect);
-        let threshold = otsu(chroma.view()).map_or(CHROMA[0], |of| of.clamp(CHROMA[0], CHROMA[1]));
-        let tissue = Zip::from(&chroma)
+        let tissue = Zip::from(&stained_of(&colours, BLUR)?)
             .and(&ink)
-            .map_collect(|&chroma, &ink| chroma > threshold && !ink);
+            .map_collect(|&stained, &ink| stained && !ink);
         let tissue = without_small(tissue.view(), least)?;
         // Small holes are pieces of what is no tissue; ink stays one.
         let holes = without_small(tissue.mapv(|is| !is).view(), least)?;
@@ -206,6 +197,28 @@ impl TissueMask {
         let pixels = mask.iter().filter(|is| **is).count() as f64;
         pixels * (self.downsample * microns_per_pixel).powi(2)
     }
+}
+
+/// What is stained in a picture, `[height, width]`: where the difference between the largest and the smallest of the colours, blurred
+/// by a Gaussian of so many pixels, is above a threshold (Otsu's, within limits).
+///
+/// # Errors
+/// A blur that is not positive.
+pub fn stained(picture: &RgbImage, blur: f64) -> Result<Array2<bool>> {
+    stained_of(&colours(picture), blur)
+}
+
+fn stained_of(colours: &Array3<u8>, blur: f64) -> Result<Array2<bool>> {
+    let chroma = colours.map_axis(ndarray::Axis(2), |pixel| {
+        let [low, high] = pixel.iter().fold([u8::MAX, 0], |[low, high], &value| {
+            [low.min(value), high.max(value)]
+        });
+        high - low
+    });
+    let kernel = GaussianKernel::of_sigma(blur, 4.0)?;
+    let chroma = gaussian_blur(chroma.view(), &kernel, &kernel, Border::Reflect);
+    let threshold = otsu(chroma.view()).map_or(CHROMA[0], |of| of.clamp(CHROMA[0], CHROMA[1]));
+    Ok(chroma.mapv(|chroma| chroma > threshold))
 }
 
 /// Ink of felt pens, and what is so dark that it is none of tissue: hues that neither haematoxylin and eosin nor

@@ -17,7 +17,7 @@ use cleanslide_eval::{Bootstrap, Groups, Weights};
 use cleanslide_image::contour::outlines;
 use cleanslide_image::region::{Neighbours, components, statistics};
 use cleanslide_learn::pixels::maps::file_of;
-use image::RgbImage;
+use cleanslide_slide::stained;
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -33,8 +33,8 @@ use crate::output::{Show, count};
 use crate::progress;
 use crate::shape_labels::{ShapeLabels, about, dense};
 
-/// The mean optical density from which on a pixel is tissue; glass is below (Macenko et al., ISBI 2009).
-const TISSUE: f64 = 0.15;
+/// Colours are blurred by a Gaussian of so many microns before they tell tissue from glass: what is pale between cells is tissue, too.
+const BLUR: f64 = 2.0;
 
 /// Measure how densely cells of a class lie in tissue, and where they form foci
 ///
@@ -83,7 +83,7 @@ pub struct Infiltration {
 /// What is tissue.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Tissue {
-    /// What is darker than glass
+    /// What has colour, as on slides
     Stained,
     /// The whole image
     All,
@@ -264,7 +264,13 @@ impl Infiltration {
         let pixels = read_image(&dataset.image_path(&image), MAX_PIXELS)?.pixels;
         let (cells, shapes) = cells(&image, piece, class)?;
         let which = self.tissue.unwrap_or(Tissue::Stained);
-        let tissue = tissue(&pixels, which);
+        let tissue = match which {
+            Tissue::Stained => stained(&pixels, BLUR / microns).map_err(Failure::from)?,
+            Tissue::All => Array2::from_elem(
+                (pixels.height() as usize, pixels.width() as usize),
+                true,
+            ),
+        };
         let foci = Foci::of(&cells, tissue.view(), microns, self.settings());
         let name = dataset.classes().name(class);
         let mut annotations = Vec::new();
@@ -339,19 +345,6 @@ fn cells(
                 image,
                 "its labels are neither boxes nor masks of objects",
             ));
-        }
-    })
-}
-
-/// The pixels that are tissue.
-fn tissue(image: &RgbImage, which: Tissue) -> Array2<bool> {
-    let size = (image.height() as usize, image.width() as usize);
-    Array2::from_shape_fn(size, |(row, column)| match which {
-        Tissue::All => true,
-        Tissue::Stained => {
-            let density = |level: &u8| -(f64::from((*level).max(1)) / 255.0).log10();
-            let [red, green, blue] = &image[(column as u32, row as u32)].0;
-            (density(red) + density(green) + density(blue)) / 3.0 >= TISSUE
         }
     })
 }
