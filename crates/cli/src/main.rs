@@ -7,6 +7,7 @@ mod arguments;
 mod begun;
 mod commands;
 mod context;
+mod corrected_labels;
 mod diagnoses;
 mod embedding_map;
 mod experts;

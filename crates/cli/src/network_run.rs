@@ -543,6 +543,9 @@ pub struct NetworkManifest {
     pub labels_hash: String,
     /// Whose labels; of several experts, their names.
     pub source: String,
+    /// Whether a model corrected any of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub corrected: bool,
     /// The method by which several experts were learned from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,

@@ -114,6 +114,9 @@ pub struct Manifest {
     pub labels_hash: String,
     /// Whose labels.
     pub source: String,
+    /// Whether a model corrected them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub corrected: bool,
     /// Name of the encoder.
     pub encoder: String,
     /// Its identity: weights, preprocessing and code.

@@ -112,6 +112,58 @@ fn from_votes_to_a_report() {
     }
 }
 
+/// A label is corrected by models that learned from the other cases, so across folds figures are too good.
+#[test]
+fn runs_on_corrected_labels_are_measured_on_images_for_test() {
+    let lab = Lab::new();
+    let correct_and_train = || {
+        lab.ok(&["audit", "liver", "--folds", "3"]);
+        lab.ok(&["correct", "liver", "--threshold", "0.6"]);
+        let train = lab.ok(&["train", "liver", "--folds", "3", "--out", "run"]);
+        assert!(
+            train.contains("across folds against the corrected"),
+            "{train}"
+        );
+    };
+    let evaluate = ["evaluate", "liver", "run", "--reference", "truth"];
+    let report = ["report", "liver", "--run", "run", "--out", "report.html"];
+    liver(&lab);
+    lab.ok(&["split", "liver", "--test", "0.25"]);
+    correct_and_train();
+    let told = lab.ok(&evaluate);
+    assert!(told.contains("24 images of 2 cases"), "{told}");
+    let told = lab.warns(&evaluate);
+    assert!(told.contains("measured on images for test alone"), "{told}");
+    lab.ok(&[&report[..], &["--reference", "truth"]].concat());
+    assert!(lab.read("report.html").contains("on 24 images for test"));
+    // Without images for test all that is left is a warning.
+    let lab = Lab::new();
+    liver(&lab);
+    lab.ok(&["audit", "liver", "--folds", "3"]);
+    lab.ok(&["correct", "liver", "--threshold", "0.6"]);
+    lab.ok(&["train", "liver", "--folds", "3", "--out", "run"]);
+    let too_good = "its figures are too good";
+    assert!(lab.warns(&evaluate).contains(too_good));
+    lab.ok(&[&report[..], &["--reference", "truth"]].concat());
+    let page = lab.read("report.html");
+    assert!(page.contains(too_good));
+    assert!(!page.contains("How good is a classifier that I can trust?"));
+    let bench = [
+        "bench",
+        "liver",
+        "--labels-of",
+        "corrected",
+        "--methods",
+        "gce",
+    ];
+    let small = ["--seeds", "1", "--folds", "3", "--out", "bench"];
+    assert!(lab.warns(&[&bench[..], &small].concat()).contains(too_good));
+    assert!(
+        lab.warns(&["split", "liver"])
+            .contains("may be for test now")
+    );
+}
+
 #[test]
 fn truth_for_evaluation_never_reaches_training_audit_or_correction() {
     let results = |garbage: bool| {

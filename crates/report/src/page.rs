@@ -141,3 +141,12 @@ pub fn warnings(warnings: &[String]) -> Markup {
         }
     }
 }
+
+/// Text with a capital first letter, as sentences and titles have.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}

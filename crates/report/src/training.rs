@@ -8,7 +8,7 @@ use crate::key_figures::key_figures;
 use crate::learning_curves::{LearningCurves, learning_section};
 use crate::measures::{first_measures, measures_table};
 use crate::number::{Estimate, Format};
-use crate::page::{Page, Provenance, Section, note, warnings};
+use crate::page::{Page, Provenance, Section, capitalised, note, warnings};
 use crate::table::{Cell, Column, Table, table};
 use crate::thumbnail::Ink;
 
@@ -26,8 +26,8 @@ pub struct TrainingReport {
     pub warnings: Vec<String>,
     /// Measures of predictions out of sample, the most telling first.
     pub measures: Vec<(String, Estimate)>,
-    /// What the predictions were measured against.
-    pub against: String,
+    /// How the predictions were measured and against what, as in `out of sample, against the given labels of anna`.
+    pub protocol: String,
     /// What the colours on the images mean.
     pub legend: Vec<(Ink, String)>,
     /// Images with what is given and what is predicted.
@@ -106,7 +106,7 @@ pub fn render(report: &TrainingReport) -> String {
             (key_figures(&first_measures(
                 report.measures.iter().take(FIRST),
                 Format::Decimal(3),
-                &format!("out of sample, against {}", report.against),
+                &report.protocol,
             )))
             (warnings(&report.warnings))
         },
@@ -131,7 +131,7 @@ fn measures(report: &TrainingReport) -> Option<Section> {
         body: measures_table(
             &report.measures,
             Table {
-                title: format!("Out of sample, against {}", report.against),
+                title: capitalised(&report.protocol),
                 ..Table::default()
             },
         ),

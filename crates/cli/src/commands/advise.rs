@@ -24,6 +24,7 @@ use serde::Serialize;
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
+use crate::corrected_labels::{self, is_corrected};
 use crate::failure::{Failure, Result};
 use crate::new_folder::{publish, refuse_existing, save};
 use crate::output::{Show, count, percent};
@@ -118,6 +119,11 @@ impl Advise {
         let (plain, others) = self.candidates(&recipe)?;
         refuse_leaks(&dataset)?;
         let labels = ImageLabels::load(&dataset, recipe.labels, recipe.source.as_deref())?;
+        if is_corrected(&dataset, &labels.source) {
+            context
+                .output
+                .warn(&corrected_labels::warning(&labels.source));
+        }
         let arguments = recipe.encoder_arguments(self.strict);
         let (_, embedded) = embeddings(context, &dataset, &arguments)?;
         let study = Study::new(&dataset, &embedded, &labels, may_be_learned_from)?;
@@ -463,6 +469,11 @@ fn report(
         quoted_because: String::new(),
     });
     let failed = advice.failed.iter();
+    if is_corrected(dataset, &findings.source) {
+        report
+            .warnings
+            .push(corrected_labels::warning(&findings.source));
+    }
     report.warnings.extend(
         failed.map(|Failed { method, reason }| format!("{method} could not be trained: {reason}")),
     );

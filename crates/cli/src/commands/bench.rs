@@ -36,6 +36,7 @@ use self::robustness::{Robustness, robustness};
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, EncoderArguments};
 use crate::context::Context;
+use crate::corrected_labels::{self, is_corrected};
 use crate::failure::{Failure, Result};
 use crate::held::Held;
 use crate::json_file::{read_json, write_json};
@@ -280,6 +281,9 @@ impl Bench {
             .iter()
             .map(|name| Ok((name.clone(), labels_of(dataset, name)?)))
             .collect::<Result<_>>()?;
+        for warning in self.too_good(dataset) {
+            context.output.warn(&warning);
+        }
         let cells = self.cells(&noises, &methods, context.seed);
         self.compute(context, dataset, &labels, &cells, from_pixels.as_ref())?;
         let (lines, curves) = self.judge(dataset, &truth, &cells, context.seed)?;
@@ -323,6 +327,14 @@ impl Bench {
         let settings: FromPixelsSettings = read_recipe(path)?;
         settings.check().map_err(Failure::from)?;
         Ok(Some(settings))
+    }
+
+    /// Warnings of labels that a model corrected.
+    fn too_good(&self, dataset: &Dataset) -> Vec<String> {
+        let corrected = (self.labels_of.iter()).filter(|name| is_corrected(dataset, name));
+        corrected
+            .map(|name| corrected_labels::warning(name))
+            .collect()
     }
 
     fn cells(&self, noises: &[AddedNoise], methods: &[MethodSettings], seed: u64) -> Vec<Cell> {
@@ -561,6 +573,7 @@ impl Bench {
         write_json(&self.out.join("robustness.json"), &robustness)?;
         let mut report = page::start(context, dataset, labels.version, labels)?;
         report.title = format!("{}: comparison of methods", self.dataset.dataset.display());
+        report.warnings.extend(self.too_good(dataset));
         report.comparison = Some(Comparison {
             metric: "balanced accuracy".into(),
             against: Against::Truth(truth.name.clone()),

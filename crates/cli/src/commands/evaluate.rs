@@ -19,6 +19,7 @@ use ndarray::{Array2, Axis};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::corrected_labels::{self, is_for_test, source_if_corrected};
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, label_measures, table};
 use crate::network_run::predictions_of_run;
@@ -119,17 +120,31 @@ fn may_have_chosen(dataset: &Dataset, id: &str) -> bool {
     image.is_some_and(|image| dataset.images()[image].split == Some(Split::Validation))
 }
 
-/// Predictions without those of images for validation.
-fn unseen(dataset: &Dataset, predictions: Labels) -> Result<Labels> {
+/// Predictions without those of images for validation; `for_test` leaves those for test alone.
+fn unseen(dataset: &Dataset, predictions: Labels, for_test: bool) -> Result<Labels> {
     let mut evidence = predictions.into_evidence();
-    evidence.retain(|piece| !may_have_chosen(dataset, piece.scope.item()));
+    evidence.retain(|piece| is_fair(dataset, piece.scope.item(), for_test));
     Ok(Labels::new(evidence, dataset.classes())?)
 }
 
+/// Whether a run may be judged by an image; by those for test alone, where a model corrected its labels.
+fn is_fair(dataset: &Dataset, id: &str, for_test: bool) -> bool {
+    if for_test {
+        is_for_test(dataset, id)
+    } else {
+        !may_have_chosen(dataset, id)
+    }
+}
+
 /// The same of classes that a run predicted.
-fn unseen_classes(dataset: &Dataset, run: &Path, predictions: Predictions) -> Result<Predictions> {
+fn unseen_classes(
+    dataset: &Dataset,
+    run: &Path,
+    predictions: Predictions,
+    for_test: bool,
+) -> Result<Predictions> {
     let rows: Vec<usize> = (0..predictions.images.len())
-        .filter(|&row| !may_have_chosen(dataset, &predictions.images[row]))
+        .filter(|&row| is_fair(dataset, &predictions.images[row], for_test))
         .collect();
     if rows.is_empty() {
         return Err(Failure::input(format!(
@@ -175,9 +190,17 @@ impl Evaluate {
         if let Some(ranked) = rank_issues(Path::new(&self.prediction), &truth, context.seed)? {
             return context.output.show(&ranked);
         }
-        let first = self.judge(context, dataset.as_ref(), &truth, &self.prediction)?;
+        let for_test = self.for_test(context, dataset.as_ref());
+        let first = self.judge(
+            context,
+            dataset.as_ref(),
+            &truth,
+            (&self.prediction, for_test),
+        )?;
         let second = match &self.against {
-            Some(other) => Some(self.judge(context, dataset.as_ref(), &truth, other)?),
+            Some(other) => {
+                Some(self.judge(context, dataset.as_ref(), &truth, (other, for_test))?)
+            }
             None => None,
         };
         let difference = match &second {
@@ -206,6 +229,25 @@ impl Evaluate {
         })
     }
 
+    /// Whether runs are judged by images for test alone, because a model corrected the labels of one of them. Tells it, or
+    /// that there are none.
+    fn for_test(&self, context: &Context, dataset: Option<&Dataset>) -> bool {
+        let runs = std::iter::once(&self.prediction).chain(&self.against);
+        let Some(corrected) = runs.map(Path::new).find_map(source_if_corrected) else {
+            return false;
+        };
+        let images = dataset.map_or(&[][..], |dataset| dataset.images());
+        let for_test = images.iter().any(|image| image.split == Some(Split::Test));
+        if for_test {
+            context.output.note(&format!(
+                "measured on images for test alone: a model corrected the labels of {corrected} by those of the others"
+            ));
+        } else {
+            context.output.warn(&corrected_labels::warning(&corrected));
+        }
+        for_test
+    }
+
     /// Judges boxes or masks of a label version.
     fn shapes(&self, context: &Context, dataset: &Dataset) -> Result<()> {
         let table = Path::new(&self.prediction);
@@ -224,7 +266,7 @@ impl Evaluate {
                 "`--against` is for classes, not for boxes and masks",
             ));
         }
-        let labels = self.labels_of_shapes(dataset)?;
+        let labels = self.labels_of_shapes(context, dataset)?;
         let given = match &self.given {
             Some(_) => Some(dataset.labels(dataset.latest()?)?),
             None => None,
@@ -252,10 +294,11 @@ impl Evaluate {
     }
 
     /// What a run predicted, or the labels of a version.
-    fn labels_of_shapes(&self, dataset: &Dataset) -> Result<Labels> {
+    fn labels_of_shapes(&self, context: &Context, dataset: &Dataset) -> Result<Labels> {
         let run = Path::new(&self.prediction);
         if run.is_dir() {
-            return unseen(dataset, predictions_of_run(dataset, run)?);
+            let predictions = predictions_of_run(dataset, run)?;
+            return unseen(dataset, predictions, self.for_test(context, Some(dataset)));
         }
         let version = self.prediction.parse::<VersionId>().map_err(|_| {
             let is_selection = run.file_name().is_some_and(|name| name == selection::TABLE);
@@ -277,9 +320,9 @@ impl Evaluate {
         context: &Context,
         dataset: Option<&Dataset>,
         truth: &Truth,
-        prediction: &str,
+        (prediction, for_test): (&str, bool),
     ) -> Result<JudgedRun> {
-        match self.read(dataset, truth, prediction)? {
+        match self.read(dataset, truth, (prediction, for_test))? {
             Judgement::Probabilities(predictions) => {
                 judge_probabilities(truth, &predictions, context.seed)
             }
@@ -291,13 +334,13 @@ impl Evaluate {
         &self,
         dataset: Option<&Dataset>,
         truth: &Truth,
-        prediction: &str,
+        (prediction, for_test): (&str, bool),
     ) -> Result<Judgement> {
         let path = Path::new(prediction);
         if path.is_dir() {
             let predictions = Predictions::read(&path.join("predictions.csv"))?;
             return Ok(Judgement::Probabilities(match dataset {
-                Some(dataset) => unseen_classes(dataset, path, predictions)?,
+                Some(dataset) => unseen_classes(dataset, path, predictions, for_test)?,
                 None => predictions,
             }));
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Dataset, independent_units};
+use cleanslide_data::{Dataset, Split, independent_units};
 use cleanslide_eval::Bootstrap;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::audit::{FilterName, doubt_of, from_run, warning_of, weak_judge};
 use crate::arguments::DatasetArgument;
 use crate::context::Context;
+use crate::corrected_labels;
 use crate::failure::{Failure, Result};
 use crate::measures::Known;
 use crate::network_run::is_network_run;
@@ -110,8 +111,19 @@ impl Report {
             Some(_) => Against::Truth(truth.name.clone()),
             None => Against::NoisyLabels(truth.name.clone()),
         };
-        let shown = self.read_runs(&dataset, &truth)?;
-        let (comparison, calibrations) = compare(context, &dataset, &truth, &shown, &against)?;
+        let (shown, measured) = self.read_runs(&dataset, &truth)?;
+        if measured == MeasuredOn::Folds {
+            let corrected: BTreeSet<&str> = shown
+                .iter()
+                .filter(|run| run.described.corrected)
+                .map(|run| run.described.source.as_str())
+                .collect();
+            report
+                .warnings
+                .extend(corrected.into_iter().map(corrected_labels::warning));
+        }
+        let (comparison, calibrations) =
+            compare(context, &dataset, &truth, (&shown, measured), &against)?;
         report.comparison = Some(comparison);
         report.calibrations = calibrations;
         let (manifest, _) = read_run(&self.runs[0])?;
@@ -124,9 +136,9 @@ impl Report {
         })
     }
 
-    /// Out-of-sample predictions of every run for the images that all of them predict and whose
-    /// truth is known.
-    fn read_runs(&self, dataset: &Dataset, truth: &Truth) -> Result<Vec<Shown>> {
+    /// Predictions of every run for the images that all of them predict and whose truth is known: out of sample, or where a
+    /// model corrected the labels of a run those for test, if there are any.
+    fn read_runs(&self, dataset: &Dataset, truth: &Truth) -> Result<(Vec<Shown>, MeasuredOn)> {
         let mut tables = Vec::new();
         let mut shared: Option<BTreeSet<usize>> = None;
         for run in &self.runs {
@@ -150,17 +162,26 @@ impl Report {
                 name: self.name_of(run),
                 method: recipe.method.name(),
                 labels: format!("labels of {} in {}", manifest.source, manifest.labels),
+                source: manifest.source,
+                corrected: manifest.corrected,
             };
             tables.push((described, predictions, positions));
         }
-        let images: Vec<usize> = shared.unwrap_or_default().into_iter().collect();
+        let mut images: Vec<usize> = shared.unwrap_or_default().into_iter().collect();
+        let any_corrected = tables.iter().any(|(described, ..)| described.corrected);
+        let for_test = |image: &usize| dataset.images()[*image].split == Some(Split::Test);
+        let mut measured = MeasuredOn::Folds;
+        if any_corrected && images.iter().any(for_test) {
+            images.retain(for_test);
+            measured = MeasuredOn::Test;
+        }
         if images.is_empty() {
             return Err(Failure::input(format!(
                 "no image is both in all runs and in the {}",
                 truth.name
             )));
         }
-        Ok(tables
+        let shown = tables
             .into_iter()
             .map(|(described, predictions, positions)| {
                 let row_of: std::collections::BTreeMap<usize, usize> = positions
@@ -176,7 +197,8 @@ impl Report {
                     images: images.clone(),
                 }
             })
-            .collect())
+            .collect();
+        Ok((shown, measured))
     }
 
     /// The name of a run's folder, or where several are called so its path.
@@ -199,6 +221,19 @@ struct Described {
     method: &'static str,
     /// What it learned from.
     labels: String,
+    /// Whose labels these are.
+    source: String,
+    /// Whether a model corrected them.
+    corrected: bool,
+}
+
+/// What runs are measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MeasuredOn {
+    /// All images that runs predicted, those of their folds among them.
+    Folds,
+    /// Images for test alone, as the labels of a run were corrected by those of all others.
+    Test,
 }
 
 impl Described {
@@ -231,9 +266,11 @@ fn settings(results: Vec<(String, MethodResult)>) -> Vec<Setting> {
     settings
 }
 
-/// Where the run with the highest value is: the setting, and the place in it.
-fn best_of(settings: &[Setting]) -> Option<(usize, usize)> {
-    let places = settings.iter().enumerate().flat_map(|(setting, of)| {
+/// Where the run with the highest value is: the setting, and the place in it. Settings whose values are too good are left out.
+fn best_of(settings: &[Setting], too_good: &BTreeSet<&str>) -> Option<(usize, usize)> {
+    let settings = settings.iter().enumerate();
+    let fair = settings.filter(|(_, setting)| !too_good.contains(setting.name.as_str()));
+    let places = fair.flat_map(|(setting, of)| {
         let methods = of.methods.iter().enumerate();
         methods.map(move |(place, result)| (result.value.value, (setting, place)))
     });
@@ -246,7 +283,7 @@ fn compare(
     context: &Context,
     dataset: &Dataset,
     truth: &Truth,
-    shown: &[Shown],
+    (shown, measured): (&[Shown], MeasuredOn),
     against: &Against,
 ) -> Result<(Comparison, Vec<Calibration>)> {
     let (classes, cases): (Vec<usize>, Vec<usize>) = shown[0]
@@ -290,6 +327,11 @@ fn compare(
         )?);
     }
     let settings = settings(results);
+    let too_good: BTreeSet<&str> = shown
+        .iter()
+        .filter(|run| run.described.corrected && measured == MeasuredOn::Folds)
+        .map(|run| run.described.labels.as_str())
+        .collect();
     let because = match shown.len() {
         1 => String::new(),
         runs => format!(
@@ -300,11 +342,15 @@ fn compare(
     let comparison = Comparison {
         metric: "balanced accuracy".into(),
         against: against.clone(),
-        protocol: "out of sample, by case".into(),
+        protocol: match measured {
+            MeasuredOn::Folds if too_good.is_empty() => "out of sample, by case".into(),
+            MeasuredOn::Folds => "across folds by case, too good for corrected labels".into(),
+            MeasuredOn::Test => format!("on {} for test", count(known.truth.len(), "image")),
+        },
         chance: Some(1.0 / known.classes as f64),
         noise_curves: Vec::new(),
         baseline: shown[0].described.as_baseline(),
-        quoted: best_of(&settings),
+        quoted: best_of(&settings, &too_good),
         quoted_because: because,
         settings,
     };
@@ -328,7 +374,7 @@ mod tests {
     use cleanslide_report::number::Estimate;
 
     #[test]
-    fn the_best_run_is_quoted_whatever_it_learned_from() {
+    fn the_best_run_is_quoted_whatever_it_learned_from_unless_its_figures_are_too_good() {
         let result = |labels: &str, value: f64| {
             let result = MethodResult {
                 method: "some".to_owned(),
@@ -344,6 +390,7 @@ mod tests {
             result("b", 0.8),
         ]);
         assert_eq!(settings.len(), 2);
-        assert_eq!(best_of(&settings), Some((1, 0)));
+        assert_eq!(best_of(&settings, &BTreeSet::new()), Some((1, 0)));
+        assert_eq!(best_of(&settings, &BTreeSet::from(["b"])), Some((0, 0)));
     }
 }

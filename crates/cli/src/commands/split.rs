@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
+use crate::corrected_labels;
 use crate::diagnoses::strata;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, thousands};
@@ -58,6 +59,12 @@ impl Split {
         if !self.replace && dataset.images().iter().any(|image| image.split.is_some()) {
             return Err(Failure::usage(format!("{} is split already", dataset.folder().display()))
                 .help("Results that were measured on the old split cannot be compared with new ones. Replace it with `--replace`."));
+        }
+        if let Some(source) = corrected_labels::of_a_dataset(&dataset) {
+            context.output.warn(&format!(
+                "a model corrected the labels of {source}, by those of images that may be for test now: predictions of runs that learn \
+                 from them are not out of sample"
+            ));
         }
         let classes = self.classes(&dataset)?;
         let units = independent_units(dataset.images());

@@ -25,6 +25,7 @@ use serde::Serialize;
 use super::embed::embeddings;
 use crate::arguments::{DatasetArgument, DeviceArgument};
 use crate::context::{Context, command_line, now, program};
+use crate::corrected_labels::{across_folds, is_corrected};
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, table};
 use crate::output::{Show, count, quoted};
@@ -96,6 +97,8 @@ struct Summary {
     method: String,
     labels: String,
     source: String,
+    /// Whether a model corrected the labels, so that figures across folds are too good.
+    corrected: bool,
     images: usize,
     cases: usize,
     seconds: f64,
@@ -142,6 +145,7 @@ impl Train {
             method: recipe.method.name().to_owned(),
             labels: manifest.labels.to_string(),
             source: manifest.source,
+            corrected: manifest.corrected,
             images: manifest.images,
             cases: manifest.cases,
             seconds,
@@ -270,6 +274,7 @@ pub fn train(
         labels: labels.version,
         labels_hash: dataset.version(labels.version)?.hash,
         source: labels.source.clone(),
+        corrected: is_corrected(dataset, &labels.source),
         encoder: encoder.name().to_owned(),
         encoder_identity: encoder.identity(),
         config_hash: blake3::hash(config.as_bytes()).to_hex().to_string(),
@@ -394,7 +399,7 @@ impl Show for Summary {
     fn text(&self) -> String {
         format!(
             "{}: {} on {} of {} ({} of {}), {:.1} s\n\
-             out of sample against the given labels, which may be wrong:\n{}\n\
+             {}:\n{}\n\
              next: {}",
             self.run.display(),
             self.method,
@@ -403,6 +408,7 @@ impl Show for Summary {
             self.source,
             self.labels,
             self.seconds,
+            across_folds(self.corrected),
             table(&["value"], &[&self.against_given_labels]),
             self.next,
         )

@@ -1,10 +1,10 @@
 //! How good classifiers are, method by method.
 
-use super::{ClassificationReport, capitalised};
+use super::ClassificationReport;
 use crate::figure::{Size, figure};
 use crate::key_figures::{KeyFigure, KeyValue};
 use crate::number::{Estimate, Format};
-use crate::page::{Section, note};
+use crate::page::{Section, capitalised, note};
 use crate::plots::{Axis, Forest, ForestGroup, ForestRow, Line, LineChart, Reference, Unit};
 use crate::table::{Cell, Column, Table, table};
 use maud::{Markup, html};

@@ -1,10 +1,11 @@
 //! Whom to believe: each expert against the consensus, and experts against one another.
 
-use super::{ClassificationReport, Noun, SMALL, capitalised, join};
+use super::{ClassificationReport, Noun, SMALL, join};
 use crate::figure::{Size, figure};
 use crate::key_figures::{KeyFigure, KeyValue};
 use crate::number::{Estimate, Format};
 use crate::page::Section;
+use crate::page::capitalised;
 use crate::plots::{Axis, Forest, ForestGroup, ForestRow};
 use crate::table::{Cell, Column, Table, table};
 use maud::{Markup, html};

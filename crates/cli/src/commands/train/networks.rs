@@ -24,6 +24,7 @@ use super::page::RunPage;
 use crate::arguments::LabelsArguments;
 use crate::commands::evaluate::shapes::{Judged, cases, measures};
 use crate::context::{Context, command_line, now, program};
+use crate::corrected_labels::{across_folds, is_corrected};
 use crate::diagnoses::{Diagnoses, Exclusion};
 use crate::failure::{Failure, Result};
 use crate::measures::{Measure, table};
@@ -71,6 +72,8 @@ pub struct Trained {
     network: String,
     labels: String,
     source: String,
+    /// Whether a model corrected the labels, so that figures across folds are too good.
+    corrected: bool,
     images: usize,
     cases: usize,
     /// Images that were predicted by a network that did not see their case.
@@ -408,6 +411,7 @@ pub fn train<L: Learner>(
         network: name(&recipe),
         labels: labels.version.to_string(),
         source: labels.source.clone(),
+        corrected: manifest.corrected,
         images: labels.images.len(),
         cases: manifest.cases,
         predicted: parts.iter().map(|part| part.predicts().count()).sum(),
@@ -895,6 +899,8 @@ fn manifest<R: NetworkRecipe>(
         labels: labels.version,
         labels_hash: dataset.version(labels.version)?.hash,
         source: labels.source.clone(),
+        corrected: is_corrected(dataset, &labels.source)
+            || (labels.experts.iter()).any(|expert| is_corrected(dataset, &expert.name)),
         method: experts.map(|experts| experts.method.name().to_owned()),
         config_hash: blake3::hash(config.as_bytes()).to_hex().to_string(),
         seed: context.seed,
@@ -1092,7 +1098,8 @@ impl Show for Trained {
         );
         if let Some(measures) = &self.against_given_labels {
             text.push_str(&format!(
-                "out of sample against the given labels, which may be wrong:\n{}\n",
+                "{}:\n{}\n",
+                across_folds(self.corrected),
                 table(&["value"], &[measures]),
             ));
         }

@@ -21,6 +21,7 @@ use super::corrections::{agreement_curves, corrections};
 use super::dual::selection_curves;
 use super::experts::{believed_tiles, majority_of, publish_beliefs};
 use super::networks::{self, Job, Part, SOURCE};
+use crate::corrected_labels;
 use crate::failure::{Failure, Result};
 use crate::measures::Measure;
 use crate::network_run::{NetworkManifest, NetworkRecipe};
@@ -94,7 +95,14 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
                     Some((measure.name.clone(), found))
                 })
                 .collect(),
-            against: format!("the given labels of {}", manifest.source),
+            protocol: if manifest.corrected {
+                format!("across folds, against the labels of {}", manifest.source)
+            } else {
+                format!(
+                    "out of sample, against the given labels of {}",
+                    manifest.source
+                )
+            },
             legend: vec![(Ink::Sky, self.given()), (Ink::Orange, self.predicted())],
             tiles: match self.measured {
                 Some(_) => self.tiles()?,
@@ -172,6 +180,9 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         all.extend(corrections.and_then(strayed));
         if let (Some(_), Some(warning)) = (corrections, networks::only_blurred(self.job)) {
             all.push(format!("{}{}", warning[..1].to_uppercase(), &warning[1..]));
+        }
+        if self.measured.is_some() && self.manifest.corrected {
+            all.push(corrected_labels::warning(&self.manifest.source));
         }
         if self.measured.is_some() {
             all.push(format!(
