@@ -1,6 +1,6 @@
 //! The labelled, embedded images of a dataset, and predictions for them out of sample.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cleanslide_data::{Dataset, ImageRecord, assign_folds, independent_units};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::image_labels::ImageLabels;
 use crate::methods::{Context, Needs};
 
-/// Folds within a training set, for what a method needs to know beforehand and for early stopping.
+/// Folds within a training set, for what a method needs to know beforehand and for early stopping; of fewer cases, as many as
+/// there are.
 const INNER_FOLDS: usize = 5;
 
 /// Items to learn from: images with an embedding and a label.
@@ -179,7 +180,7 @@ impl Study {
     }
 
     /// Trains on some of the items. If the settings stop early and there is nothing to watch, a
-    /// fifth of their cases is held out for it.
+    /// fifth of their cases is held out for it, or one of fewer than five.
     ///
     /// # Errors
     /// A training that fails, too few cases to hold any out, or early stopping on clean labels
@@ -225,7 +226,7 @@ impl Study {
         Context::estimate(&needs, train, examples, &self.classes, &folds, &|_, _| {})
     }
 
-    /// The items without those of a fifth of their cases, and these with labels to watch.
+    /// The items without those of a fifth of their cases (one of fewer than five), and these with labels to watch.
     fn hold_out(
         &self,
         items: &[usize],
@@ -248,7 +249,10 @@ impl Study {
     fn inner_folds(&self, items: &[usize], seed: u64) -> Result<Vec<usize>> {
         let cases: Vec<usize> = items.iter().map(|&item| self.cases[item]).collect();
         let given: Vec<usize> = items.iter().map(|&item| self.given[item]).collect();
-        deal(&cases, &given, INNER_FOLDS, seed).map_err(|error| Error::Folds(error.to_string()))
+        let known = cases.iter().collect::<BTreeSet<_>>().len();
+        let folds = INNER_FOLDS.min(known).max(2);
+        deal(&cases, &given, folds, seed)
+            .map_err(|error| Error::Folds(format!("within each training, {error}")))
     }
 
     /// Embeddings of the items, `[items, features]`.
@@ -279,4 +283,45 @@ fn deal(
         folds,
         &mut ChaCha8Rng::seed_from_u64(seed),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two items of each case.
+    fn of_cases(cases: usize) -> Study {
+        let items = 2 * cases;
+        let features = Array2::zeros((items, 1));
+        let targets = Array2::from_shape_fn((items, 2), |(i, k)| f32::from(u8::from(i % 2 == k)));
+        let examples = Examples::new(features.view(), targets, vec![1.0; items]).unwrap();
+        let all: Vec<usize> = (0..items).collect();
+        Study {
+            examples: examples.subset(&all).unwrap(),
+            given: all.iter().map(|item| item % 2).collect(),
+            cases: all.iter().map(|item| item / 2).collect(),
+            images: all.clone(),
+            rows: all,
+            classes: vec!["normal".into(), "tumour".into()],
+            validation: None,
+            clean: None,
+        }
+    }
+
+    #[test]
+    fn few_cases_have_as_many_folds_within_a_training() {
+        let folds = |cases: usize| {
+            let all: Vec<usize> = (0..2 * cases).collect();
+            let folds = of_cases(cases).inner_folds(&all, 0);
+            folds.map(|folds| folds.into_iter().collect::<BTreeSet<usize>>().len())
+        };
+        for (cases, expected) in [(2, 2), (3, 3), (7, 5)] {
+            assert_eq!(folds(cases).unwrap(), expected);
+        }
+        let message = folds(1).unwrap_err().to_string();
+        assert!(
+            message.contains("within each training, 2 folds"),
+            "{message}"
+        );
+    }
 }

@@ -8,7 +8,9 @@ use cleanslide_learn::classify::{
     Validation,
 };
 use cleanslide_learn::cross_validation::{Folds, out_of_sample};
-use cleanslide_learn::methods::{CoTeachingSettings, Context, MethodSettings, Needs, WannSettings};
+use cleanslide_learn::methods::{
+    CoTeachingSettings, Context, ForwardCorrectionSettings, MethodSettings, Needs, WannSettings,
+};
 use cleanslide_nn::heads::HeadKind;
 use ndarray::{Array2, array};
 
@@ -220,6 +222,56 @@ fn early_stopping_keeps_the_best_epoch_and_names_its_labels() {
                     clean";
     assert_eq!(message, expected);
     assert!(fit(None).unwrap_err().to_string().ends_with("have none"));
+}
+
+/// With two in five labels wrong, a head that knows the truth is far from saying what labels say.
+#[test]
+fn forward_correction_watches_what_labels_would_say() {
+    let features = features();
+    let wrong = |item: usize| item % 5 < 2;
+    let noisy = Array2::from_shape_fn((60, 2), |(i, k)| {
+        f32::from(u8::from((i % 2 == k) != wrong(i)))
+    });
+    let of = |targets| Examples::new(features.view(), targets, vec![1.0; 60]).unwrap();
+    let context = Context {
+        transition: Some(array![[0.6, 0.4], [0.4, 0.6]]),
+        ..Context::default()
+    };
+    let fit = |targets: Array2<f32>, early_stopping, labels| {
+        let classifier = Classifier {
+            method: MethodSettings::ForwardCorrection(ForwardCorrectionSettings {}),
+            train: TrainSettings {
+                epochs: 60,
+                learning_rate: Some(0.03),
+                early_stopping,
+                ..short(HeadKind::Linear)
+            },
+        };
+        let validation = Validation {
+            examples: of(targets),
+            labels,
+        };
+        classifier
+            .fit(
+                &of(noisy.clone()),
+                &names(),
+                &context,
+                Some(&validation),
+                &|_| (),
+            )
+            .unwrap()
+    };
+    let given = EarlyStopping::NoisyValidation { patience: 5 };
+    let given = fit(noisy.clone(), given, Labels::Given);
+    let predicted = given.predict(features.view()).unwrap();
+    let least = (0..60).map(|i| predicted[[i, i % 2]]).fold(1.0, f32::min);
+    assert!(least > 0.8, "epoch {}: {least}", given.history.best_epoch);
+    // Clean labels are the truth, which the head predicts.
+    let clean = EarlyStopping::CleanValidation { patience: 5 };
+    let clean = fit(targets(60), clean, Labels::Clean);
+    let best = clean.history.best_epoch - 1;
+    let loss = clean.history.epochs[best].validation_loss.unwrap();
+    assert!(loss < 0.2, "{loss}");
 }
 
 #[test]

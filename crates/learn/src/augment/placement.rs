@@ -26,7 +26,8 @@ pub struct Placement {
     bend: Option<Bend>,
 }
 
-/// Displacements on a grid of points, joined by uniform cubic B-splines.
+/// Displacements of a grid of control points, smoothed by uniform cubic B-splines: the shares that four points have in a place
+/// have squares of which the sum is 151/315 on average in each direction, so places are displaced by 0.48 of what points are.
 #[derive(Debug, Clone)]
 struct Bend {
     spacing: f32,

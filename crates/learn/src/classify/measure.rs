@@ -6,8 +6,9 @@ use cleanslide_nn::losses::{CrossEntropy, Loss};
 use ndarray::{Array2, ArrayView1, Axis};
 
 use super::argmax;
-use super::examples::{Examples, Validation};
+use super::examples::{Examples, Labels, Validation};
 use crate::error::Result;
+use crate::methods::Method;
 
 /// Counts predictions against labels.
 pub(super) struct Tally(Array2<f64>);
@@ -39,6 +40,7 @@ impl Tally {
 /// Validation items, ready to be measured.
 pub(super) struct HeldOut<'a, 'b> {
     examples: &'a Examples<'b>,
+    labels: Labels,
     features: Tensor<2>,
     targets: Tensor<2>,
     weights: Tensor<1>,
@@ -58,6 +60,7 @@ impl<'a, 'b> HeldOut<'a, 'b> {
         let weights = examples.training_weights(None, class_balance)?;
         Ok(Self {
             examples,
+            labels: validation.labels,
             features: Tensor::from_data(TensorData::new(features, [items, width]), &device),
             targets: Tensor::from_data(
                 TensorData::new(targets, [items, examples.class_count()]),
@@ -67,21 +70,27 @@ impl<'a, 'b> HeldOut<'a, 'b> {
         })
     }
 
-    /// Cross-entropy and balanced accuracy of the mean prediction of `heads`.
-    pub(super) fn measure(&self, heads: &[Head]) -> Result<(f64, f64)> {
-        let each = heads
+    /// Cross-entropy and balanced accuracy of the mean prediction of `heads`. As in training, `method` restricts what given
+    /// labels are compared with: a head may predict the truth, which is not what they say.
+    pub(super) fn measure(&self, heads: &[Head], method: &dyn Method) -> Result<(f64, f64)> {
+        let logits: Vec<Tensor<2>> = heads
             .iter()
-            .map(|head| softmax(head.plain().forward(self.features.clone()), 1));
-        let Some(sum) = each.reduce(|a, b| a + b) else {
+            .map(|head| head.plain().forward(self.features.clone()))
+            .collect();
+        let Some(predicted) = mean(logits.iter().cloned()) else {
             return Ok((0.0, 0.0));
         };
-        let mean = sum.div_scalar(heads.len() as f64);
+        let said = match self.labels {
+            Labels::Given => mean(logits.into_iter().map(|logits| method.restrict(logits))),
+            Labels::Clean => None,
+        };
         // The logarithm of probabilities is one of their logits.
-        let logits = mean.clone().clamp_min(f32::MIN_POSITIVE).log();
+        let said = said.unwrap_or_else(|| predicted.clone());
+        let logits = said.clamp_min(f32::MIN_POSITIVE).log();
         let loss = CrossEntropy::default();
         let loss = loss.mean(logits, self.targets.clone(), self.weights.clone());
         let mut tally = Tally::new(self.examples.class_count());
-        let probabilities: Vec<f32> = mean.try_into_vec_as()?;
+        let probabilities: Vec<f32> = predicted.try_into_vec_as()?;
         let rows = probabilities.chunks_exact(self.examples.class_count());
         for (item, row) in rows.enumerate() {
             tally.add(
@@ -95,4 +104,13 @@ impl<'a, 'b> HeldOut<'a, 'b> {
             tally.balanced_accuracy(),
         ))
     }
+}
+
+/// The mean of the probabilities that heads give; none without heads.
+fn mean(logits: impl ExactSizeIterator<Item = Tensor<2>>) -> Option<Tensor<2>> {
+    let count = logits.len() as f64;
+    let sum = logits
+        .map(|logits| softmax(logits, 1))
+        .reduce(|a, b| a + b)?;
+    Some(sum.div_scalar(count))
 }

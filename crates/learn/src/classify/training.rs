@@ -102,7 +102,7 @@ impl<'a, 'b> Training<'a, 'b> {
         for number in 0..self.settings.epochs {
             let mut epoch = self.epoch(number, &mut optimisers, whole.as_ref())?;
             if let Some(held_out) = &validation {
-                let (loss, accuracy) = held_out.measure(&self.heads)?;
+                let (loss, accuracy) = held_out.measure(&self.heads, self.method.as_ref())?;
                 epoch.validation_loss = Some(loss);
                 epoch.validation_accuracy = Some(accuracy);
                 if patience.is_some() && loss < best.0 {

@@ -31,6 +31,22 @@ pub const AGREEMENT: &str = "agreement with the given labels";
 pub const CORRECTED: &str = "corrected objects";
 
 use crate::error::{Error, Result};
+use crate::training::TrainSettings;
+
+/// Refuses a training that does not go with corrections that begin so.
+pub(crate) fn check_training(start: Start, train: &TrainSettings) -> Result<()> {
+    if train.patience > 0 {
+        let reason =
+            "labels that change are not stopped by a validation; leave it out, or [correction]";
+        return wrong("patience", train.patience, reason);
+    }
+    if matches!(start, Start::Validation { .. }) && train.validation == 0.0 {
+        let reason =
+            "[correction] starts by a validation; keep a share of the cases for it, such as 0.2";
+        return wrong("validation", 0, reason);
+    }
+    Ok(())
+}
 
 /// Refuses scores that are none.
 pub(crate) fn check_score(name: &'static str, score: f64) -> Result<()> {

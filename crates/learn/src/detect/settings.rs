@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::DetectorPredictSettings;
 use super::correction::CorrectionSettings;
 use crate::augment::AugmentSettings;
-use crate::correction::Start;
+use crate::correction::check_training;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
 
@@ -123,15 +123,7 @@ impl DetectorSettings {
         self.predict.check()?;
         if let Some(correction) = &self.correction {
             correction.check(&self.predict)?;
-            let train = &self.train;
-            if train.patience > 0 {
-                let reason = "labels that change are not stopped by a validation; leave it out, or [correction]";
-                return wrong("patience", train.patience.to_string(), reason.to_owned());
-            }
-            if matches!(correction.start, Start::Validation { .. }) && train.validation == 0.0 {
-                let reason = "[correction] starts by a validation; keep a share of the cases for it, such as 0.2";
-                return wrong("validation", "0".to_owned(), reason.to_owned());
-            }
+            check_training(correction.start, &self.train)?;
         }
         self.loss.check(&self.network)?;
         if let Some((name, value, reason)) = self.network.problem() {

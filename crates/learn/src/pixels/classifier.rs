@@ -60,6 +60,11 @@ pub trait PixelImages: Sync {
     fn excluded(&self, _image: usize) -> BTreeSet<usize> {
         BTreeSet::new()
     }
+
+    /// How far that is believed, from 0 to 1. Default: as far as the mask.
+    fn trust_of_excluded(&self, image: usize) -> f32 {
+        self.trust(image)
+    }
 }
 
 /// A head, its method and the size of the sample.

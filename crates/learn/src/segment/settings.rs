@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::correction::MaskCorrectionSettings;
 use super::{ComplementarySettings, LossSettings, ObjectSettings, PredictSettings};
 use crate::augment::AugmentSettings;
+use crate::correction::check_training;
 use crate::error::{Error, Result};
 use crate::training::TrainSettings;
 
@@ -43,6 +44,7 @@ impl SegmentSettings {
         self.loss.build()?;
         if let Some(correction) = &self.correction {
             correction.check(&self.predict, &self.objects)?;
+            check_training(correction.start, &self.train)?;
         }
         if let Some(complementary) = &self.complementary {
             complementary.check()?;
@@ -71,5 +73,23 @@ impl SegmentSettings {
             return wrong("batch_size", batch_size, reason);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corrections_that_would_never_begin_or_end_are_refused() {
+        let message = |recipe: &str| {
+            let settings: SegmentSettings = toml::from_str(recipe).unwrap();
+            settings.check().unwrap_err().to_string()
+        };
+        let start = "[correction]\nstart = { name = \"validation\" }\n";
+        let never = message(&format!("[train]\nvalidation = 0.0\n{start}"));
+        assert!(never.contains("starts by a validation"), "{never}");
+        let stopped = message(&format!("[train]\nvalidation = 0.2\npatience = 3\n{start}"));
+        assert!(stopped.contains("labels that change"), "{stopped}");
     }
 }

@@ -240,7 +240,7 @@ impl<I: PixelImages> Pixels<'_, I> {
         };
         let is_excluded = |class| f32::from(u8::from(of_image.contains(&class)));
         let excluded: Vec<f32> = (0..classes).map(is_excluded).collect();
-        let trust = self.images.trust(item);
+        let trust = self.images.trust_of_excluded(item);
         let weight = |&class: &u8| match class {
             UNLABELLED_CLASS => trust,
             _ => 0.0,
@@ -533,7 +533,7 @@ pub(crate) fn mean_dice<F: From<Error> + Send>(
 mod tests {
     use super::*;
     use crate::augment::AugmentSettings;
-    use crate::segment::LossSettings;
+    use crate::segment::{ComplementarySettings, LossSettings};
     use crate::training::{Items, Loader};
     use cleanslide_nn::networks::{SegmentationConfig, UNetConfig};
     use rand::SeedableRng;
@@ -629,6 +629,29 @@ mod tests {
     }
 
     #[test]
+    fn crops_that_are_made_side_by_side_are_the_same() {
+        let items = [0, 1, 2, 3, 4];
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(|| {
+                let augment = AugmentSettings {
+                    elastic: 2.0,
+                    noise: 0.1,
+                    ..AugmentSettings::default()
+                };
+                let batches = epoch([&items, &[3, 4]], 2, (16, 16), augment, 0).unwrap();
+                let parts = |(crops, items): (Vec<Crop>, Vec<usize>)| {
+                    let crops = crops.into_iter().map(|crop| (crop.image, crop.targets));
+                    (crops.collect::<Vec<_>>(), items)
+                };
+                batches.into_iter().map(parts).collect::<Vec<_>>()
+            })
+        };
+        // One thread in four makes crops.
+        assert!(run(4) == run(32));
+    }
+
+    #[test]
     fn mixed_batches_have_equal_parts_however_many_there_are() {
         // Three crops of each kind per batch: the two other images are seen nine times in three batches.
         let own: Vec<usize> = [0, 1, 2].repeat(3);
@@ -684,37 +707,70 @@ mod tests {
             });
             Ok((RgbImage::new(16, 16), mask))
         }
+
+        fn trust(&self, _: usize) -> f32 {
+            0.25
+        }
+
+        fn excluded(&self, _: usize) -> BTreeSet<usize> {
+            BTreeSet::from([1])
+        }
+
+        fn trust_of_excluded(&self, _: usize) -> f32 {
+            0.75
+        }
+    }
+
+    /// What a training learns from [`Halves`].
+    fn crop_of_halves(loss: LossSettings, exclusions: Option<Exclusions>) -> Crop {
+        let settings = SegmentSettings {
+            train: TrainSettings {
+                crop: 16,
+                ..TrainSettings::default()
+            },
+            augment: AugmentSettings::none(),
+            loss,
+            ..SegmentSettings::default()
+        };
+        let task = Pixels {
+            images: &Halves,
+            classes: &["a", "b"].map(String::from),
+            settings: &settings,
+            loss: settings.loss.build().unwrap(),
+            exclusions,
+            device: &Device::flex(),
+            items: &[],
+            folder: Path::new(""),
+            corrections: Record::default(),
+        };
+        let example = Arc::new(Halves.read(0).unwrap());
+        task.one((0, example), &mut ChaCha8Rng::seed_from_u64(0))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_mask_and_a_diagnosis_are_each_believed_as_far_as_they_say() {
+        let excluded = [BTreeSet::from([1])];
+        let exclusions = ComplementarySettings::default()
+            .build(&excluded, 2)
+            .unwrap();
+        let crop = crop_of_halves(LossSettings::default(), Some(exclusions));
+        let undrawn = crop.undrawn.unwrap();
+        for pixel in 0..16 * 16 {
+            let both = [crop.weights[pixel], undrawn.weights[pixel]];
+            let expected = if pixel < 16 { [0.0, 0.75] } else { [0.25, 0.0] };
+            assert_eq!(both, expected);
+        }
     }
 
     #[test]
     fn distances_are_measured_where_a_loss_wants_them() {
         let crop = |boundary| {
-            let settings = SegmentSettings {
-                train: TrainSettings {
-                    crop: 16,
-                    ..TrainSettings::default()
-                },
-                augment: AugmentSettings::none(),
-                loss: LossSettings {
-                    boundary,
-                    ..LossSettings::default()
-                },
-                ..SegmentSettings::default()
+            let loss = LossSettings {
+                boundary,
+                ..LossSettings::default()
             };
-            let task = Pixels {
-                images: &Halves,
-                classes: &["a", "b"].map(String::from),
-                settings: &settings,
-                loss: settings.loss.build().unwrap(),
-                exclusions: None,
-                device: &Device::flex(),
-                items: &[],
-                folder: Path::new(""),
-                corrections: Record::default(),
-            };
-            let example = Arc::new(Halves.read(0).unwrap());
-            task.one((0, example), &mut ChaCha8Rng::seed_from_u64(0))
-                .unwrap()
+            crop_of_halves(loss, None)
         };
         assert!(crop(0.0).distances.is_empty());
         let crop = crop(0.01);

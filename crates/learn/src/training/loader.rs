@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cleanslide_data::TryMap;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::task::Task;
@@ -140,6 +142,7 @@ impl<'a, T: Task> Loader<'a, T> {
         rng
     }
 
+    /// Makes the crops of a batch, side by side: each has a generator of its own, so the threads change nothing.
     fn batch(
         &self,
         order: &[usize],
@@ -148,11 +151,7 @@ impl<'a, T: Task> Loader<'a, T> {
     ) -> Result<Batch<T::Crop>, T::Failure> {
         let size = self.task.settings().batch_size;
         let (own, also, batches) = (self.own, size - self.own, self.batches());
-        let mut made = Batch {
-            crops: Vec::with_capacity(size),
-            items: Vec::with_capacity(size),
-        };
-        for crop in 0..size {
+        let make = |crop: usize| -> Result<(T::Crop, usize), T::Failure> {
             let item = |distance: usize| {
                 if crop < own {
                     order[(batch * own + crop + distance) % order.len()]
@@ -171,10 +170,11 @@ impl<'a, T: Task> Loader<'a, T> {
                 batches * own + batch * also + crop - own
             };
             let mut rng = self.rng(epoch, part + 1);
-            made.crops.push(self.task.crop(&near, &mut rng)?);
-            made.items.push(item(0));
-        }
-        Ok(made)
+            Ok((self.task.crop(&near, &mut rng)?, item(0)))
+        };
+        let made = (0..size).into_par_iter().try_map(make)?;
+        let (crops, items) = made.into_iter().unzip();
+        Ok(Batch { crops, items })
     }
 
     fn read(&self, item: usize) -> Result<Arc<T::Example>, T::Failure> {
@@ -188,6 +188,10 @@ impl<'a, T: Task> Loader<'a, T> {
         let (example, bytes) = self.task.read(item)?;
         let read = Arc::new(example);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have read it meanwhile.
+        if let Some(read) = kept.examples.get(&item) {
+            return Ok(Arc::clone(read));
+        }
         if kept.bytes + bytes <= KEPT {
             kept.bytes += bytes;
             kept.examples.insert(item, Arc::clone(&read));

@@ -143,7 +143,8 @@ impl<T: Task> Run<'_, T> {
         let mut training = self.begin(checkpoints.latest().map_err(Error::from)?)?;
         let done = training.state.epochs.len() * loader.batches();
         (0..done).for_each(|_| (watch.step)());
-        let mut events = EventFile::open(self.folder).map_err(Error::from)?;
+        let mut events =
+            EventFile::open(self.folder, training.state.epochs.len()).map_err(Error::from)?;
         while !self.is_over(&training.state) {
             let started = Instant::now();
             let epoch = self.epoch(&mut training, &loader, watch)?;

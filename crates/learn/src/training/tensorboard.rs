@@ -4,8 +4,8 @@
 //! The content is the protocol buffer `tensorflow.Event`; a checksum is CRC-32C, turned by 15 bits, plus a
 //! constant. Sources: tensorflow/core/lib/io/record_writer.h and tensorflow/core/util/event.proto.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,20 +17,22 @@ use cleanslide_data::Error;
 pub struct EventFile(File);
 
 impl EventFile {
-    /// Opens a file of a folder, whose name TensorBoard looks for, or makes it.
+    /// Opens a file of a folder, whose name TensorBoard looks for, or makes it. What it says of steps after `done` goes: a
+    /// training that goes on after that step says it again.
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
+    pub fn open(folder: &Path, done: usize) -> Result<Self, Error> {
         let path = folder.join("events.out.tfevents.cleanslide");
-        let new = !path.exists();
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(|error| Error::io("open", &path, error))?;
-        let mut events = Self(file);
-        if new {
+        let kept = match fs::read(&path) {
+            Ok(content) => length_until(&content, done as u64),
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(Error::io("read", &path, error)),
+        };
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.and_then(|file| file.set_len(kept as u64).map(|()| file));
+        let mut events = Self(file.map_err(|error| Error::io("open", &path, error))?);
+        if kept == 0 {
             let mut event = Vec::new();
             double(&mut event, 1, now());
             bytes(&mut event, 3, b"brain.Event:2");
@@ -70,6 +72,39 @@ impl EventFile {
             .map_err(|error| Error::io("write", Path::new("the events for TensorBoard"), error))
     }
 }
+
+/// The length of the whole records at the beginning of a file up to the first of a step after `done`.
+fn length_until(content: &[u8], done: u64) -> usize {
+    let mut kept = 0;
+    while let Some((length, rest)) = content[kept..].split_first_chunk::<8>() {
+        let length = u64::from_le_bytes(*length) as usize;
+        // Behind the length is its checksum, behind the event another.
+        let event = length
+            .checked_add(4)
+            .filter(|end| rest.len() >= end.saturating_add(4))
+            .map(|end| &rest[4..end]);
+        match event {
+            Some(event) if step(event) <= done => kept += event.len() + 16,
+            _ => break,
+        }
+    }
+    kept
+}
+
+/// The step of an event, which stands behind its time; 0 of one without.
+fn step(event: &[u8]) -> u64 {
+    let Some((&STEP, digits)) = event.get(9..).and_then(<[u8]>::split_first) else {
+        return 0;
+    };
+    let last = digits.iter().position(|digit| *digit < 0x80);
+    let digits = digits.iter().take(last.map_or(0, |last| last + 1));
+    digits
+        .rev()
+        .fold(0, |step, digit| step << 7 | u64::from(digit & 0x7f))
+}
+
+/// What comes before the step of an event: its field and wire type.
+const STEP: u8 = 0x10;
 
 fn now() -> f64 {
     SystemTime::now()
@@ -132,16 +167,12 @@ mod tests {
     #[test]
     fn a_file_is_continued() {
         let folder = tempfile::tempdir().unwrap();
-        EventFile::open(folder.path())
-            .unwrap()
-            .scalar("loss", 1, 0.5)
-            .unwrap();
-        let first = std::fs::read(folder.path().join("events.out.tfevents.cleanslide")).unwrap();
-        EventFile::open(folder.path())
-            .unwrap()
-            .scalar("loss", 300, 0.25)
-            .unwrap();
-        let both = std::fs::read(folder.path().join("events.out.tfevents.cleanslide")).unwrap();
+        let content = || fs::read(folder.path().join("events.out.tfevents.cleanslide")).unwrap();
+        let open = |done| EventFile::open(folder.path(), done).unwrap();
+        open(0).scalar("loss", 1, 0.5).unwrap();
+        let first = content();
+        open(1).scalar("loss", 300, 0.25).unwrap();
+        let both = content();
         assert!(both.starts_with(&first));
         let record = &both[first.len()..];
         let length = u64::from_le_bytes(record[..8].try_into().unwrap()) as usize;
@@ -150,5 +181,29 @@ mod tests {
         // Step 300 as a number of seven bits a byte, and the value at the end.
         assert_eq!(event[9..12], [0x10, 0xac, 0x02]);
         assert!(event.ends_with(&0.25f32.to_le_bytes()));
+        assert_eq!(step(event), 300);
+    }
+
+    #[test]
+    fn what_comes_after_the_step_that_a_training_goes_on_from_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.out.tfevents.cleanslide");
+        let length = || fs::metadata(&path).unwrap().len();
+        let mut events = EventFile::open(folder.path(), 0).unwrap();
+        let header = length();
+        for step in 1..4 {
+            events.scalar("loss", step, 0.5).unwrap();
+            events.scalar("validation Dice", step, 0.25).unwrap();
+        }
+        let a_step = (length() - header) / 3;
+        // A process was killed while it wrote.
+        events
+            .0
+            .write_all(&[40, 0, 0, 0, 0, 0, 0, 0, 1, 2])
+            .unwrap();
+        for (done, steps) in [(3, 3), (2, 2), (2, 2), (0, 0)] {
+            EventFile::open(folder.path(), done).unwrap();
+            assert_eq!(length(), header + steps * a_step, "{done}");
+        }
     }
 }

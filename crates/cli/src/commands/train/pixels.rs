@@ -208,10 +208,16 @@ impl PixelImages for LabelledImages<'_, '_> {
 
     fn trust(&self, image: usize) -> f32 {
         let Self(job) = self;
-        match (job.undrawn(image), job.diagnosed) {
-            (Some(_), Some(diagnosed)) => diagnosed.of(image).map_or(0.0, |said| said.trust),
-            _ => job.image(image).piece.trust.value(),
+        match job.undrawn(image) {
+            // Nobody drew anything here.
+            Some(_) => 0.0,
+            None => job.image(image).piece.trust.value(),
         }
+    }
+
+    fn trust_of_excluded(&self, image: usize) -> f32 {
+        let said = self.0.diagnosed.and_then(|diagnosed| diagnosed.of(image));
+        said.map_or(0.0, |said| said.trust)
     }
 
     fn excluded(&self, image: usize) -> BTreeSet<usize> {
