@@ -14,14 +14,9 @@ pub struct Common {
     /// Print the result as JSON on standard output
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,
-    /// Seed of every random choice: same inputs, seed and threads, same bytes
-    #[arg(
-        long,
-        global = true,
-        default_value_t = 0,
-        help_heading = "Common options"
-    )]
-    pub seed: u64,
+    /// Seed of every random choice: same inputs, seed and threads, same bytes; by default that of the recipe, or 0
+    #[arg(long, global = true, help_heading = "Common options")]
+    pub seed: Option<u64>,
     /// Processor threads; 0 is all there are
     #[arg(
         long,

@@ -16,6 +16,8 @@ pub struct Context {
     pub output: Output,
     /// Seed of every random choice.
     pub seed: u64,
+    /// That of `--seed`, if it was given.
+    pub asked_seed: Option<u64>,
     /// Threads in use.
     pub threads: usize,
 }
@@ -29,9 +31,18 @@ impl Context {
             .map_err(|error| Failure::environment(format!("failed to start threads: {error}")))?;
         Ok(Self {
             output: Output { json: common.json },
-            seed: common.seed,
+            seed: common.seed.unwrap_or_default(),
+            asked_seed: common.seed,
             threads: rayon::current_num_threads(),
         })
+    }
+
+    /// The same with the seed of a recipe, unless `--seed` says another.
+    pub fn with_seed_of_recipe(&self, seed: u64) -> Self {
+        Self {
+            seed: self.asked_seed.unwrap_or(seed),
+            ..self.clone()
+        }
     }
 
     /// How a label version comes about, for its record.

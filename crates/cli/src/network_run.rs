@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::store::{publish_folder, write_file};
 use cleanslide_data::{Dataset, Family, Labels, VersionId};
 use cleanslide_learn::augment::AugmentSettings;
-use cleanslide_learn::correction::Background;
+use cleanslide_learn::correction::{Background, Start};
 use cleanslide_learn::detect::correction::CorrectionSettings;
 use cleanslide_learn::detect::{DetectorLossSettings, DetectorPredictSettings, DetectorSettings};
 use cleanslide_learn::dual::{DualSettings, DualTraining};
@@ -92,9 +92,11 @@ pub struct Complementary {
     pub loss: ComplementarySettings,
 }
 
-/// What a recipe says of the data.
+/// What a recipe says of the data, and its seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
+    /// Seed of folds and training, unless `--seed` says another. Default 0.
+    pub seed: u64,
     /// Label version; the latest by default.
     pub labels: Option<VersionId>,
     /// Whose labels.
@@ -107,7 +109,7 @@ pub struct Chosen {
     pub also: Option<Also>,
 }
 
-/// Everything that decides a run, but the dataset and the seed.
+/// Everything that decides a run, but the dataset.
 pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + PartialEq {
     /// The names of the networks that it may have, for messages.
     const NETWORKS: &'static str;
@@ -131,6 +133,9 @@ pub trait NetworkRecipe: Serialize + DeserializeOwned + Default + Clone + Partia
 
     /// What becomes of all that is not found, where labels are corrected while they are learned from.
     fn background(&self) -> Option<Background>;
+
+    /// When labels begin to be corrected, where they are while they are learned from.
+    fn start_of_correction(&self) -> Option<Start>;
 
     /// Whether labels are corrected while they are learned from, so that they measure no progress.
     fn corrects_labels(&self) -> bool {
@@ -168,6 +173,7 @@ macro_rules! what_is_chosen {
     () => {
         fn chosen(&self) -> Chosen {
             Chosen {
+                seed: self.seed,
                 labels: self.labels,
                 source: self.source.clone(),
                 folds: self.folds,
@@ -178,6 +184,7 @@ macro_rules! what_is_chosen {
 
         fn with(self, chosen: Chosen) -> Self {
             let Chosen {
+                seed,
                 labels,
                 source,
                 folds,
@@ -185,6 +192,7 @@ macro_rules! what_is_chosen {
                 also,
             } = chosen;
             Self {
+                seed,
                 labels,
                 source,
                 folds,
@@ -219,6 +227,8 @@ macro_rules! what_is_chosen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PixelRecipe {
+    /// Seed of folds and training, unless `--seed` says another. Default 0.
+    pub seed: u64,
     /// Label version; the latest by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<VersionId>,
@@ -262,6 +272,7 @@ impl Default for PixelRecipe {
     fn default() -> Self {
         let settings = SegmentSettings::default();
         Self {
+            seed: 0,
             labels: None,
             source: None,
             folds: 0,
@@ -299,6 +310,10 @@ impl NetworkRecipe for PixelRecipe {
 
     fn background(&self) -> Option<Background> {
         Some(self.correction.as_ref()?.background)
+    }
+
+    fn start_of_correction(&self) -> Option<Start> {
+        Some(self.correction.as_ref()?.start)
     }
 
     fn corrects_labels(&self) -> bool {
@@ -411,6 +426,8 @@ fn refuse_beside(table: &str, keys: &[(&str, bool)], why: &str) -> Result<()> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoxRecipe {
+    /// Seed of folds and training, unless `--seed` says another. Default 0.
+    pub seed: u64,
     /// Label version; the latest by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<VersionId>,
@@ -443,6 +460,7 @@ impl Default for BoxRecipe {
     fn default() -> Self {
         let settings = DetectorSettings::default();
         Self {
+            seed: 0,
             labels: None,
             source: None,
             folds: 0,
@@ -472,6 +490,10 @@ impl NetworkRecipe for BoxRecipe {
 
     fn background(&self) -> Option<Background> {
         Some(self.correction.as_ref()?.background)
+    }
+
+    fn start_of_correction(&self) -> Option<Start> {
+        Some(self.correction.as_ref()?.start)
     }
 
     fn check(&self) -> Result<()> {
@@ -687,10 +709,11 @@ pub fn begin(
     let same_split =
         fs::read(&path).map_err(|error| cleanslide_data::Error::io("read", &path, error))? == split;
     let differs = [
-        ("recipe", other.config_hash != manifest.config_hash),
+        // The recipe names them too.
+        ("seed", other.seed != manifest.seed),
         ("label version", other.labels_hash != manifest.labels_hash),
         ("source", other.source != manifest.source),
-        ("seed", other.seed != manifest.seed),
+        ("recipe", other.config_hash != manifest.config_hash),
         // A run says where it was made, and its figures are those of one device.
         ("device", other.device != manifest.device),
         ("images", other.images != manifest.images),

@@ -161,6 +161,14 @@ pub fn reference_labels(dataset: &Dataset, name: &str) -> Result<ImageLabels> {
     ))
 }
 
+/// The refusal of a recipe that names clean labels without stopping early by them.
+pub fn unused_validation(reference: &str) -> Failure {
+    Failure::usage(format!(
+        "the recipe names the validation reference `{reference}`, and nothing uses it"
+    ))
+    .help("Leave it out, or stop early by `clean-validation`.")
+}
+
 /// The method of this name with its default settings.
 pub fn method_by_name(name: &str) -> Result<MethodSettings> {
     let all = MethodSettings::all();

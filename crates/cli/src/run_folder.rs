@@ -5,20 +5,25 @@ use std::path::{Path, PathBuf};
 
 use cleanslide_data::VersionId;
 use cleanslide_learn::classify::{Epoch, History, TrainSettings};
+use cleanslide_learn::experts::ExpertMethod;
 use cleanslide_learn::methods::MethodSettings;
 use cleanslide_learn::predictions::Predictions;
+use cleanslide_learn::pretrain::Objective;
 use cleanslide_learn::study::OutOfSample;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::EncoderArguments;
 use crate::failure::{Failure, Result};
+use crate::network_run::{COMPLEMENTARY, DUAL, SISSI};
 use crate::pipeline::DEFAULT_FOLDS;
 
-/// Everything that decides a run, but the dataset and the seed.
+/// Everything that decides a run, but the dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
+    /// Seed of folds and training, unless `--seed` says another. Default 0.
+    pub seed: u64,
     /// `classical` or a file of weights.
     pub encoder: String,
     /// Side of the central square, in pixels.
@@ -44,6 +49,7 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
+            seed: 0,
             encoder: "classical".into(),
             crop: None,
             labels: None,
@@ -56,10 +62,58 @@ impl Default for Recipe {
     }
 }
 
+/// A recipe, and the flags that override what it says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RecipeFlags<'a> {
+    /// A TOML file; all defaults without one.
+    pub file: Option<&'a Path>,
+    /// The encoder.
+    pub encoder: Option<&'a str>,
+    /// Side of the central square, in pixels.
+    pub crop: Option<u32>,
+    /// Label version.
+    pub labels: Option<VersionId>,
+    /// Whose labels.
+    pub source: Option<&'a str>,
+    /// Folds.
+    pub folds: Option<usize>,
+}
+
+impl RecipeFlags<'_> {
+    /// What they say together.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let recipe = match self.file {
+            Some(path) => Recipe::read(path)?,
+            None => Recipe::default(),
+        };
+        Ok(Recipe {
+            encoder: self.encoder.map_or(recipe.encoder, String::from),
+            crop: self.crop.or(recipe.crop),
+            labels: self.labels.or(recipe.labels),
+            source: self.source.map(String::from).or(recipe.source),
+            folds: self.folds.unwrap_or(recipe.folds),
+            ..recipe
+        })
+    }
+}
+
 impl Recipe {
-    /// Reads a recipe; an unknown key is an error with a suggestion.
+    /// Reads a recipe; an unknown key is an error with a suggestion. Its seed may also stand in the table `train`.
     pub fn read(path: &Path) -> Result<Self> {
-        read_recipe(path)
+        let mut recipe: Self = read_recipe(path)?;
+        let of_train = std::mem::take(&mut recipe.train.seed);
+        if recipe.seed != 0 && of_train != 0 && of_train != recipe.seed {
+            return Err(Failure::usage(format!(
+                "{}: `seed` is {} and {of_train} in [train]",
+                path.display(),
+                recipe.seed
+            ))
+            .help("There is one seed, of folds and training: leave that in [train] out."));
+        }
+        if recipe.seed == 0 {
+            recipe.seed = of_train;
+        }
+        Ok(recipe)
     }
 
     /// The encoder as the flags of other commands name it.
@@ -70,6 +124,30 @@ impl Recipe {
             strict,
         }
     }
+}
+
+/// Refuses the name of a method where a recipe is expected; `flag` takes it.
+pub fn refuse_method(recipe: Option<&Path>, flag: &str) -> Result<()> {
+    let Some(path) = recipe else {
+        return Ok(());
+    };
+    let name = path.to_string_lossy();
+    let of_classes = MethodSettings::all();
+    let of_experts = ExpertMethod::all();
+    let mut names = of_classes.iter().map(MethodSettings::name);
+    let known = names.any(|method| method == name)
+        || of_experts.iter().any(|method| method.name() == name)
+        || Objective::NAMES.contains(&name.as_ref())
+        || [SISSI, COMPLEMENTARY, DUAL].contains(&name.as_ref());
+    if !known || path.exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "`--recipe` takes a file, and there is none called {name}"
+    ))
+    .help(format!(
+        "`{name}` is a method: did you mean `{flag} {name}`?"
+    )))
 }
 
 /// Reads a TOML file; an unknown key is an error with a suggestion.

@@ -53,6 +53,7 @@ fn the_same_again_gives_the_same_bytes_also_by_a_method_with_a_memory() {
     let asked = "--from-pixels short.toml --methods mae,elr --noise uniform:0.2 --out";
     lab.ok(&bench(&format!("{asked} one")));
     // What a killed training has left is no part of another.
+    lab.write("two/plan.toml", lab.read("one/plan.toml"));
     lab.write("two/training/checkpoints/left", "nothing");
     lab.ok(&bench(&format!("{asked} two")));
     let mut cells = Vec::new();

@@ -81,7 +81,11 @@ fn a_network_corrects_the_masks_that_it_learns_from() {
         begun.starts_with("exit 2") && begun.contains("masks are corrected by the network"),
         "{begun}"
     );
-    lab.ok(&TRAIN);
+    let trained = lab.ok(&TRAIN);
+    assert!(
+        trained.contains("next: cleanslide correct data --run run\n"),
+        "{trained}"
+    );
     refuses_wrong_corrections(&lab, "masks", "13", "12, 14, 16");
     lab.write("blurred.toml", "[correction]\nbackground = { name = \"blurred\" }\n[network.unet]\nwidths = [4]\n[train]\nepochs = 1\ncrop = 32\n");
     let blurred = lab.warns(&[
@@ -119,6 +123,29 @@ fn a_network_corrects_the_masks_that_it_learns_from() {
     ]);
     let plain = lab.fails(&["correct", "data", "--run", "again", "--name", "more"]);
     assert!(plain.contains("corrected no labels"), "{plain}");
+}
+
+#[test]
+fn a_run_that_corrected_nothing_says_so() {
+    let lab = squares();
+    lab.write("recipe.toml", RECIPE.replace("epochs = 16", "epochs = 1"));
+    let trained = lab.ok(&TRAIN);
+    let why =
+        "o label was corrected: that was to begin after epoch 12, and the training has 1 epoch";
+    assert!(
+        trained.contains(why) && !trained.contains("cleanslide correct"),
+        "{trained}"
+    );
+    assert!(lab.read("run/report.html").contains(why));
+    let start = "start = { name = \"epoch\", epoch = 12 }\n";
+    let recipe = RECIPE
+        .replace("epochs = 16", "epochs = 1")
+        .replace(start, "");
+    lab.write("recipe.toml", format!("folds = 2\nwhole = false\n{recipe}"));
+    std::fs::remove_dir_all(lab.path("run")).unwrap();
+    let trained = lab.ok(&TRAIN);
+    let why = "no label was corrected: the fit to the given labels did not slow down by 90 % within 1 epoch";
+    assert!(trained.contains(why), "{trained}");
 }
 
 #[test]

@@ -161,6 +161,38 @@ fn a_killed_training_goes_on_elsewhere_to_the_same_bytes() {
 }
 
 #[test]
+fn a_run_is_made_again_by_its_recipe_with_the_same_seed() {
+    let lab = objects();
+    let recipe = RECIPE.replace("epochs = 12", "epochs = 1");
+    lab.write("plain.toml", &recipe);
+    lab.write("seed.toml", format!("seed = 5\n{recipe}"));
+    let train = |recipe: &str, out: &str, more: &[&str]| {
+        lab.ok(&[&["train", "data", "--recipe", recipe, "--out", out], more].concat());
+        results(&lab.path(out))
+    };
+    let flag = train("plain.toml", "flag", &["--seed", "5"]);
+    assert!(flag == train("seed.toml", "recipe", &[]));
+    assert!(flag == train("flag/config.toml", "again", &[]));
+    assert!(flag != train("seed.toml", "zero", &["--seed", "0"]));
+}
+
+#[test]
+fn what_an_interrupted_end_left_is_removed() {
+    let lab = objects();
+    lab.write("recipe.toml", RECIPE.replace("epochs = 12", "epochs = 1"));
+    lab.ok(&TRAIN);
+    let made = results(&lab.path("run"));
+    // As if the process had been killed once the predictions were there.
+    let manifest = lab.read("run/manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    manifest["finished"] = serde_json::Value::Null;
+    lab.write("run/manifest.json", manifest.to_string());
+    lab.write("run/fold-1/predicted/000000.png", "left");
+    lab.ok(&TRAIN);
+    assert!(results(&lab.path("run")) == made);
+}
+
+#[test]
 fn a_run_is_evaluated_and_predicts() {
     let lab = objects();
     let trained = lab.ok(&TRAIN);
@@ -723,22 +755,14 @@ fn networks_and_methods_are_compared() {
         "majority,majority+gaf,reweight,reweight+gaf",
         "--recipe",
         "recipe.toml",
-        "--folds",
-        "2",
         "--seeds",
         "1",
         "--out",
         "bench",
     ];
-    let bench = bench.map(|word| {
-        if word == "unet,small.toml" {
-            "small.toml"
-        } else {
-            word
-        }
-    });
     let text = lab.ok(&bench);
     assert!(text.contains("against reference truth"), "{text}");
+    assert!(text.contains("2 folds by case"), "{text}");
     for words in ["reweight+gaf", "F1 of objects", "gain", "carla"] {
         assert!(text.contains(words), "{text}");
     }
@@ -758,6 +782,23 @@ fn networks_and_methods_are_compared() {
     fs::remove_dir_all(lab.path("bench/small/reweight")).unwrap();
     lab.ok(&bench);
     assert_eq!(read(), found);
+    // The seed of the recipe is that of the first run, and the figures of more are kept.
+    let short = lab.read("recipe.toml");
+    lab.write("recipe.toml", format!("seed = 3\n{short}"));
+    let fewer = bench.map(|word| {
+        if word.starts_with("majority,") {
+            "reweight"
+        } else {
+            word
+        }
+    });
+    let told = lab.warns(&[&fewer[..], &["--seed", "0"]].concat());
+    assert!(
+        told.contains("0 cells to train, 1 done") && told.contains("the report in bench is kept"),
+        "{told}"
+    );
+    assert_eq!(read(), found);
+    lab.write("recipe.toml", short);
     // Nor does another dataset, of the same recipe.
     let manifest = "bench/small/majority/seed-0/manifest.json";
     let known = lab.read(manifest);
@@ -780,6 +821,8 @@ fn networks_and_methods_are_compared() {
     let odd = wrong(&["--recipe", "odd.toml", "--methods", "majority,reweight"]);
     assert!(odd.contains("multiple of 32"), "{odd}");
     assert!(!lab.path("other").exists(), "nothing was trained");
+    lab.write("other/notes.txt", "of somebody else");
+    assert!(wrong(&["--methods", "majority"]).contains("other is not empty, and is no bench"));
 }
 
 #[test]

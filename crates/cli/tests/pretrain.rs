@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Lab;
+use common::{Lab, tree};
 
 const RECIPE: &str = "\
 probe_every = 1
@@ -55,6 +55,16 @@ fn from_images_to_embeddings() {
     let model = |run: &str| std::fs::read(lab.path(run).join("model.safetensors")).unwrap();
     assert!(model("runs/one") == model("runs/two"));
     pretrain("runs/other", &["--method", "barlow-twins"]);
+    pretrain("runs/seed", &["--seed", "5"]);
+    lab.ok(&[
+        "pretrain",
+        "liver",
+        "--recipe",
+        "runs/seed/config.toml",
+        "--out",
+        "runs/again",
+    ]);
+    assert!(model("runs/seed") == model("runs/again") && model("runs/one") != model("runs/seed"));
     assert!(model("runs/one") != model("runs/other"));
 
     let encoder = "runs/one/model.safetensors";
@@ -126,10 +136,27 @@ fn a_finished_run_is_not_overwritten() {
         serde_json::from_str(&lab.read("runs/x/manifest.json")).unwrap();
     manifest["finished"] = serde_json::Value::Null;
     manifest["threads"] = 77.into();
-    lab.write("runs/x/manifest.json", manifest.to_string());
+    let unfinished = manifest.to_string();
+    lab.write("runs/x/manifest.json", &unfinished);
     let told = lab.warns(&[&arguments[..], &["--threads", "1"]].concat());
     let warning = "runs/x was begun with 77 threads and goes on with 1:";
     assert!(told.contains(warning), "{told}");
+
+    // What ends it before it is done leaves what it goes on from; what ends it then leaves nothing for long.
+    lab.write("runs/x/manifest.json", &unfinished);
+    std::fs::remove_file(lab.path("runs/x/report.html")).unwrap();
+    lab.write("runs/x/report.html/in-the-way", "");
+    assert!(!lab.run(&arguments).status.success());
+    assert!(lab.path("runs/x/checkpoints").exists());
+    let copied = tree(&lab.path("runs/x/checkpoints"));
+    std::fs::remove_dir_all(lab.path("runs/x/report.html")).unwrap();
+    lab.ok(&arguments);
+    assert!(!lab.path("runs/x/checkpoints").exists());
+    for (name, bytes) in copied {
+        lab.write(&format!("runs/x/checkpoints/{}", name.display()), bytes);
+    }
+    assert!(lab.fails(&arguments).contains("is a finished run"));
+    assert!(!lab.path("runs/x/checkpoints").exists());
 }
 
 #[test]

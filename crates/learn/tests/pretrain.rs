@@ -73,6 +73,7 @@ fn settings(name: &str) -> PretrainSettings {
         }
     };
     PretrainSettings {
+        seed: 7,
         objective,
         encoder: ImageEncoderConfig {
             name: ImageEncoderName::Resnet18,
@@ -138,7 +139,6 @@ fn pretrain(
             items: &items,
             measure: &purity,
         }),
-        seed: 7,
         device: &Device::flex(),
         folder,
     };

@@ -22,16 +22,17 @@ use cleanslide_report::number;
 use serde::Serialize;
 
 use super::embed::embeddings;
+use super::train::{tell_what_is_watched, with_validation};
 use crate::arguments::{DatasetArgument, LabelsArguments};
 use crate::context::Context;
 use crate::corrected_labels::{self, is_corrected};
 use crate::failure::{Failure, Result};
 use crate::new_folder::{publish, refuse_existing, save};
-use crate::output::{Show, count, percent};
+use crate::output::{Show, count, percent, quoted};
 use crate::page;
 use crate::pipeline::{judge_labels, may_be_learned_from, method_by_name, refuse_leaks};
 use crate::progress;
-use crate::run_folder::Recipe;
+use crate::run_folder::{Recipe, RecipeFlags, refuse_method};
 use crate::text_table::TextTable;
 
 /// What `advise` takes.
@@ -105,6 +106,7 @@ struct Summary {
 
 impl Advise {
     pub fn run(self, context: &Context) -> Result<()> {
+        refuse_method(self.recipe.as_deref(), "--methods")?;
         let dataset = context.open(&self.dataset.dataset)?;
         if dataset.manifest().task != Task::Classification {
             return Err(Failure::usage(
@@ -116,6 +118,7 @@ impl Advise {
             refuse_existing(out)?;
         }
         let recipe = self.recipe()?;
+        let context = &context.with_seed_of_recipe(recipe.seed);
         let (plain, others) = self.candidates(&recipe)?;
         refuse_leaks(&dataset)?;
         let labels = ImageLabels::load(&dataset, recipe.labels, recipe.source.as_deref())?;
@@ -127,6 +130,9 @@ impl Advise {
         let arguments = recipe.encoder_arguments(self.strict);
         let (_, embedded) = embeddings(context, &dataset, &arguments)?;
         let study = Study::new(&dataset, &embedded, &labels, may_be_learned_from)?;
+        // As `train` does, so that what it makes by the recipe is what was tried.
+        let (study, watched) = with_validation(study, &dataset, &embedded, &labels, &recipe)?;
+        tell_what_is_watched(context, watched.as_deref());
         let cases = check(context, &study, &labels.source)?;
         let judgement = judge_labels(context, &study, recipe.folds)?;
         let noise = find_noise(&study, judgement.probabilities.view(), context.seed)?;
@@ -142,6 +148,7 @@ impl Advise {
                 .warn(&format!("{method} could not be trained: {reason}"));
         }
         let recipe = Recipe {
+            seed: context.seed,
             labels: Some(labels.version),
             source: Some(labels.source.clone()),
             method: advice.recommendation().method.clone(),
@@ -164,7 +171,7 @@ impl Advise {
             write(context, &dataset, &labels, &findings, &recipe, out)?;
         }
         context.output.show(&Summary {
-            next: self.next(&recipe),
+            next: self.next(&recipe, context.asked_seed),
             findings,
             seconds,
         })
@@ -172,10 +179,15 @@ impl Advise {
 
     /// The recipe that every method shares.
     fn recipe(&self) -> Result<Recipe> {
-        let mut recipe = match &self.recipe {
-            Some(path) => Recipe::read(path)?,
-            None => Recipe::default(),
+        let flags = RecipeFlags {
+            file: self.recipe.as_deref(),
+            encoder: self.encoder.as_deref(),
+            crop: self.crop,
+            labels: self.labels.labels,
+            source: self.labels.source.as_deref(),
+            folds: self.folds,
         };
+        let recipe = flags.recipe()?;
         let stopping = recipe.train.early_stopping;
         if matches!(stopping, EarlyStopping::CleanValidation { .. })
             || recipe.validation_reference.is_some()
@@ -187,13 +199,6 @@ impl Advise {
                 "Stop by `noisy-validation`, or not early, and leave `validation_reference` out.",
             ));
         }
-        if let Some(encoder) = &self.encoder {
-            recipe.encoder = encoder.clone();
-        }
-        recipe.crop = self.crop.or(recipe.crop);
-        recipe.labels = self.labels.labels.or(recipe.labels);
-        recipe.source = self.labels.source.clone().or(recipe.source);
-        recipe.folds = self.folds.unwrap_or(recipe.folds);
         Ok(recipe)
     }
 
@@ -231,14 +236,7 @@ impl Advise {
     }
 
     /// The command that trains as recommended.
-    fn next(&self, recipe: &Recipe) -> String {
-        let quoted = |text: &str| {
-            if text.contains(char::is_whitespace) {
-                format!("'{text}'")
-            } else {
-                text.to_owned()
-            }
-        };
+    fn next(&self, recipe: &Recipe, seed: Option<u64>) -> String {
         let path = |path: &Path| quoted(&path.to_string_lossy());
         let name = recipe.method.name();
         let mut command = format!("cleanslide train {}", path(&self.dataset.dataset));
@@ -262,6 +260,9 @@ impl Advise {
             }
             if let Some(folds) = self.folds {
                 command.push_str(&format!(" --folds {folds}"));
+            }
+            if let Some(seed) = seed {
+                command.push_str(&format!(" --seed {seed}"));
             }
             command.push_str(&format!(" --method {name}"));
         }

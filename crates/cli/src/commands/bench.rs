@@ -5,6 +5,7 @@ mod boxes;
 mod cells;
 mod comparison;
 mod diagnoses;
+mod folder;
 mod networks;
 mod objects;
 mod robustness;
@@ -17,7 +18,7 @@ use cleanslide_data::store::{in_file_names, write_file};
 use cleanslide_data::{Dataset, Family, Task, TryMap, VersionId, independent_units};
 use cleanslide_eval::{Bootstrap, Estimate};
 use cleanslide_learn::bench::{AddedNoise, Bench as Grid, Cell};
-use cleanslide_learn::classify::{Classifier, TrainSettings};
+use cleanslide_learn::classify::{Classifier, EarlyStopping};
 use cleanslide_learn::embed::Embeddings;
 use cleanslide_learn::from_pixels::{FromPixels, FromPixelsSettings, is_possible};
 use cleanslide_learn::image_labels::ImageLabels;
@@ -32,21 +33,22 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::cells::Request;
+use self::folder::Reported;
 use self::robustness::{Robustness, robustness};
 use super::embed::embeddings;
-use crate::arguments::{DatasetArgument, EncoderArguments};
+use crate::arguments::DatasetArgument;
 use crate::context::Context;
 use crate::corrected_labels::{self, is_corrected};
 use crate::failure::{Failure, Result};
 use crate::held::Held;
 use crate::json_file::{read_json, write_json};
 use crate::measures::Known;
-use crate::network_run::PixelRecipe;
+use crate::network_run::{BoxRecipe, PixelRecipe};
 use crate::output::{Show, count};
 use crate::page;
-use crate::pipeline::{DEFAULT_FOLDS, method_by_name, reference_labels};
+use crate::pipeline::{method_by_name, reference_labels, unused_validation};
 use crate::progress;
-use crate::run_folder::{Recipe, read_recipe};
+use crate::run_folder::{Recipe, RecipeFlags, read_recipe, refuse_method};
 use crate::text_table::TextTable;
 use crate::truth::Truth;
 
@@ -101,27 +103,32 @@ pub struct Bench {
     /// Number of seeds, counted up from --seed
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Number of folds, by case; of boxes and of masks of objects, unless there are images for test
-    #[arg(long, default_value_t = DEFAULT_FOLDS)]
-    folds: usize,
+    /// Number of folds, by case: those of the recipe by default, or 5; of boxes and of masks of objects, unless there are
+    /// images for test
+    #[arg(long)]
+    folds: Option<usize>,
     /// What predictions are judged against; the only reference by default
     #[arg(long, value_name = "NAME")]
     reference: Option<String>,
     /// Boxes: any class matches any other
     #[arg(long)]
     class_agnostic: bool,
-    /// Settings of training as a recipe; its method is not used
+    /// Settings as a recipe, as for `train`; flags override it, and of classes of images its method and source are not used
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    #[command(flatten)]
-    encoder: EncoderArguments,
-    /// Folder of the bench; cells that are done are kept
+    /// Classes of images: `classical`, a file of weights, or NAME=FILE with a name that `cleanslide encoders` lists
+    #[arg(long, value_name = "NAME|FILE|NAME=FILE")]
+    encoder: Option<String>,
+    /// Classes of images: use only the central square of this many pixels of each image
+    #[arg(long, value_name = "PIXELS")]
+    crop: Option<u32>,
+    /// Classes of images: stop at the first image that cannot be used, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+    /// Folder of the bench; cells that are done are kept, and so is a report of more than is asked
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
 }
-
-/// The encoder of classes of images unless told otherwise.
-const CLASSICAL: &str = "classical";
 
 /// Resamples behind each interval.
 const REPLICATES: usize = 1000;
@@ -157,6 +164,9 @@ struct Summary {
     folds: usize,
     lines: Vec<Line>,
     robustness: Vec<Robustness>,
+    /// Whether the report in the folder is another, of more than these lines.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    kept: bool,
 }
 
 /// Refuses what is named twice, as benches of networks do.
@@ -170,7 +180,14 @@ fn refuse_twice(names: &[String]) -> Result<()> {
 
 impl Bench {
     pub fn run(self, context: &Context) -> Result<()> {
+        refuse_method(self.recipe.as_deref(), "--methods")?;
         let dataset = context.open(&self.dataset.dataset)?;
+        let files: &[&str] = match dataset.manifest().task {
+            Task::Classification => &[folder::PLAN],
+            // Benches of networks had no plan once.
+            Task::Segmentation | Task::Detection => &[folder::PLAN, folder::FIGURES],
+        };
+        folder::refuse_other(&self.out, files)?;
         match dataset.manifest().task {
             Task::Classification => self.classes(context, &dataset),
             Task::Segmentation => self.masks(context, &dataset),
@@ -184,6 +201,7 @@ impl Bench {
         self.refuse_of_boxes("masks")?;
         let request = self.request();
         let recipe: PixelRecipe = request.recipe()?;
+        let context = &context.with_seed_of_recipe(recipe.seed);
         if recipe.experts.is_none() && has_objects(dataset, recipe.labels)? {
             objects::run(context, dataset, &request)
         } else if recipe.complementary.is_some() {
@@ -196,7 +214,10 @@ impl Bench {
     fn boxes(self, context: &Context, dataset: &Dataset) -> Result<()> {
         let whose = "Whose boxes are learned from is `source` in the recipe.";
         self.refuse_of_classes("boxes", whose)?;
-        boxes::run(context, dataset, &self.request(), self.class_agnostic)
+        let request = self.request();
+        let recipe: BoxRecipe = request.recipe()?;
+        let context = &context.with_seed_of_recipe(recipe.seed);
+        boxes::run(context, dataset, &request, self.class_agnostic)
     }
 
     /// What is asked of networks.
@@ -221,9 +242,9 @@ impl Bench {
             .help(whose));
         }
         let of_classes = [
-            ("--encoder", self.encoder.encoder != CLASSICAL),
-            ("--crop", self.encoder.crop.is_some()),
-            ("--strict", self.encoder.strict),
+            ("--encoder", self.encoder.is_some()),
+            ("--crop", self.crop.is_some()),
+            ("--strict", self.strict),
             ("--from-pixels", self.from_pixels.is_some()),
         ];
         match of_classes.iter().find(|(_, given)| *given) {
@@ -276,25 +297,91 @@ impl Bench {
                 .collect::<Result<_>>()?
         };
         let from_pixels = self.settings_of_pixels(&methods)?;
+        let recipe = self.recipe()?;
+        let context = &context.with_seed_of_recipe(recipe.seed);
         let labels: Vec<(String, ImageLabels)> = self
             .labels_of
             .iter()
-            .map(|name| Ok((name.clone(), labels_of(dataset, name)?)))
+            .map(|name| Ok((name.clone(), labels_of(dataset, recipe.labels, name)?)))
             .collect::<Result<_>>()?;
         for warning in self.too_good(dataset) {
             context.output.warn(&warning);
         }
         let cells = self.cells(&noises, &methods, context.seed);
-        self.compute(context, dataset, &labels, &cells, from_pixels.as_ref())?;
+        self.compute(
+            context,
+            dataset,
+            &recipe,
+            &labels,
+            &cells,
+            from_pixels.as_ref(),
+        )?;
         let (lines, curves) = self.judge(dataset, &truth, &cells, context.seed)?;
-        self.write(context, dataset, &labels[0].1, &truth, (&lines, &curves))?;
+        let files: Vec<PathBuf> = cells.iter().map(|cell| cell.path(&self.out)).collect();
+        let reported = Reported::new(&self.out, files.iter().map(PathBuf::as_path))?;
+        let kept = reported.is_kept(context, &self.out);
+        if !kept {
+            reported.write(&self.out)?;
+            let labels = &labels[0].1;
+            self.write(
+                context,
+                dataset,
+                labels,
+                &truth,
+                recipe.folds,
+                (&lines, &curves),
+            )?;
+        }
         context.output.show(&Summary {
             folder: self.out,
             reference: truth.name,
-            folds: self.folds,
+            folds: recipe.folds,
             lines,
             robustness: summed_up(curves),
+            kept,
         })
+    }
+
+    /// What heads are trained by, and on what.
+    fn recipe(&self) -> Result<Recipe> {
+        let flags = RecipeFlags {
+            file: self.recipe.as_deref(),
+            encoder: self.encoder.as_deref(),
+            crop: self.crop,
+            folds: self.folds,
+            ..RecipeFlags::default()
+        };
+        let recipe = flags.recipe()?;
+        let watched = recipe.validation_reference.as_deref();
+        if !matches!(
+            recipe.train.early_stopping,
+            EarlyStopping::CleanValidation { .. }
+        ) {
+            return match watched {
+                None => Ok(recipe),
+                Some(name) => Err(unused_validation(name)),
+            };
+        }
+        // Clean labels are those that noise is added to.
+        for name in &self.labels_of {
+            let Some(reference) = name.strip_prefix("reference:") else {
+                return Err(Failure::usage(format!(
+                    "the recipe stops early by clean labels, and those of `{name}` may be wrong"
+                ))
+                .help(
+                    "Stop by `noisy-validation`, or learn from a reference, to which noise is added: \
+                     `--labels-of reference:NAME`.",
+                ));
+            };
+            if let Some(watched) = watched.filter(|watched| *watched != reference) {
+                return Err(Failure::usage(format!(
+                    "the recipe stops early by the reference `{watched}`, and a bench by the labels to which it adds noise, \
+                     those of `{reference}`"
+                ))
+                .help("Leave `validation_reference` out, or learn from that reference."));
+            }
+        }
+        Ok(recipe)
     }
 
     /// How networks are trained on pixels, if they are.
@@ -360,21 +447,19 @@ impl Bench {
         &self,
         context: &Context,
         dataset: &Dataset,
+        recipe: &Recipe,
         labels: &[(String, ImageLabels)],
         cells: &[Cell],
         from_pixels: Option<&FromPixelsSettings>,
     ) -> Result<()> {
-        let train = match &self.recipe {
-            Some(path) => Recipe::read(path)?.train,
-            None => TrainSettings::default(),
-        };
         let classifier = Classifier {
-            train,
+            train: recipe.train.clone(),
             ..Classifier::default()
         };
-        let (encoder, embeddings) = embeddings(context, dataset, &self.encoder)?;
+        let arguments = recipe.encoder_arguments(self.strict);
+        let (encoder, embeddings) = embeddings(context, dataset, &arguments)?;
         let images = images_hash(dataset, &embeddings);
-        self.check_plan(&encoder.identity(), &images, &classifier, from_pixels)?;
+        self.begin(&encoder.identity(), &images, recipe, from_pixels)?;
         self.check_labels(labels)?;
         let missing: Vec<&Cell> = cells
             .iter()
@@ -384,7 +469,7 @@ impl Bench {
             "{} to compute, {} done before; {} folds by case",
             count(missing.len(), "cell"),
             cells.len() - missing.len(),
-            self.folds
+            recipe.folds
         ));
         let device = DeviceName::Cpu.open()?.device;
         let training = self.out.join("training");
@@ -403,7 +488,7 @@ impl Bench {
             dataset,
             embeddings: &embeddings,
             classifier: &classifier,
-            folds: self.folds,
+            folds: recipe.folds,
             from_pixels: from_pixels.as_ref(),
         };
         let bar = progress::bar("bench", missing.len());
@@ -426,35 +511,27 @@ impl Bench {
     }
 
     /// Cells of different settings must not meet in one folder.
-    fn check_plan(
+    fn begin(
         &self,
         encoder: &str,
         images: &str,
-        classifier: &Classifier,
+        recipe: &Recipe,
         from_pixels: Option<&FromPixelsSettings>,
     ) -> Result<()> {
         let failed = |error: toml::ser::Error| Failure::other(error.to_string());
         let train = match from_pixels {
             None => format!(
                 "[train]\n{}",
-                toml::to_string(&classifier.train).map_err(failed)?
+                toml::to_string(&recipe.train).map_err(failed)?
             ),
             Some(settings) => toml::to_string(settings).map_err(failed)?,
         };
         let plan = format!(
             "encoder = \"{encoder}\"\nimages = \"{images}\"\nfolds = {}\n\n{train}",
-            self.folds
+            recipe.folds
         );
-        let path = self.out.join("plan.toml");
-        match std::fs::read_to_string(&path) {
-            Ok(known) if known == plan => Ok(()),
-            Ok(_) => Err(Failure::usage(format!(
-                "{} holds a bench of other images or cases, with another encoder, other folds or other settings",
-                self.out.display()
-            ))
-            .help("Choose another folder with `--out`.")),
-            Err(_) => Ok(write_file(&path, plan.as_bytes())?),
-        }
+        let others = "other images or cases, with another encoder, other folds or other settings";
+        folder::begin(&self.out, &plan, others)
     }
 
     /// Nor must cells of different labels, one file being named as the other.
@@ -566,9 +643,10 @@ impl Bench {
         dataset: &Dataset,
         labels: &ImageLabels,
         truth: &Truth,
+        folds: usize,
         (lines, curves): (&[Line], &[Robustness]),
     ) -> Result<()> {
-        write_json(&self.out.join("bench.json"), lines)?;
+        write_json(&self.out.join(folder::FIGURES), lines)?;
         let robustness = summed_up(curves.to_vec());
         write_json(&self.out.join("robustness.json"), &robustness)?;
         let mut report = page::start(context, dataset, labels.version, labels)?;
@@ -579,7 +657,7 @@ impl Bench {
             against: Against::Truth(truth.name.clone()),
             protocol: format!(
                 "{} by case × {}",
-                count(self.folds, "fold"),
+                count(folds, "fold"),
                 count(self.seeds as usize, "seed")
             ),
             chance: Some(1.0 / dataset.classes().len() as f64),
@@ -616,11 +694,11 @@ fn images_hash(dataset: &Dataset, embeddings: &Embeddings) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// Labels by name: a source, all annotators, or a reference.
-fn labels_of(dataset: &Dataset, name: &str) -> Result<ImageLabels> {
+/// Labels by name: a source or all annotators, of a label version or the latest, or a reference.
+fn labels_of(dataset: &Dataset, version: Option<VersionId>, name: &str) -> Result<ImageLabels> {
     match name.strip_prefix("reference:") {
         Some(reference) => reference_labels(dataset, reference),
-        None => Ok(ImageLabels::load(dataset, None, Some(name))?),
+        None => Ok(ImageLabels::load(dataset, version, Some(name))?),
     }
 }
 
@@ -766,12 +844,17 @@ impl Show for Summary {
             ]);
         }
         format!(
-            "against {}, {} folds by case, 95 % intervals over cases\n{}{}\nreport: {}",
+            "against {}, {} folds by case, 95 % intervals over cases\n{}{}\nreport: {}{}",
             self.reference,
             self.folds,
             table.text(),
             self.robustness(),
-            report_path(&self.folder).display()
+            report_path(&self.folder).display(),
+            if self.kept {
+                " (of more than this)"
+            } else {
+                ""
+            },
         )
     }
 }

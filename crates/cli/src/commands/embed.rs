@@ -2,11 +2,12 @@
 
 mod files;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use cleanslide_data::Dataset;
+use cleanslide_data::{Dataset, ImageRecord, image_size};
 use cleanslide_learn::embed::{EmbedSettings, Embeddings, embed};
 use cleanslide_nn::encoders::{Encoder, open};
 use serde::Serialize;
@@ -134,5 +135,57 @@ pub fn embeddings(
             count(embeddings.problems.len(), "bad image")
         ));
     }
+    if let Some(warning) = other_scale(dataset, encoder.as_ref(), &embeddings.images)? {
+        context.output.warn(&warning);
+    }
     Ok((encoder, embeddings))
+}
+
+/// Scales that differ by less than this share are the same to an encoder.
+const SAME_SCALE: f64 = 0.1;
+
+/// Says that an encoder sees images at another scale than those that it was trained on: images are resized to its size, and
+/// all of one size of pixels are taken to be as large as the first of them.
+fn other_scale(
+    dataset: &Dataset,
+    encoder: &dyn Encoder,
+    images: &[usize],
+) -> Result<Option<String>> {
+    let (Some(trained), Some(native)) = (encoder.microns_per_pixel(), encoder.native_side()) else {
+        return Ok(None);
+    };
+    let mut by_size: BTreeMap<u64, Vec<&ImageRecord>> = BTreeMap::new();
+    for &image in images {
+        let record = &dataset.images()[image];
+        if let Some(microns) = record.microns_per_pixel {
+            by_size.entry(microns.to_bits()).or_default().push(record);
+        }
+    }
+    let mut others = Vec::new();
+    for (bits, records) in by_size {
+        let microns = f64::from_bits(bits);
+        let side = match encoder.crop() {
+            Some(crop) => f64::from(crop),
+            None => {
+                let (height, width) = image_size(&dataset.image_path(records[0]))?;
+                height.min(width) as f64
+            }
+        };
+        let seen = microns * side / f64::from(native);
+        if (seen / trained - 1.0).abs() > SAME_SCALE {
+            others.push((records, microns, seen));
+        }
+    }
+    let Some((first, microns, seen)) = others.first() else {
+        return Ok(None);
+    };
+    let number = others.iter().map(|(records, ..)| records.len()).sum();
+    Ok(Some(format!(
+        "{} at another scale than those that {} was trained on ({trained} microns per pixel), such as {} ({seen:.3} as it sees \
+         it): its features may say less. Of images with pixels of {microns} microns, `--crop {:.0}` is at that scale.",
+        count(number, "image"),
+        encoder.name(),
+        first[0].id,
+        f64::from(native) * trained / microns
+    )))
 }

@@ -36,7 +36,7 @@ use crate::network_run::warn_of_threads;
 use crate::output::{Show, count, thousands};
 use crate::pipeline::refuse_leaks;
 use crate::progress;
-use crate::run_folder::read_recipe;
+use crate::run_folder::{read_recipe, refuse_method};
 
 use look::Look;
 
@@ -54,7 +54,7 @@ const MODEL: &str = "model.safetensors";
 #[command(
     after_help = "Examples:\n  cleanslide pretrain mitoses --method simclr --view 64 --out runs/simclr\n  \
 cleanslide embed mitoses --encoder runs/simclr/model.safetensors --crop 64\n\n\
-A recipe is a TOML file with the keys central_crop, chunk, probe_every, [encoder], [objective], [train] and [augment]. \
+A recipe is a TOML file with the keys seed, central_crop, chunk, probe_every, [encoder], [objective], [train] and [augment]. \
 config.toml of any run is one, with all defaults."
 )]
 pub struct Pretrain {
@@ -144,10 +144,13 @@ struct Summary {
 
 impl Pretrain {
     pub fn run(self, context: &Context) -> Result<()> {
+        refuse_method(self.recipe.as_deref(), "--method")?;
         let start = Instant::now();
         let dataset = context.open(&self.dataset.dataset)?;
         refuse_leaks(&dataset)?;
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
+        let context = &context.with_seed_of_recipe(settings.seed);
+        settings.seed = context.seed;
         settings.check().map_err(Failure::from)?;
         let images: Vec<&ImageRecord> = dataset
             .images()
@@ -196,7 +199,6 @@ impl Pretrain {
                 items: &look.items,
                 measure: &measure,
             }),
-            seed: context.seed,
             device: &device.device,
             folder: &self.out,
         };
@@ -219,7 +221,6 @@ impl Pretrain {
         bar.finish_and_clear();
         let pretrained = pretrained?;
         write_file(&self.out.join(MODEL), &pretrained.to_bytes()?)?;
-        Checkpoints::of(&self.out).clear()?;
         let epochs = read_epochs(&self.out)?;
         let last = epochs.last().cloned();
         let found = last.as_ref().and_then(trouble);
@@ -229,6 +230,8 @@ impl Pretrain {
             ..manifest
         };
         write_manifest(held.folder(), &finished)?;
+        // Not before: what is interrupted until then goes on after the last epoch.
+        Checkpoints::of(&self.out).clear()?;
         held.release()?;
         context.output.show(&Summary {
             encoder: self.out.join(MODEL),
@@ -495,16 +498,24 @@ fn begin(context: &Context, folder: &Path, manifest: &Manifest, config: &str) ->
         .help("Choose another folder with `--out`."));
     };
     if other.finished.is_some() {
+        // What was interrupted when it was done has left what it would have gone on from.
+        let checkpoints = Checkpoints::of(folder);
+        if checkpoints.latest()?.is_some() {
+            let held = Held::new(folder, TRAINS)?;
+            checkpoints.clear()?;
+            held.release()?;
+        }
         return Err(
             Failure::usage(format!("{} is a finished run", folder.display()))
                 .help("Choose another folder with `--out`; a run is never overwritten."),
         );
     }
     let differs = [
-        ("recipe", other.config_hash != manifest.config_hash),
+        // The recipe names it too.
+        ("seed", other.seed != manifest.seed),
         ("set of images", other.images_hash != manifest.images_hash),
         ("set of labels", other.looked_at != manifest.looked_at),
-        ("seed", other.seed != manifest.seed),
+        ("recipe", other.config_hash != manifest.config_hash),
         ("device", other.device != manifest.device),
     ];
     match differs.iter().find(|(_, differs)| *differs) {

@@ -29,9 +29,13 @@ use crate::corrected_labels::{across_folds, is_corrected};
 use crate::failure::{Failure, Result};
 use crate::measures::{Judged, Measure, table};
 use crate::output::{Show, count, quoted};
-use crate::pipeline::{may_be_learned_from, method_by_name, reference_labels, refuse_leaks};
+use crate::pipeline::{
+    may_be_learned_from, method_by_name, reference_labels, refuse_leaks, unused_validation,
+};
 use crate::progress;
-use crate::run_folder::{Manifest, Recipe, fold_lines, part_lines, write_run};
+use crate::run_folder::{
+    Manifest, Recipe, RecipeFlags, fold_lines, part_lines, refuse_method, write_run,
+};
 use crate::truth::how_to_evaluate;
 
 /// What `train` takes.
@@ -44,8 +48,8 @@ cleanslide train cfos --method reweight --annotators anna,ben,carla --folds 5 --
 cleanslide train smears --method sissi --also other-cells --out runs/sissi\n  \
 cleanslide train nuclei --method dual --out runs/dual\n  \
 cleanslide train liver --method complementary --out runs/tumour\n\n\
-A recipe is a TOML file. Of classes of images it has the keys encoder, crop, labels, source, folds, \
-[method] and [train]; of masks, instances and boxes labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
+A recipe is a TOML file. Of classes of images it has the keys seed, encoder, crop, labels, source, folds, \
+validation_reference, [method] and [train]; of masks, instances and boxes seed, labels, source, folds, whole, [also], [experts], [network], [loss], [train], \
 [augment], [predict], of class masks beside diagnoses [complementary], of instances and boxes [correction], and of instances [objects] and [dual]. config.toml of any run is one, with all defaults."
 )]
 pub struct Train {
@@ -105,10 +109,13 @@ struct Summary {
     against_given_labels: Vec<Measure>,
     /// The command to run next.
     next: String,
+    /// The command that writes the page of the run.
+    or_next: String,
 }
 
 impl Train {
     pub fn run(self, context: &Context) -> Result<()> {
+        refuse_method(self.recipe.as_deref(), "--method")?;
         let dataset = context.open(&self.dataset.dataset)?;
         match dataset.manifest().task {
             Task::Classification if self.also.is_some() => {
@@ -127,20 +134,22 @@ impl Train {
             Task::Detection => return self.network::<boxes::Boxes>(context, &dataset),
         }
         let recipe = self.recipe()?;
+        let context = &context.with_seed_of_recipe(recipe.seed);
         let (manifest, measures, seconds) =
             train(context, &dataset, &recipe, &self.out, self.strict)?;
-        let audit = || {
+        let of_run = |verb: &str| {
             let dataset = dataset.folder().to_string_lossy();
             let run = self.out.to_string_lossy();
             format!(
-                "cleanslide audit {} --run {}",
+                "cleanslide {verb} {} --run {}",
                 quoted(&dataset),
                 quoted(&run)
             )
         };
-        let next = how_to_evaluate(&dataset, &self.out)?.unwrap_or_else(audit);
+        let next = how_to_evaluate(&dataset, &self.out)?.unwrap_or_else(|| of_run("audit"));
         context.output.show(&Summary {
             next,
+            or_next: format!("{} --out report.html", of_run("report")),
             run: self.out,
             method: recipe.method.name().to_owned(),
             labels: manifest.labels.to_string(),
@@ -182,25 +191,26 @@ impl Train {
     }
 
     fn recipe(&self) -> Result<Recipe> {
-        let mut recipe = match &self.recipe {
-            Some(path) => Recipe::read(path)?,
-            None => Recipe::default(),
+        let flags = RecipeFlags {
+            file: self.recipe.as_deref(),
+            encoder: self.encoder.as_deref(),
+            crop: self.crop,
+            labels: self.labels,
+            source: self.source.as_deref(),
+            folds: self.folds,
         };
-        if let Some(name) = &self.method {
+        let mut recipe = flags.recipe()?;
+        // The method of the recipe has its settings.
+        if let Some(name) = &self.method
+            && name != recipe.method.name()
+        {
             recipe.method = method_by_name(name)?;
         }
-        if let Some(encoder) = &self.encoder {
-            recipe.encoder = encoder.clone();
-        }
-        recipe.crop = self.crop.or(recipe.crop);
-        recipe.labels = self.labels.or(recipe.labels);
-        recipe.source = self.source.clone().or(recipe.source);
-        recipe.folds = self.folds.unwrap_or(recipe.folds);
         Ok(recipe)
     }
 }
 
-/// Trains, and publishes the run folder.
+/// Trains by a recipe and the seed of the context, and publishes the run folder.
 pub fn train(
     context: &Context,
     dataset: &Dataset,
@@ -241,11 +251,7 @@ pub fn train(
         recipe.folds,
         count(context.threads, "thread"),
     ));
-    if let Some(validation) = &validation {
-        context
-            .output
-            .note(&format!("early stopping watches {validation}"));
-    }
+    tell_what_is_watched(context, validation.as_deref());
 
     let folds = study.folds(recipe.folds, context.seed)?;
     let bar = progress::bar("training", (recipe.folds + 1) * classifier.train.epochs);
@@ -261,6 +267,7 @@ pub fn train(
             Ok(fitted.predict(features)?)
         })?;
     let config = toml::to_string(&Recipe {
+        seed: context.seed,
         labels: Some(labels.version),
         source: Some(labels.source.clone()),
         ..recipe.clone()
@@ -303,7 +310,7 @@ pub fn train(
 }
 
 /// Gives a study what it watches where training stops early, and says what that is.
-fn with_validation(
+pub fn with_validation(
     study: Study,
     dataset: &Dataset,
     embedded: &Embeddings,
@@ -337,12 +344,7 @@ fn with_validation(
                      stop on the given labels with `noisy-validation`.",
             ));
         }
-        (_, Some(name)) => {
-            return Err(Failure::usage(format!(
-                "the recipe names the validation reference `{name}`, and nothing uses it"
-            ))
-            .help("Leave it out, or stop early by `clean-validation`."));
-        }
+        (_, Some(name)) => return Err(unused_validation(name)),
         (EarlyStopping::None, None) => return Ok((study, None)),
         (EarlyStopping::NoisyValidation { .. }, None) => {
             let position = |image: &ImageRecord| dataset.position(&image.id);
@@ -358,6 +360,14 @@ fn with_validation(
         }
     };
     Ok((study.watching(watched, kind), Some(what)))
+}
+
+/// Tells what [`with_validation`] says.
+pub fn tell_what_is_watched(context: &Context, validation: Option<&str>) {
+    if let Some(validation) = validation {
+        let text = format!("early stopping watches {validation}");
+        context.output.note(&text);
+    }
 }
 
 /// Out-of-sample predictions of the study, and the final model's for all other images.
@@ -400,7 +410,8 @@ impl Show for Summary {
         format!(
             "{}: {} on {} of {} ({} of {}), {:.1} s\n\
              {}:\n{}\n\
-             next: {}",
+             next: {}\n\
+             page: {}",
             self.run.display(),
             self.method,
             count(self.images, "image"),
@@ -411,6 +422,7 @@ impl Show for Summary {
             across_folds(self.corrected),
             table(&["value"], &[&self.against_given_labels]),
             self.next,
+            self.or_next,
         )
     }
 }

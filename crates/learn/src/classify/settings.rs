@@ -44,8 +44,14 @@ pub struct TrainSettings {
     pub dropout: f64,
     /// When to stop before the last epoch. Default never.
     pub early_stopping: EarlyStopping,
-    /// The seed of everything random: initial weights, order of items, jitter, dropout. Default 0.
+    /// The seed of everything random: initial weights, order of items, jitter, dropout. Default 0, which is not written.
+    #[serde(skip_serializing_if = "is_zero")]
     pub seed: u64,
+}
+
+/// True for the default seed: what holds settings with a seed of its own, such as a recipe, names one seed and not two.
+fn is_zero(seed: &u64) -> bool {
+    *seed == 0
 }
 
 impl Default for TrainSettings {

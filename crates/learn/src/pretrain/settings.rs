@@ -11,6 +11,8 @@ use crate::training::{AdamWSettings, Optimiser, TrainSettings};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PretrainSettings {
+    /// The seed of everything random. Default 0.
+    pub seed: u64,
     /// The side of the central square of each image that views are taken from, in pixels; the whole image where it is
     /// left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +37,7 @@ pub struct PretrainSettings {
 impl Default for PretrainSettings {
     fn default() -> Self {
         Self {
+            seed: 0,
             central_crop: None,
             chunk: 0,
             probe_every: 10,

@@ -131,8 +131,6 @@ pub struct Pretrainer<'a, I> {
     pub settings: &'a PretrainSettings,
     /// What is looked at between epochs.
     pub probe: Option<Probe<'a>>,
-    /// The seed of everything random.
-    pub seed: u64,
     /// Where networks run.
     pub device: &'a Device,
     /// Where checkpoints and logs go.
@@ -193,7 +191,7 @@ impl<I: UnlabelledImages> Pretrainer<'_, I> {
             validation: &[],
             classes: &[],
             settings: self.settings,
-            seed: self.seed,
+            seed: self.settings.seed,
             device: self.device,
             folder: self.folder,
         };
@@ -361,6 +359,7 @@ impl<I: UnlabelledImages> Task for Views<'_, I> {
             objective,
             augment,
             train: _,
+            seed: _,
         } = self.settings();
         serde_json::to_value((
             central_crop,
@@ -675,7 +674,6 @@ mod tests {
                 items: &[],
                 settings: &settings,
                 probe: None,
-                seed: 1,
                 device: &device,
                 folder: Path::new(""),
             };

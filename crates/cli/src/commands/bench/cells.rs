@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use cleanslide_data::Dataset;
 use cleanslide_nn::devices::DeviceName;
 
+use super::folder::{self, Reported};
 use crate::commands::train::networks::{Learner, train};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::json_file::write_json;
-use crate::network_run::{NetworkRecipe, read_config, read_manifest};
+use crate::network_run::{Chosen, NetworkRecipe, read_config, read_manifest};
 use crate::output::{Show, count};
+use crate::pipeline::DEFAULT_FOLDS;
 use crate::run_folder::read_recipe;
 
 /// What is asked.
@@ -24,8 +26,8 @@ pub struct Request<'a> {
     pub recipe: Option<&'a Path>,
     /// How many seeds.
     pub seeds: u64,
-    /// How many folds.
-    pub folds: usize,
+    /// How many folds; by default those of the recipe, or 5.
+    pub folds: Option<usize>,
     /// What is judged against; by default the only reference, if there is one.
     pub reference: Option<&'a str>,
     /// The folder.
@@ -38,6 +40,15 @@ impl Request<'_> {
         match self.recipe {
             Some(path) => read_recipe(path),
             None => Ok(R::default()),
+        }
+    }
+
+    /// How many folds there are, where the recipe has so many: none is not meant for a bench.
+    pub fn folds(&self, of_recipe: usize) -> usize {
+        match (self.folds, of_recipe) {
+            (Some(folds), _) => folds,
+            (None, 0) => DEFAULT_FOLDS,
+            (None, folds) => folds,
         }
     }
 }
@@ -139,9 +150,11 @@ pub fn rows<R: NetworkRecipe>(
 pub fn train_missing<L: Learner>(
     context: &Context,
     dataset: &Dataset,
+    request: &Request,
     rows: &[Row<L::Recipe>],
     protocol: &str,
 ) -> Result<()> {
+    folder::begin_networks(request.out)?;
     let cells = rows.iter().flat_map(|row| {
         row.runs
             .iter()
@@ -186,7 +199,12 @@ fn is_done<R: NetworkRecipe>(dataset: &Dataset, run: &Path, recipe: &R) -> Resul
         let text = format!("{} is a run of another {what}", run.display());
         Err(Failure::usage(text).help("Choose another folder with `--out`."))
     };
-    if read_config::<R>(run)? != *recipe {
+    // Which seed it has its folder says.
+    let without_seed = |recipe: R| {
+        let chosen = recipe.chosen();
+        recipe.with(Chosen { seed: 0, ..chosen })
+    };
+    if without_seed(read_config(run)?) != without_seed(recipe.clone()) {
         return other("recipe, with other labels, other folds or another network");
     }
     // A version of the same name may be of another dataset.
@@ -197,8 +215,18 @@ fn is_done<R: NetworkRecipe>(dataset: &Dataset, run: &Path, recipe: &R) -> Resul
     Ok(manifest.finished.is_some())
 }
 
-/// Writes what a bench found into its folder, and shows it.
-pub fn publish(context: &Context, request: &Request, summary: &impl Show) -> Result<()> {
-    write_json(&request.out.join("bench.json"), summary)?;
+/// Writes what a bench found of these rows into its folder, unless there is more already, and shows it.
+pub fn publish<R>(
+    context: &Context,
+    request: &Request,
+    rows: &[Row<R>],
+    summary: &impl Show,
+) -> Result<()> {
+    let runs = rows.iter().flat_map(|row| &row.runs);
+    let reported = Reported::new(request.out, runs.map(PathBuf::as_path))?;
+    if !reported.is_kept(context, request.out) {
+        reported.write(request.out)?;
+        write_json(&request.out.join(folder::FIGURES), summary)?;
+    }
     context.output.show(summary)
 }

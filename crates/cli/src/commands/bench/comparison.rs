@@ -44,7 +44,11 @@ pub fn base<R: NetworkRecipe>(
     let recipe = recipe.with(Chosen {
         labels: Some(labels.version),
         source: Some(labels.source),
-        folds: if whole { 0 } else { request.folds },
+        folds: if whole {
+            0
+        } else {
+            request.folds(chosen.folds)
+        },
         whole,
         ..chosen
     });
@@ -92,7 +96,7 @@ pub fn compare<L: Learner, T: Sync, const N: usize>(
             read(run)?;
         }
     }
-    train_missing::<L>(context, dataset, rows, &protocol(judged.folds))?;
+    train_missing::<L>(context, dataset, request, rows, &protocol(judged.folds))?;
     let summary = Summary {
         folder: request.out.to_owned(),
         judged,
@@ -100,7 +104,7 @@ pub fn compare<L: Learner, T: Sync, const N: usize>(
         names: comparison.names.to_vec(),
         lines: comparison.lines(rows, read)?,
     };
-    publish(context, request, &summary)
+    publish(context, request, rows, &summary)
 }
 
 /// What a recipe means by a name alone.

@@ -104,10 +104,10 @@ pub fn run(context: &Context, dataset: &Dataset, request: &Request) -> Result<()
         _ => networks(request, &base)?,
     };
     let rows = rows(request, &networks, &METHODS, context.seed, with_method)?;
-    let protocol = format!("{} folds by case", request.folds);
-    train_missing::<Pixels>(context, dataset, &rows, &protocol)?;
+    let protocol = format!("{} folds by case", base.folds);
+    train_missing::<Pixels>(context, dataset, request, &rows, &protocol)?;
     let summary = judge(context, dataset, request, &base, reference.as_ref(), &rows)?;
-    publish(context, request, &summary)
+    publish(context, request, &rows, &summary)
 }
 
 /// The recipe that all cells share: experts and label version are named.
@@ -118,7 +118,7 @@ fn base(context: &Context, dataset: &Dataset, request: &Request) -> Result<Pixel
     let names = labels.experts.into_iter().map(|expert| expert.name);
     Ok(PixelRecipe {
         labels: Some(labels.version),
-        folds: request.folds,
+        folds: request.folds(recipe.folds),
         whole: false,
         experts: Some(Experts {
             annotators: names.collect(),
@@ -271,7 +271,7 @@ fn judge(
         experts: names,
         images: images.len(),
         cases: units.len(),
-        folds: request.folds,
+        folds: base.folds,
         seeds: request.seeds,
         lines,
     })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cleanslide_data::mask::read_instance_mask;
 use cleanslide_data::{Family, ImageRecord, Object, Polygon, Rectangle, Target};
-use cleanslide_learn::correction::{AGREEMENT, ChangeCounts};
+use cleanslide_learn::correction::{AGREEMENT, ChangeCounts, Start};
 use cleanslide_learn::deceleration::Deceleration;
 use cleanslide_learn::detect::correction::{Cycle, CycleImage, changes};
 use cleanslide_learn::segment::correction::{
@@ -22,11 +22,74 @@ use ndarray::ArrayView2;
 use super::networks::{Job, Part};
 use super::pixels::given_objects;
 use crate::failure::{Failure, Result};
+use crate::network_run::NetworkRecipe;
+use crate::output::count;
 use crate::shape_labels::about;
 use crate::sheet::{self, evenly};
 
 /// Points of a fitted curve between two epochs.
 const SMOOTH: usize = 4;
+
+/// The epochs after which a training corrected labels, by its folder.
+fn corrected_after(family: Family, folder: &Path) -> Result<Vec<usize>> {
+    Ok(match family {
+        Family::Boxes => Cycle::epochs(folder)?,
+        Family::Instances => MaskCycle::epochs(folder)?,
+        _ => Vec::new(),
+    })
+}
+
+/// Whether the network of all images has corrected labels.
+pub fn has_corrected<R: NetworkRecipe>(job: &Job<R>, run: &Path) -> Result<bool> {
+    let corrects = job.recipe.start_of_correction().is_some() && job.recipe.chosen().whole;
+    Ok(corrects && !corrected_after(job.labels.family, &run.join("whole"))?.is_empty())
+}
+
+/// Which networks should have corrected labels and never began to, and why; none where all did.
+pub fn uncorrected<R: NetworkRecipe>(
+    job: &Job<R>,
+    parts: &[Part],
+    run: &Path,
+) -> Result<Option<String>> {
+    let Some(start) = job.recipe.start_of_correction() else {
+        return Ok(None);
+    };
+    let mut names = Vec::new();
+    for part in parts {
+        if corrected_after(job.labels.family, &run.join(&part.name))?.is_empty() {
+            names.push(part.name.as_str());
+        }
+    }
+    Ok((!names.is_empty()).then(|| {
+        let by = match names.len() == parts.len() {
+            true => String::new(),
+            false => format!(" by {}", names.join(", ")),
+        };
+        format!(
+            "no label was corrected{by}: {}. Train for more epochs, or say when to begin: [correction] start = \
+             {{ name = \"epoch\", epoch = 8 }}.",
+            never(start, job.recipe.train().epochs)
+        )
+    }))
+}
+
+/// Why labels were not corrected within so many epochs.
+fn never(start: Start, epochs: usize) -> String {
+    let within = count(epochs, "epoch");
+    match start {
+        Start::Deceleration { threshold } => format!(
+            "the fit to the given labels did not slow down by {:.0} % within {within}",
+            100.0 * threshold
+        ),
+        Start::Validation { patience } => format!(
+            "the validation did not stay without a better one for {} within {within}",
+            count(patience, "epoch")
+        ),
+        Start::Epoch { epoch } => {
+            format!("that was to begin after epoch {epoch}, and the training has {within}")
+        }
+    }
+}
 
 /// What became of the labels: of the network that learned from all images, or else of the last fold. Nothing if none
 /// were corrected.
@@ -35,11 +98,7 @@ pub fn corrections<R>(job: &Job<R>, parts: &[Part], run: &Path) -> Result<Option
         return Ok(None);
     };
     let folder = &run.join(&part.name);
-    let epochs = match job.labels.family {
-        Family::Boxes => Cycle::epochs(folder)?,
-        Family::Instances => MaskCycle::epochs(folder)?,
-        _ => Vec::new(),
-    };
+    let epochs = corrected_after(job.labels.family, folder)?;
     let Some(&last) = epochs.last() else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use cleanslide_data::store::write_file;
+use cleanslide_data::store::{in_file_names, write_file};
 use cleanslide_data::{Dataset, ImageRecord, Target, mask, to_csv};
 use cleanslide_learn::experts::{
     Belief, ExpertImages, ExpertMask, ExpertMethod, ExpertModel, ExpertTrainer, majority,
@@ -147,9 +147,12 @@ pub fn write_beliefs(
     Ok(write_file(&folder.join(SUMS), &text)?)
 }
 
+/// The picture of an image and an expert: their names, and a hash, as different names may be the same in files.
 fn believed_file(folder: &Path, image: &ImageRecord, expert: &str) -> PathBuf {
-    let name = format!("{}.{expert}.png", image.id);
-    folder.join(BELIEVED).join(name.replace(['/', '\\'], "_"))
+    let hash = blake3::hash(format!("{}\n{expert}", image.id).as_bytes()).to_hex();
+    let name = in_file_names(&format!("{}.{expert}", image.id));
+    let name = format!("{name}-{}.png", &hash[..8]);
+    folder.join(BELIEVED).join(name)
 }
 
 /// What a run found out about its experts: the sums of all images that networks did not see, or of all images if there
@@ -253,4 +256,30 @@ fn picture(believed: ArrayView2<'_, f32>) -> Result<Vec<u8>> {
     grey.write_to(&mut bytes, ImageFormat::Png)
         .map_err(|error| Failure::other(error.to_string()))?;
     Ok(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_and_expert_has_a_picture_of_its_own() {
+        let file = |id: &str, expert: &str| {
+            let image = ImageRecord {
+                id: id.into(),
+                ..ImageRecord::default()
+            };
+            believed_file(Path::new("run"), &image, expert)
+        };
+        let files = [
+            file("a/b", "anna"),
+            file("a_b", "anna"),
+            file("a b", "anna"),
+            file("a", "b.anna"),
+            file("a.b", "anna"),
+        ];
+        let different: std::collections::BTreeSet<&PathBuf> = files.iter().collect();
+        assert_eq!(different.len(), files.len(), "{files:?}");
+        assert_eq!(files[0].parent(), Some(Path::new("run/believed")));
+    }
 }

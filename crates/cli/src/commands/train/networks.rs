@@ -20,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
+use super::corrections::{has_corrected, uncorrected};
 use super::page::RunPage;
 use crate::arguments::LabelsArguments;
 use crate::commands::evaluate::shapes::{Judged, cases, measures};
@@ -81,9 +82,16 @@ pub struct Trained {
     seconds: f64,
     /// Of predictions out of sample, where there are folds.
     against_given_labels: Option<Vec<Measure>>,
-    /// The command to run next, where there is a reference.
+    /// Which networks should have corrected labels and did not, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncorrected: Option<String>,
+    /// The command to run next: one that takes the corrected labels, measures predictions by a reference, or predicts where
+    /// nothing was predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// Another one, where there are two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    or_next: Option<String>,
 }
 
 /// A network to train.
@@ -338,11 +346,12 @@ pub trait Learner {
 /// Trains, and shows how well.
 pub fn run<L: Learner>(context: &Context, dataset: &Dataset, request: &Request) -> Result<()> {
     let recipe = recipe::<L>(request)?;
+    let context = &context.with_seed_of_recipe(recipe.chosen().seed);
     let trained = train::<L>(context, dataset, recipe, request.out, request.device)?;
     context.output.show(&trained)
 }
 
-/// Trains by a recipe into a folder, or goes on there.
+/// Trains by a recipe and the seed of the context into a folder, or goes on there.
 pub fn train<L: Learner>(
     context: &Context,
     dataset: &Dataset,
@@ -395,7 +404,9 @@ pub fn train<L: Learner>(
         0 => None,
         _ => Some(measure(context, dataset, labels, run)?),
     };
+    let uncorrected = uncorrected(&job, &parts, run)?;
     RunPage {
+        uncorrected: uncorrected.as_deref(),
         job: &job,
         parts: &parts,
         manifest: &manifest,
@@ -405,6 +416,16 @@ pub fn train<L: Learner>(
     }
     .write()?;
     finish(held, manifest.clone(), now())?;
+    let predicted = parts.iter().map(|part| part.predicts().count()).sum();
+    let mut commands = Vec::new();
+    if has_corrected(&job, run)? {
+        commands.push(how_to_correct(dataset, run));
+    }
+    match predicted {
+        0 => commands.push(how_to_predict(run)),
+        _ => commands.extend(how_to_evaluate(dataset, run)?),
+    }
+    let mut commands = commands.into_iter();
     Ok(Trained {
         run: run.to_owned(),
         dataset: dataset.folder().to_owned(),
@@ -414,10 +435,12 @@ pub fn train<L: Learner>(
         corrected: manifest.corrected,
         images: labels.images.len(),
         cases: manifest.cases,
-        predicted: parts.iter().map(|part| part.predicts().count()).sum(),
+        predicted,
         seconds: start.elapsed().as_secs_f64(),
         against_given_labels: measured,
-        next: how_to_evaluate(dataset, run)?,
+        uncorrected,
+        next: commands.next(),
+        or_next: commands.next(),
     })
 }
 
@@ -576,6 +599,7 @@ fn recipe<L: Learner>(request: &Request) -> Result<L::Recipe> {
     }
     let chosen = recipe.chosen();
     Ok(recipe.with(Chosen {
+        seed: chosen.seed,
         labels: request.labels.or(chosen.labels),
         source: request.source.map(String::from).or(chosen.source),
         folds: request.folds.unwrap_or(chosen.folds),
@@ -590,6 +614,23 @@ fn recipe<L: Learner>(request: &Request) -> Result<L::Recipe> {
             None => chosen.also,
         },
     }))
+}
+
+/// The command that predicts by the network of a run.
+fn how_to_predict(run: &Path) -> String {
+    format!(
+        "cleanslide predict {} IMAGES --out FOLDER",
+        quoted(&run.to_string_lossy())
+    )
+}
+
+/// The command that makes a label version of what a run corrected.
+fn how_to_correct(dataset: &Dataset, run: &Path) -> String {
+    format!(
+        "cleanslide correct {} --run {}",
+        quoted(&dataset.folder().to_string_lossy()),
+        quoted(&run.to_string_lossy())
+    )
 }
 
 /// The labels of the images that may be learned from, or measure progress.
@@ -871,6 +912,7 @@ fn manifest<R: NetworkRecipe>(
 ) -> Result<(String, NetworkManifest)> {
     let (dataset, labels) = (job.dataset, job.labels);
     let chosen = Chosen {
+        seed: context.seed,
         labels: Some(labels.version),
         source: labels.experts.is_empty().then(|| labels.source.clone()),
         ..job.recipe.chosen()
@@ -1006,9 +1048,27 @@ fn publish<L: Learner>(job: &Job<L::Recipe>, parts: &[Part], run: &Path) -> Resu
     }
     let predictions = run.join("predictions");
     let nothing = parts.iter().all(|part| part.predicts().next().is_none());
-    if nothing || predictions.exists() {
-        return Ok(());
+    if !nothing && !predictions.exists() {
+        publish_predictions::<L>(job, parts, run, &predictions)?;
     }
+    // Also what a run that was interrupted here has left.
+    for part in parts {
+        let folder = run.join(&part.name).join("predicted");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .map_err(|error| cleanslide_data::Error::io("remove", &folder, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the parts predict as labels.
+fn publish_predictions<L: Learner>(
+    job: &Job<L::Recipe>,
+    parts: &[Part],
+    run: &Path,
+    predictions: &Path,
+) -> Result<()> {
     let mut evidence = Vec::new();
     for part in parts {
         for image in part.predicts() {
@@ -1022,15 +1082,9 @@ fn publish<L: Learner>(job: &Job<L::Recipe>, parts: &[Part], run: &Path) -> Resu
     }
     let classes = job.dataset.classes();
     let labels = Labels::new(evidence, classes)?;
-    publish_folder(&predictions, |folder| labels.write(folder, classes))?;
-    for part in parts {
-        let folder = run.join(&part.name).join("predicted");
-        if folder.exists() {
-            fs::remove_dir_all(&folder)
-                .map_err(|error| cleanslide_data::Error::io("remove", &folder, error))?;
-        }
-    }
-    Ok(())
+    Ok(publish_folder(predictions, |folder| {
+        labels.write(folder, classes)
+    })?)
 }
 
 /// What was predicted against what was given: by the source, or by each of several experts, who are then named. What
@@ -1108,14 +1162,15 @@ impl Show for Trained {
                 "{} predicted by networks that did not see their cases\n",
                 count(self.predicted, "image"),
             ));
-            if let Some(next) = &self.next {
-                text.push_str(&format!("next: {next}\n"));
-            }
-        } else {
-            text.push_str(&format!(
-                "next: cleanslide predict {} IMAGES --out FOLDER\n",
-                self.run.display()
-            ));
+        }
+        if let Some(uncorrected) = &self.uncorrected {
+            text.push_str(&format!("{uncorrected}\n"));
+        }
+        if let Some(next) = &self.next {
+            text.push_str(&format!("next: {next}\n"));
+        }
+        if let Some(other) = &self.or_next {
+            text.push_str(&format!("or:   {other}\n"));
         }
         text.push_str(&format!(
             "pictures and curves: {}",

@@ -54,6 +54,11 @@ fn strayed(corrections: &Corrections) -> Option<String> {
     })
 }
 
+/// A warning as it begins on a page.
+fn sentence(warning: &str) -> String {
+    format!("{}{}", warning[..1].to_uppercase(), &warning[1..])
+}
+
 /// What the page is of.
 pub struct RunPage<'a, R> {
     /// What was trained, from what.
@@ -64,6 +69,8 @@ pub struct RunPage<'a, R> {
     pub manifest: &'a NetworkManifest,
     /// Its recipe.
     pub config: &'a str,
+    /// Which networks should have corrected labels and did not, and why.
+    pub uncorrected: Option<&'a str>,
     /// Of predictions out of sample, where there are any.
     pub measured: Option<&'a [Measure]>,
     /// The folder of the run.
@@ -179,8 +186,9 @@ impl<R: NetworkRecipe> RunPage<'_, R> {
         all.extend(self.collapse(beliefs));
         all.extend(corrections.and_then(strayed));
         if let (Some(_), Some(warning)) = (corrections, networks::only_blurred(self.job)) {
-            all.push(format!("{}{}", warning[..1].to_uppercase(), &warning[1..]));
+            all.push(sentence(warning));
         }
+        all.extend(self.uncorrected.map(sentence));
         if self.measured.is_some() && self.manifest.corrected {
             all.push(corrected_labels::warning(&self.manifest.source));
         }
