@@ -134,9 +134,15 @@ pub fn corrected(lab: &Lab) -> (serde_json::Value, impl Fn(&str) -> u64, String)
     let printed = corrected.clone();
     let number = move |what: &str| printed[what].as_u64().unwrap();
     let changes = lab.read("data/labels/v2/changes.csv");
+    let kinds = ["kept", "redrawn", "added", "dropped"];
+    for kind in kinds {
+        let of_kind = |line: &&str| line.split(',').nth(1) == Some(kind);
+        let rows = changes.lines().filter(of_kind).count();
+        assert_eq!(rows as u64, number(kind), "{kind}");
+    }
     assert_eq!(
         changes.lines().count() as u64 - 1,
-        number("kept") + number("redrawn") + number("added") + number("dropped")
+        kinds.map(&number).iter().sum::<u64>()
     );
     (corrected, number, changes)
 }

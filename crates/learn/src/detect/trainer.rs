@@ -119,8 +119,8 @@ impl<I: BoxImages> Boxes<'_, I> {
         let open = corrected.doubted.iter().map(|found| found.shape);
         let plan = self.plan(image, rng);
         let crop = match correction.background {
-            // Where nothing was found all is open, and the image may stay as it is.
-            Background::Blurred { kernel, sigma } if labels.complete => {
+            // Where there is no object all is open or all is background, and the image may stay as it is.
+            Background::Blurred { kernel, sigma } if !labels.objects.is_empty() => {
                 let boxes = labels.objects.iter().map(|object| object.shape);
                 let mask = inside(boxes, plan.sides);
                 let image = synthetic(image, mask.view(), (kernel, sigma), plan.shown())?;
@@ -162,8 +162,8 @@ impl<I: BoxImages> Boxes<'_, I> {
             let predict = &self.settings.predict;
             let found = CorrectedImage::find(&detector, &image, correction, predict)?;
             let labels = match correction.given {
-                GivenLabels::Replaced => found,
-                GivenLabels::Completed => found.completing(&given.objects, correction.suppression),
+                GivenLabels::Replaced => found.replacing(&given),
+                GivenLabels::Completed => found.completing(&given, correction.suppression),
             };
             Ok::<_, I::Failure>((item, labels))
         })?;

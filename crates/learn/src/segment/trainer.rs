@@ -179,10 +179,14 @@ impl<I: PixelImages> Pixels<'_, I> {
         let find = |item: usize| {
             let (image, _) = self.images.read(item)?;
             let found = CorrectedMask::find(&segmenter, &image, correction, predict, objects)?;
+            let given = || self.images.objects(item);
             Ok(match correction.given {
+                GivenLabels::Replaced if found.objects.is_empty() => {
+                    found.finding_nothing(given()?.0.view())
+                }
                 GivenLabels::Replaced => found,
                 GivenLabels::Completed => {
-                    let (given, classes) = self.images.objects(item)?;
+                    let (given, classes) = given()?;
                     found.completing(given.view(), &classes, objects)?
                 }
             })

@@ -35,13 +35,19 @@ pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
         .correction
         .as_ref()
         .map_or(1, |correction| correction.views_of_an_image());
-    let found = (cycle.images.iter()).filter(|image| !image.labels.objects.is_empty());
-    let evidence: Vec<Evidence> = found
-        .map(|image| Evidence {
-            source: run.name.to_owned(),
-            scope: Scope::Image(image.image.clone()),
-            target: Target::Boxes(image.labels.labels(BoxTrust::Score)),
-            trust: Trust::FULL,
+    let published = (cycle.images.iter())
+        .map(|image| (&image.image, image.labels.published(BoxTrust::Score)))
+        .filter(|(_, boxes)| boxes.complete || !boxes.objects.is_empty());
+    let mut incomplete = 0;
+    let evidence: Vec<Evidence> = published
+        .map(|(image, boxes)| {
+            incomplete += usize::from(!boxes.complete);
+            Evidence {
+                source: run.name.to_owned(),
+                scope: Scope::Image(image.clone()),
+                target: Target::Boxes(boxes),
+                trust: Trust::FULL,
+            }
         })
         .collect();
     Ok(Corrected {
@@ -50,7 +56,8 @@ pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
         table: changes_table(dataset, &compared, views),
         counts: compared.iter().flat_map(|of| &of.changes).collect(),
         images: compared.len(),
-        without_objects: compared.len() - evidence.len(),
+        unlabelled: compared.len() - evidence.len(),
+        incomplete,
         evidence,
     })
 }

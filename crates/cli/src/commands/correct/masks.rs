@@ -1,6 +1,6 @@
 //! Masks of objects that a network corrected while it learned from them.
 
-use cleanslide_data::mask::read_instance_mask;
+use cleanslide_data::mask::{UNLABELLED_OBJECT, read_instance_mask};
 use cleanslide_data::{Dataset, Evidence, Family, MaskFile, Scope, Target, Trust, to_csv};
 use cleanslide_learn::correction::Change;
 use cleanslide_learn::segment::correction::{
@@ -39,7 +39,7 @@ pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
             (corrected.view(), image.objects.as_slice()),
         )?;
         compared.push((&image.image, changed));
-        if image.objects.is_empty() {
+        if corrected.iter().all(|&object| object == UNLABELLED_OBJECT) {
             continue;
         }
         evidence.push(Evidence {
@@ -58,7 +58,8 @@ pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
         table: changes_table(dataset, &compared),
         counts: compared.iter().flat_map(|(_, changes)| changes).collect(),
         images: compared.len(),
-        without_objects: compared.len() - evidence.len(),
+        unlabelled: compared.len() - evidence.len(),
+        incomplete: 0,
         evidence,
     })
 }

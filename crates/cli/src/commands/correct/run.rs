@@ -50,8 +50,10 @@ pub struct Corrected {
     pub counts: ChangeCounts,
     /// Images that the network learned from.
     pub images: usize,
-    /// Those of them in which nothing was found: they are unlabelled.
-    pub without_objects: usize,
+    /// Those of them of which nothing is known: nothing was found in them.
+    pub unlabelled: usize,
+    /// Those of them with boxes, but not of every object.
+    pub incomplete: usize,
 }
 
 /// What was changed.
@@ -65,8 +67,10 @@ struct Summary {
     /// The epochs that there are corrected labels of.
     epochs: Vec<usize>,
     images: usize,
-    /// Images in which nothing was found: they are unlabelled.
+    /// Images of which nothing is known: nothing was found in them.
     without_objects: usize,
+    /// Images with boxes, but not of every object: what is in none is not background.
+    incomplete: usize,
     given: usize,
     kept: usize,
     redrawn: usize,
@@ -196,7 +200,8 @@ fn publish(
         epoch: corrected.epoch,
         epochs: corrected.epochs,
         images: corrected.images,
-        without_objects: corrected.without_objects,
+        without_objects: corrected.unlabelled,
+        incomplete: corrected.incomplete,
         given: counts.kept + counts.redrawn + counts.dropped,
         kept: counts.kept,
         redrawn: counts.redrawn,
@@ -241,6 +246,12 @@ impl Show for Summary {
             lines.push(format!(
                 "nothing was found on {}: unlabelled from now on",
                 count(self.without_objects, "image")
+            ));
+        }
+        if self.incomplete > 0 {
+            lines.push(format!(
+                "not every object may be marked on {}: what is in no box there is unlabelled, not background",
+                count(self.incomplete, "image")
             ));
         }
         lines.push(format!(

@@ -32,6 +32,9 @@ pub struct CorrectedImage {
     /// What may be objects: it is not background. There is none unless [`Background::Ignored`] asks for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubted: Vec<CorrectedBox>,
+    /// Whether the given labels say that every object is marked: where these complete them, or agree that there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_complete: Option<bool>,
 }
 
 impl CorrectedImage {
@@ -61,21 +64,31 @@ impl CorrectedImage {
         Ok(Self {
             objects: objects.into_iter().map(|index| sure[index]).collect(),
             doubted,
+            given_complete: None,
         })
+    }
+
+    /// What was found in the place of the given boxes: that there is none is known where both have none.
+    pub(in crate::detect) fn replacing(self, given: &Objects<Rectangle>) -> Self {
+        let nothing = self.objects.is_empty() && given.objects.is_empty();
+        Self {
+            given_complete: (nothing && given.complete).then_some(true),
+            ..self
+        }
     }
 
     /// The given boxes, as sure as they are trusted, and beside them what was found: a box that overlaps one of them by
     /// more than `suppression` is of the same object.
     pub(in crate::detect) fn completing(
         self,
-        given: &[Object<Rectangle>],
+        given: &Objects<Rectangle>,
         suppression: f64,
     ) -> Self {
         let beside = |found: &CorrectedBox| {
             let same = |object: &Object<Rectangle>| object.shape.iou(&found.shape) > suppression;
-            !given.iter().any(same)
+            !given.objects.iter().any(same)
         };
-        let stays = given.iter().map(|object| CorrectedBox {
+        let stays = given.objects.iter().map(|object| CorrectedBox {
             shape: object.shape,
             class: object.class,
             score: f64::from(object.trust.value()),
@@ -85,10 +98,12 @@ impl CorrectedImage {
         Self {
             objects: stays.chain(added).collect(),
             doubted: self.doubted.into_iter().filter(beside).collect(),
+            given_complete: Some(given.complete),
         }
     }
 
-    /// As labels. Of an image in which nothing was found nothing is known: it is not learned from.
+    /// As labels to learn from, but for what is doubted. Of an image in which nothing was found nothing is known, unless the
+    /// given labels say too that there is nothing.
     pub fn labels(&self, trust: BoxTrust) -> Objects<Rectangle> {
         let objects = self.objects.iter().map(|found| Object {
             shape: found.shape,
@@ -100,7 +115,18 @@ impl CorrectedImage {
         });
         Objects {
             objects: objects.collect(),
-            complete: !self.objects.is_empty(),
+            complete: !self.objects.is_empty() || self.given_complete == Some(true),
+        }
+    }
+
+    /// As a source of labels, which has no place for single boxes that are doubted: where there are some, or the given
+    /// labels that these complete leave out objects, not every object is marked.
+    pub fn published(&self, trust: BoxTrust) -> Objects<Rectangle> {
+        let labels = self.labels(trust);
+        let open = !self.doubted.is_empty() || self.given_complete == Some(false);
+        Objects {
+            complete: labels.complete && !open,
+            ..labels
         }
     }
 }

@@ -254,8 +254,26 @@ fn an_interrupted_correction_ends_in_the_same_bytes() {
 
 #[test]
 fn where_nothing_is_found_nothing_is_learned() {
-    let nothing = CorrectedImage::default().labels(BoxTrust::Full);
-    assert!(!nothing.complete && nothing.objects.is_empty());
+    let unknown = CorrectedImage::default().labels(BoxTrust::Full);
+    assert!(!unknown.complete && unknown.objects.is_empty());
+    // Unless it is given that there is nothing.
+    for complete in [false, true] {
+        let given = Objects {
+            objects: Vec::new(),
+            complete,
+        };
+        let found = CorrectedImage::default;
+        for empty in [found().completing(&given, 0.2), found().replacing(&given)] {
+            assert_eq!(empty.labels(BoxTrust::Full), given);
+            assert_eq!(empty.published(BoxTrust::Full), given);
+        }
+    }
+    let one = Objects {
+        objects: vec![nothing(0)],
+        complete: true,
+    };
+    let lost = CorrectedImage::default().replacing(&one);
+    assert_eq!(lost, CorrectedImage::default());
     for background in [
         Background::Kept,
         Background::STRONG,
@@ -283,6 +301,38 @@ fn where_nothing_is_found_nothing_is_learned() {
         };
         training.run(&check).unwrap();
     }
+}
+
+#[test]
+fn boxes_are_published_as_complete_only_where_nothing_is_left_open() {
+    let found = |score| CorrectedBox {
+        shape: nothing(0).shape,
+        class: 0,
+        score,
+        views: 4,
+    };
+    let all = CorrectedImage {
+        objects: vec![found(0.9)],
+        ..CorrectedImage::default()
+    };
+    let doubting = CorrectedImage {
+        doubted: vec![found(0.1)],
+        ..all.clone()
+    };
+    let given = |complete| Objects {
+        objects: Vec::new(),
+        complete,
+    };
+    let complete = |of: &CorrectedImage| {
+        let [learned, published] = [of.labels(BoxTrust::Full), of.published(BoxTrust::Full)];
+        assert_eq!(learned.objects, published.objects);
+        (learned.complete, published.complete)
+    };
+    assert_eq!(complete(&all), (true, true));
+    assert_eq!(complete(&doubting), (true, false));
+    let completing = |given: &Objects<Rectangle>| complete(&all.clone().completing(given, 0.2));
+    assert_eq!(completing(&given(true)), (true, true));
+    assert_eq!(completing(&given(false)), (true, false));
 }
 
 #[test]

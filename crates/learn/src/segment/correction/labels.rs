@@ -46,8 +46,7 @@ impl CorrectedMask {
         Self::of_probabilities(probabilities.view(), correction, objects)
     }
 
-    /// Those of the objects that are sure enough, by the probabilities `[classes, height, width]` of pixels. Of an image
-    /// in which there is none nothing is known.
+    /// Those of the objects that are sure enough, by the probabilities `[classes, height, width]` of pixels.
     fn of_probabilities(
         probabilities: ArrayView3<'_, f32>,
         correction: &MaskCorrectionSettings,
@@ -75,9 +74,7 @@ impl CorrectedMask {
             }
         }
         mask.mapv_inplace(|object| numbers[object as usize]);
-        if objects.is_empty() {
-            mask.fill(UNLABELLED_OBJECT);
-        } else if let Background::Ignored { doubt } = correction.background {
+        if let Background::Ignored { doubt } = correction.background {
             Zip::from(&mut mask)
                 .and(&belongs)
                 .for_each(|object, &share| {
@@ -89,6 +86,20 @@ impl CorrectedMask {
             close_beside_objects(&mut mask, open.view())?;
         }
         Ok(Self { mask, objects })
+    }
+
+    /// What is known of an image in which nothing was found: nothing, but where the given mask says too that there is no
+    /// object in it.
+    pub(in crate::segment) fn finding_nothing(mut self, given: ArrayView2<'_, u32>) -> Self {
+        let agrees = !(given.iter()).any(|&object| object != 0 && object != UNLABELLED_OBJECT);
+        Zip::from(&mut self.mask)
+            .and(&given)
+            .for_each(|object, &given| {
+                if !agrees || given != 0 {
+                    *object = UNLABELLED_OBJECT;
+                }
+            });
+        self
     }
 
     /// The given objects, object `i` of which has the number `i + 1` and the class `classes[i]`, and beside them what was
@@ -211,14 +222,24 @@ mod tests {
             [at(5), at(11), at(15), at(25)],
             [1, 0, UNLABELLED_OBJECT, UNLABELLED_OBJECT]
         );
-        let nothing = found(0.95, Background::Kept);
-        assert!(nothing.objects.is_empty());
-        assert!(
-            nothing
-                .mask
-                .iter()
-                .all(|&object| object == UNLABELLED_OBJECT)
-        );
+    }
+
+    #[test]
+    fn where_nothing_is_found_nothing_is_known_but_that_both_find_nothing() {
+        let nothing = |given: &Array2<u32>, background| {
+            let found = found(0.95, background);
+            assert!(found.objects.is_empty());
+            found.finding_nothing(given.view()).mask
+        };
+        let nobody = Array2::from_elem((12, 30), UNLABELLED_OBJECT);
+        let mut given = Array2::zeros((12, 30));
+        assert_eq!(nothing(&given, Background::Kept), given);
+        let open = nothing(&given, Background::Ignored { doubt: 0.2 });
+        assert_eq!([open[[5, 0]], open[[5, 25]]], [0, UNLABELLED_OBJECT]);
+        given.slice_mut(s![10..12, ..]).fill(UNLABELLED_OBJECT);
+        assert_eq!(nothing(&given, Background::Kept), given);
+        given[[0, 0]] = 1;
+        assert_eq!(nothing(&given, Background::Kept), nobody);
     }
 
     #[test]
@@ -266,15 +287,26 @@ mod tests {
         assert_eq!(row(&open.mask), [1, 0, 3, 2, UNLABELLED_OBJECT]);
         let large = completed(Background::Kept, 60);
         assert_eq!(row(&large.mask), [1, 0, 0, 2, 0]);
-        // Nothing is found: all is as it was given.
-        let nothing = CorrectedMask {
-            mask: Array2::from_elem((12, 30), UNLABELLED_OBJECT),
-            objects: Vec::new(),
+    }
+
+    #[test]
+    fn where_nothing_is_found_all_stays_as_it_was_given() {
+        let completed = |given: &Array2<u32>, classes: &[usize], background| {
+            found(0.95, background)
+                .completing(given.view(), classes, &ObjectSettings::default())
+                .unwrap()
+                .mask
         };
-        let settings = ObjectSettings::default();
-        let as_given = nothing
-            .completing(given.view(), &[4, 5], &settings)
-            .unwrap();
-        assert_eq!(as_given.mask, given);
+        let mut given = Array2::zeros((12, 30));
+        given.slice_mut(s![2..10, 0..7]).fill(1);
+        given.slice_mut(s![10..12, ..]).fill(UNLABELLED_OBJECT);
+        assert_eq!(completed(&given, &[4], Background::Kept), given);
+        // That there is no object is known, but where something is doubted.
+        let empty = Array2::zeros((12, 30));
+        assert_eq!(completed(&empty, &[], Background::Kept), empty);
+        let open = completed(&empty, &[], Background::Ignored { doubt: 0.2 });
+        assert_eq!([open[[5, 0]], open[[5, 25]]], [0, UNLABELLED_OBJECT]);
+        let nobody = Array2::from_elem((12, 30), UNLABELLED_OBJECT);
+        assert_eq!(completed(&nobody, &[], Background::Kept), nobody);
     }
 }
