@@ -90,6 +90,35 @@ fn boxes_come_back() {
 }
 
 #[test]
+fn images_in_several_folders_are_named_by_their_paths() {
+    let lab = Lab::new();
+    lab.write("classes.txt", "cell\n");
+    for (folder, left) in [("one", 0.25), ("two", 0.5)] {
+        let image = lab.path(&format!("images/{folder}/a.png"));
+        std::fs::create_dir_all(image.parent().unwrap()).unwrap();
+        RgbImage::new(SIZE, SIZE).save(image).unwrap();
+        let line = format!("0 {left} 0.5 0.125 0.25\n");
+        lab.write(&format!("first-yolo/{folder}/a.txt"), line);
+    }
+    let names = ["--names", "classes.txt"];
+    import(&lab, "yolo", "first-yolo", "first", &names);
+    for format in ["voc", "coco", "labelme"] {
+        comes_back(&lab, format, &[], &[]);
+    }
+    let coco = lab.read("out-coco");
+    for path in ["one/a.png", "two/a.png"] {
+        assert!(
+            coco.contains(&format!("\"file_name\":\"{path}\"")),
+            "{coco}"
+        );
+    }
+    assert!(
+        lab.read("out-voc/one-a.xml")
+            .contains("<filename>one/a.png</filename>")
+    );
+}
+
+#[test]
 fn corners_of_voc_are_an_option() {
     let lab = boxes();
     for corners in ["zero-based", "edges"] {

@@ -26,8 +26,9 @@ use format::Format;
 /// Write the labels of one source in a format of other programs
 ///
 /// Classes of images become a csv table: image, case, slide, class, trust and the probability of each
-/// class. Boxes, points, outlines and masks become files that are called like the images. What a
-/// format cannot hold is told; images that nobody labelled get no file. Nothing is overwritten.
+/// class. Boxes, points, outlines and masks become files that are called like the images; coco, voc and labelme name an image
+/// by its path below the folder that all images are in. What a format cannot hold is told; images that nobody labelled get no
+/// file. Nothing is overwritten.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide export mitoses corrected.csv --labels v3\n  \

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cleanslide_data::formats::mask_file::{IndexedMask, write_indexed, write_instances_png};
 use cleanslide_data::formats::{
@@ -54,8 +54,9 @@ pub struct Written {
 struct Labelled<'a> {
     image: &'a ImageRecord,
     pieces: Vec<&'a Evidence>,
-    /// The name of the image's file, and the same without folder and ending.
+    /// The image's file below the folder that holds those of all images.
     file_name: String,
+    /// What the file of its labels is called, without the ending.
     stem: String,
 }
 
@@ -81,6 +82,7 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
         .iter()
         .map(|family| request.labels.of_images(request.source, *family))
         .collect();
+    let root = common_folder(request.dataset.images());
     let mut images: Vec<Labelled> = Vec::new();
     for image in request.dataset.images() {
         let pieces: Vec<&Evidence> = said
@@ -92,15 +94,13 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
             continue;
         }
         let path = Path::new(&image.path);
-        let name = |part: Option<&std::ffi::OsStr>| {
-            part.map(|part| part.to_string_lossy().into_owned())
-                .unwrap_or_else(|| image.id.clone())
-        };
+        let below = path.strip_prefix(&root).unwrap_or(path);
+        let stem = path.file_stem();
         images.push(Labelled {
             image,
             pieces,
-            file_name: name(path.file_name()),
-            stem: name(path.file_stem()),
+            file_name: below.to_string_lossy().replace('\\', "/"),
+            stem: stem.map_or_else(|| image.id.clone(), |stem| stem.to_string_lossy().into()),
         });
     }
     if images.is_empty() {
@@ -113,7 +113,19 @@ fn labelled<'a>(request: &Request<'a>) -> Result<Vec<Labelled<'a>>> {
     Ok(images)
 }
 
-/// Where files in several folders have one name, gives all of them that of their image.
+/// The folder that all files of images are below.
+fn common_folder(images: &[ImageRecord]) -> PathBuf {
+    let mut folders = images.iter().filter_map(|of| Path::new(&of.path).parent());
+    let first = folders.next().unwrap_or(Path::new("")).to_owned();
+    folders.fold(first, |common, folder| {
+        let same = common.components().zip(folder.components());
+        same.take_while(|(one, other)| one == other)
+            .map(|(part, _)| part)
+            .collect()
+    })
+}
+
+/// Where files in several folders have one name, calls the labels of all of them by the ids of their images.
 fn tell_apart(images: &mut [Labelled]) -> Result<()> {
     let stems: BTreeSet<&str> = images.iter().map(|of| of.stem.as_str()).collect();
     if stems.len() == images.len() {
@@ -125,7 +137,6 @@ fn tell_apart(images: &mut [Labelled]) -> Result<()> {
         let ending = ending.map_or_else(String::new, |of| format!(".{}", of.to_string_lossy()));
         let id = of.image.id.strip_suffix(&ending).unwrap_or(&of.image.id);
         of.stem = id.replace(['/', '\\'], "-");
-        of.file_name = format!("{}{ending}", of.stem);
         if let Some(other) = known.insert(of.stem.clone(), &of.image.id) {
             return Err(Failure::input(format!(
                 "the images {other} and {} have files of one name, `{}`, and so would their labels",
@@ -282,6 +293,24 @@ fn palette(classes: usize, mask: &ndarray::Array2<u8>) -> Vec<[u8; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_common_folder_is_the_deepest_of_all_images() {
+        let common = |paths: &[&str]| {
+            let record = |path: &&str| ImageRecord {
+                path: (*path).to_owned(),
+                ..ImageRecord::default()
+            };
+            let images: Vec<ImageRecord> = paths.iter().map(record).collect();
+            common_folder(&images)
+        };
+        assert_eq!(common(&["../images/a.png"]), Path::new("../images"));
+        let nested = ["images/1/a.png", "images/1/b.png", "images/12/a.png"];
+        assert_eq!(common(&nested), Path::new("images"));
+        assert_eq!(common(&["a.png", "images/b.png"]), Path::new(""));
+        assert_eq!(common(&["/data/x/a.png", "/else/b.png"]), Path::new("/"));
+        assert_eq!(common(&[]), Path::new(""));
+    }
 
     #[test]
     fn colours_are_those_of_pascal_voc() {
