@@ -2,9 +2,9 @@
 
 use cleanslide_data::Classes;
 use cleanslide_eval::{
-    Bins, Bootstrap, Calibration, Estimate, Groups, KappaWeights, LabelPairs, OneVsRest,
-    PairedComparison, ReliabilityDiagram, Undefined, Weights, ZeroDivision, mean_over_repeats,
-    most_probable,
+    Bins, Bootstrap, Calibration, ConfusionMatrix, Estimate, Groups, KappaWeights, LabelPairs,
+    OneVsRest, PairedComparison, ReliabilityDiagram, Undefined, Weights, ZeroDivision,
+    mean_over_repeats, most_probable,
 };
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
@@ -30,50 +30,55 @@ pub struct Measure {
 
 impl Measure {
     /// A figure, or the reason why there is none.
-    pub fn new(
+    pub fn new(name: impl Into<String>, result: Defined<Estimate>) -> Self {
+        Self::of(name, result.map(|estimate| (Some(estimate), None)), None)
+    }
+
+    /// A figure with its interval over cases; of one case, which has none, the value alone. Classes are named in the reason
+    /// why there is none.
+    pub fn over_cases(
         name: impl Into<String>,
-        result: std::result::Result<Estimate, cleanslide_eval::Error>,
+        (groups, bootstrap): (&Groups, &Bootstrap),
+        classes: Option<&Classes>,
+        statistic: impl Fn(Weights<'_>) -> Defined<f64> + Sync,
     ) -> Self {
-        let (estimate, error) =
-            result.map_or_else(|error| (None, Some(error)), |of| (Some(of), None));
+        let result = match groups.count() {
+            1 => match statistic(Weights::Equal) {
+                Ok(value) if !value.is_finite() => Err(Undefined::NotFinite.into()),
+                value => value.map(|value| (None, Some(value))),
+            },
+            _ => bootstrap
+                .estimate(groups, statistic)
+                .map(|estimate| (Some(estimate), None)),
+        };
+        Self::of(name, result, classes)
+    }
+
+    fn of(
+        name: impl Into<String>,
+        result: Defined<(Option<Estimate>, Option<f64>)>,
+        classes: Option<&Classes>,
+    ) -> Self {
+        let undefined = result.as_ref().err().map(|error| reason(error, classes));
+        let (estimate, value) = result.unwrap_or_default();
         Self {
             name: name.into(),
             estimate,
-            value: None,
-            undefined: error.map(|error| reason(&error, None)),
-        }
-    }
-
-    /// A figure of these classes, or the reason why there is none, in their names.
-    pub fn of_classes(
-        name: impl Into<String>,
-        result: std::result::Result<Estimate, cleanslide_eval::Error>,
-        classes: &Classes,
-    ) -> Self {
-        let undefined = result
-            .as_ref()
-            .err()
-            .map(|error| reason(error, Some(classes)));
-        Self {
-            undefined,
-            ..Self::new(name, result)
-        }
-    }
-
-    /// A figure of one case, which has no interval, or the reason why there is none.
-    pub fn of_one(
-        name: impl Into<String>,
-        result: std::result::Result<f64, cleanslide_eval::Error>,
-    ) -> Self {
-        let (value, error) = result.map_or_else(|error| (None, Some(error)), |of| (Some(of), None));
-        Self {
-            name: name.into(),
-            estimate: None,
             value,
-            undefined: error.map(|error| reason(&error, None)),
+            undefined,
         }
+    }
+
+    /// As text, if it has a value.
+    pub fn figure(&self) -> Option<String> {
+        let value = || self.value.map(|value| format!("{value:.3}"));
+        let estimate = self.estimate.map(|estimate| format!("{estimate:.3}"));
+        estimate.or_else(value)
     }
 }
+
+/// What is told once of values without an interval.
+pub const ONE_CASE: &str = "one independent case: no intervals";
 
 /// Why a figure has no value, in few words.
 fn reason(error: &cleanslide_eval::Error, classes: Option<&Classes>) -> String {
@@ -128,12 +133,12 @@ impl Judged<'_> {
             seed,
             ..Bootstrap::default()
         };
+        let over = (&groups, &bootstrap);
+        let classes = Some(self.classes);
         let scores = OneVsRest::new(self.truth, self.probabilities)?.present_classes_only();
-        measures.push(Measure::of_classes(
-            "AUROC",
-            bootstrap.estimate(&groups, |w| scores.macro_auroc(w)),
-            self.classes,
-        ));
+        measures.push(Measure::over_cases("AUROC", over, classes, |w| {
+            scores.macro_auroc(w)
+        }));
         if self.classes.len() == 2 {
             let positive = rarer_class(self.truth);
             let ranking = cleanslide_eval::Ranking::new(
@@ -145,22 +150,20 @@ impl Judged<'_> {
                 &self.probabilities.column(positive).to_vec(),
             )?;
             let name = format!("AUPRC of {}", self.classes.name(positive));
-            let estimate = bootstrap.estimate(&groups, |w| ranking.average_precision(w));
-            measures.push(Measure::of_classes(name, estimate, self.classes));
+            measures.push(Measure::over_cases(name, over, classes, |w| {
+                ranking.average_precision(w)
+            }));
         } else {
-            let estimate = bootstrap.estimate(&groups, |w| scores.macro_average_precision(w));
-            measures.push(Measure::of_classes(
-                "AUPRC, mean over classes",
-                estimate,
-                self.classes,
-            ));
+            let name = "AUPRC, mean over classes";
+            measures.push(Measure::over_cases(name, over, classes, |w| {
+                scores.macro_average_precision(w)
+            }));
         }
-        measures.push(Measure {
-            name: "expected calibration error".into(),
-            estimate: Some(self.expected_calibration_error(seed)?),
-            value: None,
-            undefined: None,
-        });
+        let calibration = Calibration::new(self.truth, self.probabilities)?;
+        let name = "expected calibration error";
+        measures.push(Measure::over_cases(name, over, None, |w| {
+            expected_calibration_error(&calibration, w)
+        }));
         Ok(measures)
     }
 
@@ -172,9 +175,7 @@ impl Judged<'_> {
             ..Bootstrap::default()
         };
         Ok(bootstrap.estimate(&Groups::new(self.cases)?, |w| {
-            Ok(calibration
-                .reliability(Bins::default(), w)?
-                .expected_calibration_error())
+            expected_calibration_error(&calibration, w)
         })?)
     }
 
@@ -183,6 +184,11 @@ impl Judged<'_> {
         let calibration = Calibration::new(self.truth, self.probabilities)?;
         Ok(calibration.reliability(Bins::EqualWidth(10), Weights::Equal)?)
     }
+}
+
+fn expected_calibration_error(calibration: &Calibration, weights: Weights<'_>) -> Defined<f64> {
+    let diagram = calibration.reliability(Bins::default(), weights)?;
+    Ok(diagram.expected_calibration_error())
 }
 
 /// Accuracy, balanced accuracy, F1 and Cohen's kappa of plain labels.
@@ -199,30 +205,20 @@ pub fn label_measures(
         seed,
         ..Bootstrap::default()
     };
-    let zero = ZeroDivision::default();
-    let measure = |name, result| Measure::of_classes(name, result, classes);
+    let measure = |name, figure: fn(&ConfusionMatrix) -> Defined<f64>| {
+        Measure::over_cases(name, (&groups, &bootstrap), Some(classes), |w| {
+            figure(&pairs.confusion(w)?)
+        })
+    };
     Ok(vec![
-        measure(
-            "accuracy",
-            bootstrap.estimate(&groups, |w| pairs.confusion(w)?.accuracy()),
-        ),
-        measure(
-            "balanced accuracy",
-            bootstrap.estimate(&groups, |w| pairs.confusion(w)?.balanced_accuracy()),
-        ),
-        measure(
-            "F1, mean over classes",
-            bootstrap.estimate(&groups, |w| pairs.confusion(w)?.macro_f1(zero)),
-        ),
-        measure(
-            "Cohen's kappa",
-            bootstrap.estimate(&groups, |w| {
-                Ok(pairs
-                    .confusion(w)?
-                    .cohen_kappa(KappaWeights::Unweighted)?
-                    .kappa)
-            }),
-        ),
+        measure("accuracy", ConfusionMatrix::accuracy),
+        measure("balanced accuracy", ConfusionMatrix::balanced_accuracy),
+        measure("F1, mean over classes", |confusion| {
+            confusion.macro_f1(ZeroDivision::default())
+        }),
+        measure("Cohen's kappa", |confusion| {
+            Ok(confusion.cohen_kappa(KappaWeights::Unweighted)?.kappa)
+        }),
     ])
 }
 
@@ -355,14 +351,17 @@ pub fn table(columns: &[&str], runs: &[&[Measure]]) -> String {
         .collect();
     let mut table = TextTable::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
     for (index, first) in runs[0].iter().enumerate() {
-        let cells = runs
-            .iter()
-            .map(|measures| measures.get(index).map_or_else(String::new, show));
+        let cells = runs.iter().map(|measures| match measures.get(index) {
+            Some(measure) => measure.figure().unwrap_or_else(|| "–".to_owned()),
+            None => String::new(),
+        });
         table.row(std::iter::once(first.name.clone()).chain(cells));
     }
     let reasons = footnotes(runs);
+    let of_one = runs.iter().copied().flatten().any(|of| of.value.is_some());
     std::iter::once(table.text())
         .chain(reasons)
+        .chain(of_one.then(|| format!("  – {ONE_CASE}")))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -384,14 +383,6 @@ fn footnotes(runs: &[&[Measure]]) -> Vec<String> {
     reasons.into_iter().map(line).collect()
 }
 
-fn show(measure: &Measure) -> String {
-    match (&measure.estimate, &measure.value) {
-        (Some(estimate), _) => format!("{estimate:.3}"),
-        (None, Some(value)) => format!("{value:.3} (one case: no interval)"),
-        (None, None) => "–".into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,11 +398,28 @@ mod tests {
                 first: Undefined::AbsentClass { class: 1 },
             })
         };
-        let measures = ["AUROC", "AUPRC"].map(|name| Measure::of_classes(name, none(), &classes));
+        let measures = ["AUROC", "AUPRC"].map(|name| Measure::of(name, none(), Some(&classes)));
         let text = table(&["value"], &[&measures]);
         let last = text.lines().last().unwrap();
         let reason = "too few cases: in 253 of 2000 resamples nothing is truly `tumour`";
         assert_eq!(last, format!("  – AUROC; AUPRC: {reason}"));
         assert_eq!(text.matches("253").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn one_case_has_values_without_intervals() {
+        let classes = Classes::new(vec!["normal".into(), "tumour".into()]).unwrap();
+        let probabilities = ndarray::array![[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]];
+        let judged = Judged {
+            truth: &[0, 1, 1],
+            probabilities: probabilities.view(),
+            cases: &[4, 4, 4],
+            classes: &classes,
+        };
+        let measures = judged.measures(0).unwrap();
+        assert!(measures.iter().all(|of| of.value.is_some()));
+        assert_eq!(measures[1].figure().unwrap(), "0.750");
+        let text = table(&["value"], &[&measures]);
+        assert_eq!(text.matches(ONE_CASE).count(), 1, "{text}");
     }
 }

@@ -762,7 +762,10 @@ fn infiltrate(lab: &Lab, number: usize, tissue: f64) {
     let infiltration = ["infiltration", "found", "--within", "30", "--least", "5"];
     let told = lab.ok(&[&infiltration[..], &["--out", "foci"]].concat());
     assert!(told.contains("1 focus of at least 5 cells"), "{told}");
-    assert!(told.contains("(one case: no interval)"), "{told}");
+    assert!(
+        told.contains("one independent case: no intervals"),
+        "{told}"
+    );
     let table = lab.read("foci/images.csv");
     let fields: Vec<&str> = table.lines().nth(1).unwrap().split(',').collect();
     assert_eq!(fields[..2], ["Fall 1", "Fall 1"]);

@@ -227,6 +227,66 @@ fn classes_alone_are_judged_and_others_named() {
 }
 
 #[test]
+fn predictions_of_other_images_in_another_order_are_compared_by_id() {
+    let lab = Lab::new();
+    let truth = |case: fn(usize) -> usize| {
+        let row = |number| {
+            let class = ["normal", "tumour"][number % 2];
+            format!("{number}.png,{class},{}\n", case(number))
+        };
+        let rows: String = (0..12).map(row).collect();
+        format!("image,class,case\n{rows}")
+    };
+    lab.write("truth.csv", truth(|number| number));
+    let probabilities = |numbers: Vec<usize>| {
+        let row = |number: usize| {
+            let tumour = [0.25, 0.75][usize::from(number % 2 == 1 && number != 3)];
+            format!("{number}.png,{},{tumour}\n", 1.0 - tumour)
+        };
+        let rows: String = numbers.into_iter().map(row).collect();
+        format!("image,probability normal,probability tumour\n{rows}")
+    };
+    lab.write("first.csv", probabilities((0..12).collect()));
+    lab.write("second.csv", probabilities((1..12).rev().collect()));
+    let judge = ["evaluate", "truth.csv", "first.csv", "--against"];
+    let said = lab.ok(&[&judge[..], &["second.csv"]].concat());
+    let left_out = "left out: 1 image of first.csv and 0 of second.csv";
+    assert!(said.contains(left_out), "{said}");
+    let difference = "difference in balanced accuracy: 0.000";
+    assert!(said.contains(difference), "{said}");
+    lab.write(
+        "labels.csv",
+        "image,predicted\n11.png,tumour\n3.png,tumour\n0.png,normal\n",
+    );
+    let said = lab.ok(&[&judge[..], &["labels.csv", "--json"]].concat());
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["images"], 3);
+    assert_eq!(said["not_compared"], serde_json::json!([9, 0]));
+    lab.write("none.csv", probabilities(vec![20, 21]));
+    let told = lab.fails(&[&judge[..], &["none.csv"]].concat());
+    assert!(
+        told.contains("the predictions begin with `20.png`"),
+        "{told}"
+    );
+    lab.write("twice.csv", probabilities(vec![4, 5, 4]));
+    let told = lab.fails(&[&judge[..], &["twice.csv"]].concat());
+    assert!(
+        told.contains("line 4: `4.png` has a prediction in line 2 already"),
+        "{told}"
+    );
+
+    // One case cannot be resampled: values alone, and no test.
+    lab.write("truth.csv", truth(|_| 7));
+    let said = lab.ok(&[&judge[..], &["second.csv"]].concat());
+    assert_eq!(
+        said.matches("one independent case: no intervals").count(),
+        1,
+        "{said}"
+    );
+    assert!(!said.contains("difference in balanced accuracy"), "{said}");
+}
+
+#[test]
 fn a_bench_of_one_seed_says_so_and_refuses_what_is_named_twice() {
     let lab = imported();
     let bench = "bench liver --labels-of anna --seeds 1 --folds 3 --out out --methods";

@@ -1,5 +1,6 @@
 //! Predictions for images, and their table.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cleanslide_data::store::write_file;
@@ -76,7 +77,7 @@ impl Predictions {
     /// `part` is optional.
     ///
     /// # Errors
-    /// A malformed table, no probabilities, or one that is not between 0 and 1.
+    /// A malformed table, no probabilities, one that is not between 0 and 1, or an image given twice.
     pub fn read(path: &Path) -> Result<Self> {
         let table = Table::read(path)?;
         let image = table.column("image")?;
@@ -98,6 +99,14 @@ impl Predictions {
             .iter()
             .map(|name| table.column(&format!("{PROBABILITY}{name}")))
             .collect::<Result<_>>()?;
+        let mut lines = BTreeMap::new();
+        for row in table.rows() {
+            let id = row.get(image);
+            if let Some(before) = lines.insert(id, row.line) {
+                let problem = format!("`{id}` has a prediction in line {before} already");
+                return Err(table.error(row, problem));
+            }
+        }
         let mut probabilities = Array2::zeros((table.rows().len(), names.len()));
         for (row, mut to) in table.rows().iter().zip(probabilities.rows_mut()) {
             for (&column, to) in columns.iter().zip(&mut to) {
@@ -148,6 +157,12 @@ mod tests {
         let error = Predictions::read(&path).unwrap_err().to_string();
         assert!(
             error.ends_with("line 2: `1.5` is not a probability"),
+            "{error}"
+        );
+        std::fs::write(&path, "image,probability a\nx,1\ny,1\nx,1\n").unwrap();
+        let error = Predictions::read(&path).unwrap_err().to_string();
+        assert!(
+            error.ends_with("line 4: `x` has a prediction in line 2 already"),
             "{error}"
         );
     }

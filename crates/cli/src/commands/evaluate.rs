@@ -5,7 +5,7 @@ pub mod selection;
 pub mod shape_measures;
 pub mod shapes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -86,6 +86,9 @@ struct Summary {
     images: usize,
     cases: usize,
     without_truth: usize,
+    /// Images with truth that one of two predictions alone has, of the first and of the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_compared: Option<[usize; 2]>,
     measures: Vec<Measure>,
     measures_against: Option<Vec<Measure>>,
     difference_in_balanced_accuracy: Option<PairedComparison>,
@@ -112,6 +115,52 @@ fn given_sources(dataset: &Dataset, given: &Labels, asked: &str) -> Result<Vec<S
 enum Judgement {
     Probabilities(Predictions),
     Labels(BTreeMap<String, usize>),
+}
+
+impl Judgement {
+    /// The images whose truth is known.
+    fn known(&self, truth: &Truth) -> BTreeSet<String> {
+        let ids: Box<dyn Iterator<Item = &String>> = match self {
+            Self::Probabilities(predictions) => Box::new(predictions.images.iter()),
+            Self::Labels(labels) => Box::new(labels.keys()),
+        };
+        let known = ids.filter(|id| truth.images.contains_key(*id));
+        known.cloned().collect()
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Probabilities(predictions) => predictions.images.len(),
+            Self::Labels(labels) => labels.len(),
+        }
+    }
+
+    /// What is said of these images alone.
+    fn about(self, images: &BTreeSet<String>) -> Self {
+        match self {
+            Self::Probabilities(predictions) => {
+                let rows: Vec<usize> = (0..predictions.images.len())
+                    .filter(|&row| images.contains(&predictions.images[row]))
+                    .collect();
+                Self::Probabilities(of_rows(predictions, &rows))
+            }
+            Self::Labels(mut labels) => {
+                labels.retain(|id, _| images.contains(id));
+                Self::Labels(labels)
+            }
+        }
+    }
+}
+
+/// Some of the predictions.
+fn of_rows(predictions: Predictions, rows: &[usize]) -> Predictions {
+    let of = |names: &[String]| rows.iter().map(|&row| names[row].clone()).collect();
+    Predictions {
+        images: of(&predictions.images),
+        parts: of(&predictions.parts),
+        probabilities: predictions.probabilities.select(Axis(0), rows),
+        classes: predictions.classes,
+    }
 }
 
 /// Whether this is an image for validation, which may have chosen something, such as when a training stopped.
@@ -153,13 +202,7 @@ fn unseen_classes(
         ))
         .help("Judge a run by images that its training did not see: those of other folds, or those for test."));
     }
-    let of = |names: &[String]| rows.iter().map(|&row| names[row].clone()).collect();
-    Ok(Predictions {
-        images: of(&predictions.images),
-        parts: of(&predictions.parts),
-        probabilities: predictions.probabilities.select(Axis(0), &rows),
-        classes: predictions.classes,
-    })
+    Ok(of_rows(predictions, &rows))
 }
 
 impl Evaluate {
@@ -191,20 +234,31 @@ impl Evaluate {
             return context.output.show(&ranked);
         }
         let for_test = self.for_test(context, dataset.as_ref());
-        let first = self.judge(
-            context,
-            dataset.as_ref(),
-            &truth,
-            (&self.prediction, for_test),
-        )?;
-        let second = match &self.against {
-            Some(other) => {
-                Some(self.judge(context, dataset.as_ref(), &truth, (other, for_test))?)
+        let mut first = self.read(dataset.as_ref(), &truth, (&self.prediction, for_test))?;
+        let without_truth = first.len() - first.known(&truth).len();
+        let (mut second, mut not_compared) = (None, None);
+        if let Some(other) = &self.against {
+            let mut against = self.read(dataset.as_ref(), &truth, (other, for_test))?;
+            let [of_first, of_second] = [&first, &against].map(|of| of.known(&truth));
+            let both: BTreeSet<String> = of_first.intersection(&of_second).cloned().collect();
+            if both.is_empty() && !of_first.is_empty() && !of_second.is_empty() {
+                return Err(Failure::input(format!(
+                    "no image with truth is both in {} and in {other}",
+                    self.prediction
+                ))
+                .help("Compare predictions of the same images, with the same ids."));
             }
-            None => None,
-        };
+            let alone = [&of_first, &of_second].map(|of| of.len() - both.len());
+            if alone != [0, 0] && !both.is_empty() {
+                first = first.about(&both);
+                against = against.about(&both);
+                not_compared = Some(alone);
+            }
+            second = Some(judge(&truth, &against, context.seed)?);
+        }
+        let first = judge(&truth, &first, context.seed)?;
         let difference = match &second {
-            Some(second) => Some(compare(&first, second, truth.classes.len(), context.seed)?),
+            Some(second) => compare(&first, second, truth.classes.len(), context.seed)?,
             None => None,
         };
         let pairs = LabelPairs::new(&first.truth, &first.predicted, truth.classes.len())?;
@@ -215,7 +269,8 @@ impl Evaluate {
             against: self.against,
             images: first.truth.len(),
             cases: Groups::new(&first.cases)?.count(),
-            without_truth: first.without_truth,
+            without_truth,
+            not_compared,
             measures: first.measures,
             measures_against: second.map(|second| second.measures),
             difference_in_balanced_accuracy: difference,
@@ -315,21 +370,6 @@ impl Evaluate {
         Ok(dataset.labels(version)?)
     }
 
-    fn judge(
-        &self,
-        context: &Context,
-        dataset: Option<&Dataset>,
-        truth: &Truth,
-        (prediction, for_test): (&str, bool),
-    ) -> Result<JudgedRun> {
-        match self.read(dataset, truth, (prediction, for_test))? {
-            Judgement::Probabilities(predictions) => {
-                judge_probabilities(truth, &predictions, context.seed)
-            }
-            Judgement::Labels(labels) => judge_labels(truth, &labels, context.seed),
-        }
-    }
-
     fn read(
         &self,
         dataset: Option<&Dataset>,
@@ -374,8 +414,14 @@ struct JudgedRun {
     truth: Vec<usize>,
     predicted: Vec<usize>,
     cases: Vec<usize>,
-    without_truth: usize,
     measures: Vec<Measure>,
+}
+
+fn judge(truth: &Truth, judgement: &Judgement, seed: u64) -> Result<JudgedRun> {
+    match judgement {
+        Judgement::Probabilities(predictions) => judge_probabilities(truth, predictions, seed),
+        Judgement::Labels(labels) => judge_labels(truth, labels, seed),
+    }
 }
 
 fn judge_probabilities(truth: &Truth, predictions: &Predictions, seed: u64) -> Result<JudgedRun> {
@@ -405,7 +451,6 @@ fn judge_probabilities(truth: &Truth, predictions: &Predictions, seed: u64) -> R
     let all = predictions.predicted();
     Ok(JudgedRun {
         predicted: rows.iter().map(|&row| all[row]).collect(),
-        without_truth: predictions.images.len() - rows.len(),
         truth: classes,
         ids,
         cases,
@@ -423,7 +468,6 @@ fn judge_labels(truth: &Truth, labels: &BTreeMap<String, usize>, seed: u64) -> R
     let predicted: Vec<usize> = ids.iter().map(|id| labels[id]).collect();
     Ok(JudgedRun {
         measures: label_measures(&classes, &predicted, &cases, &truth.classes, seed)?,
-        without_truth: labels.len() - ids.len(),
         truth: classes,
         predicted,
         ids,
@@ -487,29 +531,30 @@ fn aligned(
     Ok(ids.iter().map(|id| truth.images[id]).unzip())
 }
 
+/// Two predictions of the same images, in whatever order; nothing of one case, which cannot be resampled.
 fn compare(
     first: &JudgedRun,
     second: &JudgedRun,
     classes: usize,
     seed: u64,
-) -> Result<PairedComparison> {
-    if first.ids != second.ids {
-        return Err(Failure::input(
-            "the two predictions are not about the same images, in the same order",
-        )
-        .help("Compare runs on the same dataset."));
+) -> Result<Option<PairedComparison>> {
+    let groups = Groups::new(&first.cases)?;
+    if groups.count() == 1 {
+        return Ok(None);
     }
-    let truth = [first.truth.as_slice(), &second.truth].concat();
-    let predicted = [first.predicted.as_slice(), &second.predicted].concat();
+    let of_second: BTreeMap<&String, usize> =
+        (second.ids.iter().zip(second.predicted.iter().copied())).collect();
+    let of_second = first.ids.iter().map(|id| of_second[id]);
+    let truth = first.truth.repeat(2);
+    let predicted: Vec<usize> = (first.predicted.iter().copied()).chain(of_second).collect();
     let both = LabelPairs::new(&truth, &predicted, classes)?;
     let bootstrap = Bootstrap {
         seed,
         ..Bootstrap::default()
     };
-    let groups = Groups::new(&first.cases)?;
-    Ok(bootstrap.compare(&groups, |weights| {
+    Ok(Some(bootstrap.compare(&groups, |weights| {
         both.confusion(weights)?.balanced_accuracy()
-    })?)
+    })?))
 }
 
 /// How well an audit ranks the labels that are really wrong.
@@ -617,6 +662,14 @@ impl Show for Summary {
             lines.push(format!(
                 "{} without truth left out",
                 count(self.without_truth, "image")
+            ));
+        }
+        if let (Some([first, second]), Some(other)) = (self.not_compared, &self.against) {
+            lines.push(format!(
+                "compared on the images that both predict; left out: {} of {} and {} of {other}",
+                count(first, "image"),
+                self.prediction,
+                thousands(second)
             ));
         }
         match (&self.against, &self.measures_against) {

@@ -358,10 +358,7 @@ fn measures(images: &[Figures], cases: &[usize], seed: u64) -> Result<Vec<Measur
     let of =
         |name: &str, figure: fn(&Figures) -> std::result::Result<f64, cleanslide_eval::Error>| {
             let pooled = |weights: Weights<'_>| figure(&Figures::pool(images, weights)?);
-            match groups.count() {
-                1 => Measure::of_one(name, pooled(Weights::Equal)),
-                _ => Measure::new(name, bootstrap.estimate(&groups, pooled)),
-            }
+            Measure::over_cases(name, (&groups, &bootstrap), None, pooled)
         };
     Ok(vec![
         of("cells per mm² of tissue", Figures::density),

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::measures::Measure;
+use crate::measures::{Measure, ONE_CASE};
 use crate::output::{Show, count};
 use crate::text_table::TextTable;
 
@@ -124,23 +124,20 @@ pub fn run(
         .collect();
     let ranking = Ranking::new(&errors, &suspicion)?;
     let pooled = |weights: Weights<'_>| MatchCounts::pool(&counts, weights);
+    let over = (&groups, &bootstrap);
     let measures = vec![
-        Measure::new(
-            "precision of flagged",
-            bootstrap.estimate(&groups, |weights| pooled(weights)?.precision()),
-        ),
-        Measure::new(
-            "recall of flagged",
-            bootstrap.estimate(&groups, |weights| pooled(weights)?.recall()),
-        ),
-        Measure::new(
-            "average precision",
-            bootstrap.estimate(&groups, |weights| ranking.average_precision(weights)),
-        ),
-        Measure::new(
-            "by chance",
-            bootstrap.estimate(&groups, |weights| ranking.prevalence(weights)),
-        ),
+        Measure::over_cases("precision of flagged", over, None, |weights| {
+            pooled(weights)?.precision()
+        }),
+        Measure::over_cases("recall of flagged", over, None, |weights| {
+            pooled(weights)?.recall()
+        }),
+        Measure::over_cases("average precision", over, None, |weights| {
+            ranking.average_precision(weights)
+        }),
+        Measure::over_cases("by chance", over, None, |weights| {
+            ranking.prevalence(weights)
+        }),
     ];
     let sum = |of: &dyn Fn(&OnImage) -> usize| images.values().map(of).sum();
     context.output.show(&Summary {
@@ -509,13 +506,14 @@ impl Show for Summary {
         ];
         let mut table = TextTable::new(&["measure", "value"]);
         for measure in &self.measures {
-            let value = match &measure.estimate {
-                Some(estimate) => format!("{estimate:.3}"),
-                None => "undefined".to_owned(),
-            };
+            let value = measure.figure();
+            let value = value.unwrap_or_else(|| "undefined".to_owned());
             table.row([measure.name.clone(), value]);
         }
         lines.push(table.text());
+        if self.cases == 1 {
+            lines.push(ONE_CASE.to_owned());
+        }
         lines.join("\n")
     }
 }

@@ -65,7 +65,7 @@ impl Judge<'_> {
         name: impl Into<String>,
         statistic: impl Fn(Weights<'_>) -> std::result::Result<f64, Error> + Sync,
     ) -> Measure {
-        Measure::new(name, self.bootstrap.estimate(self.groups, statistic))
+        Measure::over_cases(name, (self.groups, self.bootstrap), None, statistic)
     }
 
     /// COCO's figures, recall and precision.

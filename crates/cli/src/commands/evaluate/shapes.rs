@@ -10,7 +10,7 @@ use super::shape_measures::{Judge, Pair, cannot};
 use crate::context::Context;
 use crate::experts::listed;
 use crate::failure::{Failure, Result};
-use crate::measures::Measure;
+use crate::measures::{Measure, ONE_CASE};
 use crate::output::{Show, count};
 use crate::text_table::TextTable;
 
@@ -305,10 +305,7 @@ impl Summary {
 }
 
 fn figure(measure: &Measure) -> String {
-    match &measure.estimate {
-        Some(estimate) => format!("{estimate:.3}"),
-        None => "undefined".to_owned(),
-    }
+    measure.figure().unwrap_or_else(|| "undefined".to_owned())
 }
 
 impl Show for Summary {
@@ -335,11 +332,13 @@ impl Show for Summary {
             .map(|source| source.cases)
             .min()
             .unwrap_or(0);
-        if fewest < 10 {
-            lines.push(format!(
+        match fewest {
+            1 => lines.push(ONE_CASE.to_owned()),
+            2..10 => lines.push(format!(
                 "only {}: intervals from so few are rough",
                 count(fewest, "independent case")
-            ));
+            )),
+            _ => {}
         }
         lines.join("\n")
     }
