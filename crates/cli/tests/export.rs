@@ -93,29 +93,28 @@ fn boxes_come_back() {
 fn images_in_several_folders_are_named_by_their_paths() {
     let lab = Lab::new();
     lab.write("classes.txt", "cell\n");
-    for (folder, left) in [("one", 0.25), ("two", 0.5)] {
-        let image = lab.path(&format!("images/{folder}/a.png"));
+    for (folder, name) in [("one", "a"), ("two", "b")] {
+        let image = lab.path(&format!("images/{folder}/{name}.png"));
         std::fs::create_dir_all(image.parent().unwrap()).unwrap();
         RgbImage::new(SIZE, SIZE).save(image).unwrap();
-        let line = format!("0 {left} 0.5 0.125 0.25\n");
-        lab.write(&format!("first-yolo/{folder}/a.txt"), line);
+        let labels = format!("yolo/{folder}");
+        lab.write(&format!("{labels}/{name}.txt"), "0 0.25 0.5 0.125 0.25\n");
+        let images = format!("images/{folder}");
+        let import = ["import", "yolo", &labels, "first", "--images", &images];
+        lab.ok(&[&import[..], &["--names", "classes.txt"]].concat());
     }
-    let names = ["--names", "classes.txt"];
-    import(&lab, "yolo", "first-yolo", "first", &names);
     for format in ["voc", "coco", "labelme"] {
-        comes_back(&lab, format, &[], &[]);
+        let out = format!("out-{format}");
+        lab.ok(&["export", "first", &out, "--format", format]);
     }
     let coco = lab.read("out-coco");
-    for path in ["one/a.png", "two/a.png"] {
-        assert!(
-            coco.contains(&format!("\"file_name\":\"{path}\"")),
-            "{coco}"
-        );
+    for path in ["one/a.png", "two/b.png"] {
+        let named = format!("\"file_name\":\"{path}\"");
+        assert!(coco.contains(&named), "{coco}");
     }
-    assert!(
-        lab.read("out-voc/one-a.xml")
-            .contains("<filename>one/a.png</filename>")
-    );
+    let voc = lab.read("out-voc/a.xml");
+    assert!(voc.contains("<filename>one/a.png</filename>"), "{voc}");
+    assert!(lab.read("out-labelme/b.json").contains("two/b.png"));
 }
 
 #[test]

@@ -154,13 +154,13 @@ fn bench<'a>(more: &'a str) -> Vec<&'a str> {
 fn a_bench_heeds_its_recipe() {
     let lab = lab();
     lab.write("recipe.toml", "seed = 4\nfolds = 3\ncrop = 48\n");
-    let asked = "--labels-of annotator1 --recipe recipe.toml --out";
+    let asked = "--labels-of simulator --recipe recipe.toml --out";
     lab.ok(&bench(&format!("{asked} recipe")));
-    let flags = "--labels-of annotator1 --seed 4 --folds 3 --crop 48 --out flags";
+    let flags = "--labels-of simulator --seed 4 --folds 3 --crop 48 --out flags";
     lab.ok(&bench(flags));
     for file in [
         "plan.toml",
-        "cells/annotator1__none__gce__seed4.csv",
+        "cells/simulator__none__gce__seed4.csv",
         "bench.json",
     ] {
         let [recipe, flags] = ["recipe", "flags"].map(|out| lab.read(&format!("{out}/{file}")));
@@ -170,12 +170,12 @@ fn a_bench_heeds_its_recipe() {
     lab.ok(&bench(&format!("{asked} more --folds 2 --seed 1")));
     assert!(lab.read("more/plan.toml").contains("folds = 2"));
     assert!(
-        lab.path("more/cells/annotator1__none__gce__seed1.csv")
+        lab.path("more/cells/simulator__none__gce__seed1.csv")
             .exists()
     );
     lab.write("encoder.toml", "encoder = \"none.safetensors\"\n");
     let none = lab.fails(&bench(
-        "--labels-of annotator1 --recipe encoder.toml --out x",
+        "--labels-of simulator --recipe encoder.toml --out x",
     ));
     assert!(none.contains("none.safetensors"), "{none}");
     // Labels of the version that it names.
@@ -186,13 +186,13 @@ fn a_bench_heeds_its_recipe() {
         "--rate",
         "0.9",
         "--source",
-        "annotator1",
+        "simulator",
     ]);
     lab.write(
         "first.toml",
         "labels = \"v1\"\nfolds = 3\ncrop = 48\nseed = 4\n",
     );
-    let first = "--labels-of annotator1 --recipe first.toml --out recipe";
+    let first = "--labels-of simulator --recipe first.toml --out recipe";
     let again = lab.warns(&bench(first));
     assert!(again.contains("0 cells to compute, 2 done"), "{again}");
 }
@@ -237,7 +237,7 @@ fn a_bench_touches_no_folder_that_is_not_its_own() {
     lab.write("mine/training/notes.txt", "years of work");
     for more in ["", " --from-pixels pixels.toml"] {
         let told = lab.fails(&bench(&format!(
-            "--labels-of all --folds 3 --out mine{more}"
+            "--labels-of simulator --folds 3 --out mine{more}"
         )));
         assert!(
             told.starts_with("exit 2") && told.contains("mine is not empty, and is no bench"),
@@ -248,14 +248,14 @@ fn a_bench_touches_no_folder_that_is_not_its_own() {
     assert_eq!(std::fs::read_dir(lab.path("mine")).unwrap().count(), 1);
     // What a killed process leaves behind is nobody's.
     lab.write("empty/.partial-x", "");
-    lab.ok(&bench("--labels-of all --folds 3 --out empty"));
+    lab.ok(&bench("--labels-of simulator --folds 3 --out empty"));
 }
 
 #[test]
 fn a_report_of_more_is_kept() {
     let lab = lab();
     let asked = |more: &str| {
-        let words = "bench liver --labels-of all --folds 3 --out bench".split(' ');
+        let words = "bench liver --labels-of simulator --folds 3 --out bench".split(' ');
         let words: Vec<&str> = words.chain(more.split(' ')).collect();
         lab.warns(&words)
     };

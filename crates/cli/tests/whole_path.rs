@@ -131,7 +131,7 @@ fn runs_on_corrected_labels_are_measured_on_images_for_test() {
     lab.ok(&["split", "liver", "--test", "0.25"]);
     correct_and_train();
     let told = lab.ok(&evaluate);
-    assert!(told.contains("24 images of 2 cases"), "{told}");
+    assert!(told.contains("24 images of 2 independent cases"), "{told}");
     let told = lab.warns(&evaluate);
     assert!(told.contains("measured on images for test alone"), "{told}");
     lab.ok(&[&report[..], &["--reference", "truth"]].concat());

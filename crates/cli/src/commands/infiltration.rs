@@ -266,10 +266,9 @@ impl Infiltration {
         let which = self.tissue.unwrap_or(Tissue::Stained);
         let tissue = match which {
             Tissue::Stained => stained(&pixels, BLUR / microns).map_err(Failure::from)?,
-            Tissue::All => Array2::from_elem(
-                (pixels.height() as usize, pixels.width() as usize),
-                true,
-            ),
+            Tissue::All => {
+                Array2::from_elem((pixels.height() as usize, pixels.width() as usize), true)
+            }
         };
         let foci = Foci::of(&cells, tissue.view(), microns, self.settings());
         let name = dataset.classes().name(class);
