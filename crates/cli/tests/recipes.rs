@@ -146,7 +146,7 @@ fn what_is_advised_is_what_is_trained() {
 
 const BENCH: &str = "bench liver --methods cross-entropy,gce --seeds 1";
 
-fn bench<'a>(more: &'a str) -> Vec<&'a str> {
+fn bench(more: &str) -> Vec<&str> {
     BENCH.split(' ').chain(more.split(' ')).collect()
 }
 
