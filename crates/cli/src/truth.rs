@@ -135,19 +135,18 @@ pub fn reference_name(dataset: &Dataset, asked: Option<&str>) -> Result<String> 
         Some(name) => Ok(name.to_owned()),
         None => match dataset.references()?.as_slice() {
             [only] => Ok(only.clone()),
-            [] => {
-                Err(Failure::usage(format!(
-                    "{} has no reference to measure against",
-                    dataset.folder().display()
-                ))
-                .help("Keep a column apart on import with `--reference`, or measure against given labels with `--given SOURCE`."))
-            }
-            names => {
-                Err(Failure::usage("there are several references").help(format!(
-                    "Choose one with `--reference`: {}.",
-                    names.join(", ")
-                )))
-            }
+            [] => Err(Failure::usage(format!(
+                "{} has no reference to measure against",
+                dataset.folder().display()
+            ))
+            .help(format!(
+                "Either {}, or measure against given labels with `--given SOURCE`.",
+                dataset.manifest().task.how_to_keep_a_reference()
+            ))),
+            names => Err(Failure::usage("there are several references").help(format!(
+                "Choose one with `--reference`: {}.",
+                names.join(", ")
+            ))),
         },
     }
 }

@@ -96,6 +96,8 @@ fn a_detector_corrects_what_it_learns_from() {
         "correct", "data", "--run", "run", "--epoch", "56", "--name", "first",
     ]);
     assert!(text.contains("`first` in v3"), "{text}");
+    let given = "data: 20 objects given on 8 images, and ";
+    assert!(text.starts_with(given), "{text}");
     // The student's boxes are there still.
     let status = lab.ok(&["status", "data"]);
     assert!(

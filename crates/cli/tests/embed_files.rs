@@ -264,6 +264,37 @@ fn what_cannot_be_read_at_all_is_an_error_and_tried_again() {
 }
 
 #[test]
+fn what_was_left_out_is_refused_when_that_is_asked_later() {
+    let lab = Lab::new();
+    for image in 0..3 {
+        lab.picture(&format!("patches/{image}.png"), image * 40);
+    }
+    lab.write("patches/damaged.png", b"\x89PNG\r\n\x1a\nnot really");
+    let embed = ["embed", "patches", "--out", "out"];
+    let strict = [&embed[..], &["--strict"]].concat();
+    lab.ok(&embed);
+    let before = tree(&lab.path("out"));
+    let told = lab.fails(&strict);
+    assert!(told.contains("damaged.png"), "{told}");
+    let blocks = |folder: &str| lab.path(&format!("{folder}/images"));
+    assert!(
+        before
+            .iter()
+            .filter(|(path, _)| path.starts_with("images"))
+            .all(|(path, bytes)| &fs::read(lab.path("out").join(path)).unwrap() == bytes)
+    );
+    // What a strict run has computed is kept for one that is not.
+    let told = lab.fails(&["embed", "patches", "--out", "other", "--strict"]);
+    assert!(told.contains("damaged.png"), "{told}");
+    assert_eq!(tree(&blocks("other")), tree(&blocks("out")));
+    let told = lab.ok(&["embed", "patches", "--out", "other"]);
+    assert!(told.contains("1 block done before"), "{told}");
+    lab.picture("patches/damaged.png", 200);
+    assert!(lab.ok(&strict).contains("4 × "));
+    assert!(lab.ok(&strict).contains("1 block done before"));
+}
+
+#[test]
 fn images_smaller_than_the_crop_are_left_out_by_name() {
     let lab = Lab::new();
     lab.picture("pictures/small.png", 3);

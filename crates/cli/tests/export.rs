@@ -83,6 +83,9 @@ fn boxes_come_back() {
     for format in ["voc", "coco", "yolo", "labelme", "imagej", "asap", "aperio"] {
         comes_back(&lab, format, &[], &classes);
     }
+    // GeoJSON has no kind for rectangles.
+    let as_boxes = [&["--as", "boxes"], &classes[..]].concat();
+    comes_back(&lab, "geojson", &[], &as_boxes);
     // Nobody looked at image c, so no format speaks of it.
     assert!(lab.path("out-voc/b.xml").exists() && !lab.path("out-voc/c.xml").exists());
     assert!(!lab.read("out-coco").contains("c.png"));
@@ -115,6 +118,41 @@ fn images_in_several_folders_are_named_by_their_paths() {
     let voc = lab.read("out-voc/a.xml");
     assert!(voc.contains("<filename>one/a.png</filename>"), "{voc}");
     assert!(lab.read("out-labelme/b.json").contains("two/b.png"));
+}
+
+#[test]
+fn places_are_written_in_few_digits() {
+    let lab = lab();
+    let sides = "<xmin>12.300000190734863</xmin><ymin>0.57</ymin><xmax>40.4</xmax><ymax>50</ymax>";
+    lab.write(
+        "first-voc/a.xml",
+        format!(
+            "<annotation><filename>a.png</filename><object><name>cell</name><bndbox>{sides}</bndbox></object></annotation>"
+        ),
+    );
+    import(&lab, "voc", "first-voc", "first", &["--corners", "edges"]);
+    for (corners, expected) in [
+        ("edges", ["12.3", "0.57", "40.4", "50"]),
+        ("one-based", ["13.3", "1.57", "40.4", "50"]),
+        ("zero-based", ["12.3", "0.57", "39.4", "49"]),
+    ] {
+        let out = format!("out-{corners}");
+        let export = [
+            "export",
+            "first",
+            &out,
+            "--format",
+            "voc",
+            "--corners",
+            corners,
+        ];
+        lab.ok(&export);
+        let written = lab.read(&format!("{out}/a.xml"));
+        for (side, expected) in ["xmin", "ymin", "xmax", "ymax"].iter().zip(expected) {
+            let line = format!("<{side}>{expected}</{side}>");
+            assert!(written.contains(&line), "{corners}: {written}");
+        }
+    }
 }
 
 #[test]
@@ -187,21 +225,23 @@ fn outlines(hole: bool) -> Lab {
             feature(point)
         ),
     );
-    import(&lab, "geojson", "first-geojson", "first", &[]);
+    import(&lab, "geojson", "first-geojson", "first", &AS_OUTLINES);
     lab
 }
+
+const AS_OUTLINES: [&str; 2] = ["--as", "outlines"];
 
 #[test]
 fn outlines_and_points_come_back() {
     let lab = outlines(false);
     for format in ["geojson", "labelme", "imagej", "asap", "aperio"] {
-        comes_back(&lab, format, &[], &[]);
+        comes_back(&lab, format, &[], &AS_OUTLINES);
     }
     let warned = lab.warns(&["export", "first", "out.json", "--format", "coco"]);
     assert_eq!(warned, "warning: the points of `labels` are left out");
     let lab = outlines(true);
     for format in ["geojson", "imagej", "aperio"] {
-        comes_back(&lab, format, &[], &[]);
+        comes_back(&lab, format, &[], &AS_OUTLINES);
     }
     assert_snapshot!(lab.fails(&["export", "first", "out-asap", "--format", "asap"]));
     let filled = [
@@ -253,7 +293,11 @@ fn instances_come_back() {
             lab.warns(&["export", "first", &out, "--format", format]),
             ""
         );
-        import(&lab, format, &out, &format!("again-{format}"), &[]);
+        import(&lab, format, &out, &format!("again-{format}"), &AS_OUTLINES);
+        // And as instance masks they are what they were, numbers and classes.
+        import(&lab, format, &out, &format!("masks-{format}"), &[]);
+        let masks = evidence(&lab, &format!("masks-{format}"));
+        assert_eq!(masks, evidence(&lab, "first"), "{format}");
     }
     let traced = evidence(&lab, "again-geojson");
     assert!(traced.contains("20 10 20 20 10 20 10 10|16 16"), "{traced}");

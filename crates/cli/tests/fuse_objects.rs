@@ -212,6 +212,7 @@ fn what_does_not_fit_is_told() {
         );
         lab.ok(&[
             "import", "geojson", "outlines", "smears", "--images", "images", "--source", expert,
+            "--as", "outlines",
         ]);
     }
     assert_snapshot!(lab.fails(&["fuse", "smears"]));

@@ -59,7 +59,7 @@ fn words_for_missing_values_are_no_classes() {
     let said = lab.ok(&IMPORT);
     assert!(said.contains("normal / tumour by anna, ben"), "{said}");
     assert!(
-        said.contains("2 fields `NaN` or `n/a` read as not labelled"),
+        said.contains("2 fields `NaN` or `n/a` read as not known: not labelled, or"),
         "{said}"
     );
     let with = [
@@ -284,6 +284,31 @@ fn predictions_of_other_images_in_another_order_are_compared_by_id() {
         "{said}"
     );
     assert!(!said.contains("difference in balanced accuracy"), "{said}");
+}
+
+#[test]
+fn how_boxes_get_a_reference_is_told() {
+    let lab = Lab::new();
+    lab.picture("patches/1.png", 7);
+    lab.write("boxes/1.txt", "0 0.5 0.5 0.5 0.5\n");
+    lab.write("names.txt", "cell\n");
+    let import = [
+        "import",
+        "yolo",
+        "boxes",
+        "cells",
+        "--names",
+        "names.txt",
+        "--images",
+        "patches",
+    ];
+    lab.ok(&import);
+    for more in [&[][..], &["--reference", "gold"]] {
+        let told = lab.fails(&[&["evaluate", "cells", "v1"], more].concat());
+        assert!(told.contains("`--as-reference NAME`"), "{told}");
+    }
+    lab.ok(&[&import[..], &["--as-reference", "gold"]].concat());
+    lab.ok(&["evaluate", "cells", "v1"]);
 }
 
 #[test]

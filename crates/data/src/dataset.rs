@@ -1,6 +1,8 @@
 //! A dataset: a folder with `dataset.toml`, `images.csv`, `labels/<version>/` and
 //! `reference/<name>/`.
 
+mod addition;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,10 @@ use crate::error::{Error, Result};
 use crate::evidence::{Scope, Source};
 use crate::images::{ImageRecord, check_unique, images_to_csv, read_images};
 use crate::labels::Labels;
-use crate::store::{is_partial, publish_folder, write_file};
+use crate::store::{finish_publishing, is_partial, publish_folder, write_file};
 use crate::version::{Provenance, VERSION_FILE, Version, VersionId, content_hash};
+
+pub use addition::{Added, Addition};
 
 /// What is to be learned from the dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,18 @@ pub enum Task {
     Detection,
     /// Classes of pixels, or masks of objects.
     Segmentation,
+}
+
+impl Task {
+    /// How a dataset gets a reference, as a clause for messages.
+    pub fn how_to_keep_a_reference(self) -> &'static str {
+        match self {
+            Self::Classification => "keep a column apart on import with `--reference COLUMN`",
+            Self::Detection | Self::Segmentation => {
+                "import the true labels with `--as-reference NAME`"
+            }
+        }
+    }
 }
 
 /// `dataset.toml`.
@@ -111,23 +127,19 @@ impl Dataset {
         check_unique(
             &images,
             |_| Error::file(folder, ""),
-            |index| format!("image {}", index + 1),
+            |index| format!("as image {}", index + 1),
         )?;
-        let dataset = Self::from_parts(folder, manifest, images);
-        publish_folder(folder, |temporary| {
-            let mut inside = Self {
-                folder: temporary.to_owned(),
-                ..dataset.clone()
-            };
-            inside.save_manifest(&inside.manifest)?;
-            inside.save_images()?;
-            for (name, reference) in references {
-                inside.add_reference(name, reference)?;
-            }
-            match first {
-                Some(version) => inside.add_version(version).map(|_| ()),
-                None => Ok(()),
-            }
+        let mut dataset = Self::from_parts(folder, manifest, images);
+        if let Some(first) = &first {
+            dataset.manifest = dataset.manifest_with(&first.sources)?;
+        }
+        dataset.check_parts(references, first.as_ref())?;
+        let id = VersionId(1);
+        publish_folder(folder, |folder| {
+            save_manifest(folder, &dataset.manifest)?;
+            save_images(folder, &dataset.images)?;
+            dataset.write_parts(folder, references, first.map(|first| (id, first)))?;
+            Ok(())
         })?;
         Ok(dataset)
     }
@@ -137,6 +149,7 @@ impl Dataset {
     /// # Errors
     /// The folder is not a dataset, was written by a newer build, or is malformed.
     pub fn open(folder: &Path) -> Result<Self> {
+        finish_publishing(folder)?;
         let path = folder.join("dataset.toml");
         if !path.exists() {
             let problem = if folder.exists() {
@@ -211,7 +224,7 @@ impl Dataset {
 
     /// The manifest with these sources too; the same where the very same ones are known. A source that says nothing
     /// of its numbers may be known with them, since it may draw boxes too.
-    fn manifest_with(&self, sources: Vec<Source>) -> Result<Manifest> {
+    fn manifest_with(&self, sources: &[Source]) -> Result<Manifest> {
         let mut manifest = self.manifest.clone();
         for source in sources {
             match manifest.sources.iter().find(|known| known.id == source.id) {
@@ -227,18 +240,10 @@ impl Dataset {
                     ))
                     .with_help("Choose another name for the new source."));
                 }
-                None => manifest.sources.push(source),
+                None => manifest.sources.push(source.clone()),
             }
         }
         Ok(manifest)
-    }
-
-    /// Adds images that are not there yet.
-    ///
-    /// # Errors
-    /// An id is taken, or the table cannot be written.
-    pub fn add_images(&mut self, images: Vec<ImageRecord>) -> Result<()> {
-        self.replace_images(self.images.iter().cloned().chain(images).collect())
     }
 
     /// Replaces the records of the images, for example to record a split.
@@ -249,23 +254,10 @@ impl Dataset {
         check_unique(
             &images,
             |_| Error::file(&self.folder, ""),
-            |index| format!("image {}", index + 1),
+            |index| format!("as image {}", index + 1),
         )?;
         *self = Self::from_parts(&self.folder.clone(), self.manifest.clone(), images);
-        self.save_images()
-    }
-
-    fn save_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let text = toml::to_string(manifest)
-            .map_err(|error| Error::file(&self.folder, error.to_string()))?;
-        write_file(&self.folder.join("dataset.toml"), text.as_bytes())
-    }
-
-    fn save_images(&self) -> Result<()> {
-        write_file(
-            &self.folder.join("images.csv"),
-            &images_to_csv(&self.images),
-        )
+        save_images(&self.folder, &self.images)
     }
 
     /// Numbers of the label versions, oldest first.
@@ -324,49 +316,79 @@ impl Dataset {
 
     /// Writes a new version, with its new sources. It becomes the latest.
     ///
-    /// The manifest is saved when all of the version lies in its temporary folder: a version never
-    /// names an unknown source. Killed between the two, a source without labels stays, which is
-    /// harmless.
-    ///
     /// # Errors
     /// The labels name a source, image, slide or case that is not in the dataset; a source exists
     /// with another kind; another process wrote a version of the same number first; the file system
     /// refuses.
     pub fn add_version(&mut self, new: NewVersion) -> Result<Version> {
-        let manifest = self.manifest_with(new.sources)?;
-        self.check(&new.labels, &manifest.sources)?;
-        let id = VersionId(self.versions()?.last().map_or(1, |last| last.0 + 1));
+        let added = self.add(Addition {
+            version: Some(new),
+            ..Addition::default()
+        })?;
+        added
+            .version
+            .ok_or_else(|| Error::file(&self.folder, "no version was written"))
+    }
+
+    /// Checks references and a version that are to be added.
+    fn check_parts(
+        &self,
+        references: &[(String, Reference)],
+        version: Option<&NewVersion>,
+    ) -> Result<()> {
+        for (name, reference) in references {
+            check_reference_name(name)?;
+            self.check_scopes(&reference.0)?;
+        }
+        match version {
+            Some(version) => self.check(&version.labels, &self.manifest.sources),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes references and a version into a folder, at the places that they have in that of a dataset.
+    fn write_parts(
+        &self,
+        folder: &Path,
+        references: &[(String, Reference)],
+        version: Option<(VersionId, NewVersion)>,
+    ) -> Result<Option<Version>> {
+        for (name, reference) in references {
+            let folder = folder.join("reference").join(name);
+            fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
+            reference.0.write(&folder, self.classes())?;
+        }
+        version
+            .map(|(id, version)| self.write_version(folder, id, version))
+            .transpose()
+    }
+
+    fn write_version(&self, folder: &Path, id: VersionId, new: NewVersion) -> Result<Version> {
         let old = match new.parent {
             Some(parent) => self.labels(parent)?,
             None => Labels::default(),
         };
-        let (_, counts) = difference(&old, &new.labels);
-        let mut version = Version {
+        let folder = folder.join("labels").join(id.to_string());
+        fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
+        new.labels.write(&folder, self.classes())?;
+        let save = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            fs::write(&path, bytes).map_err(|error| Error::io("write", &path, error))
+        };
+        for (name, bytes) in &new.notes {
+            save(name, bytes)?;
+        }
+        let version = Version {
             id,
             parent: new.parent,
             produced: new.produced,
-            hash: String::new(),
+            hash: content_hash(&folder)?,
             provenance: new.provenance,
-            counts,
+            counts: difference(&old, &new.labels).1,
         };
-        publish_folder(&self.version_folder(id), |folder| {
-            new.labels.write(folder, self.classes())?;
-            for (name, bytes) in &new.notes {
-                let path = folder.join(name);
-                fs::write(&path, bytes).map_err(|error| Error::io("write", &path, error))?;
-            }
-            version.hash = content_hash(folder)?;
-            let text = toml::to_string(&version)
-                .map_err(|error| Error::file(folder, error.to_string()))?;
-            let path = folder.join(VERSION_FILE);
-            fs::write(&path, text).map_err(|error| Error::io("write", &path, error))?;
-            if manifest == self.manifest {
-                Ok(())
-            } else {
-                self.save_manifest(&manifest)
-            }
-        })?;
-        self.manifest = manifest;
+        let text =
+            toml::to_string(&version).map_err(|error| Error::file(&folder, error.to_string()))?;
+        save(VERSION_FILE, text.as_bytes())?;
         Ok(version)
     }
 
@@ -387,7 +409,10 @@ impl Dataset {
         let known = self.references()?;
         if !known.iter().any(|reference| reference == name) {
             let help = if known.is_empty() {
-                "This dataset has none; give one on import with `--reference COLUMN`.".to_owned()
+                format!(
+                    "This dataset has none; {}.",
+                    self.manifest.task.how_to_keep_a_reference()
+                )
             } else {
                 format!("There are: {}.", known.join(", "))
             };
@@ -403,20 +428,11 @@ impl Dataset {
     /// # Errors
     /// The name is taken or not a legal one, or the file system refuses.
     pub fn add_reference(&self, name: &str, reference: &Reference) -> Result<()> {
-        let legal = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.starts_with('.') || !name.chars().all(legal) {
-            return Err(
-                Error::request(format!("`{name}` cannot be the name of a reference"))
-                    .with_help("Use letters, digits, `-`, `_` and `.`."),
-            );
-        }
+        check_reference_name(name)?;
         self.check_scopes(&reference.0)?;
         let folder = self.folder.join("reference").join(name);
         if folder.exists() {
-            return Err(
-                Error::request(format!("the reference `{name}` exists already"))
-                    .with_help("Choose another name."),
-            );
+            return Err(taken_reference(name));
         }
         publish_folder(&folder, |folder| reference.0.write(folder, self.classes()))
     }
@@ -517,6 +533,33 @@ impl Dataset {
             )),
         }
     }
+}
+
+fn save_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let text = toml::to_string(manifest).map_err(|error| Error::file(folder, error.to_string()))?;
+    write_file(&folder.join("dataset.toml"), text.as_bytes())
+}
+
+fn save_images(folder: &Path, images: &[ImageRecord]) -> Result<()> {
+    write_file(&folder.join("images.csv"), &images_to_csv(images))
+}
+
+fn check_reference_name(name: &str) -> Result<()> {
+    let legal = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(legal) {
+        return Err(
+            Error::request(format!("`{name}` cannot be the name of a reference"))
+                .with_help("Use letters, digits, `-`, `_` and `.`."),
+        );
+    }
+    Ok(())
+}
+
+fn taken_reference(name: &str) -> Error {
+    Error::request(format!(
+        "the reference `{name}` exists already, with other labels"
+    ))
+    .with_help("Choose another name.")
 }
 
 fn other_numbers(known: &Source) -> Error {

@@ -68,7 +68,7 @@ pub fn difference<'a>(old: &'a Labels, new: &'a Labels) -> (Vec<Change<'a>>, Cou
 }
 
 /// Equal but for where a mask lies: its hash decides.
-fn same(a: &Evidence, b: &Evidence) -> bool {
+pub(crate) fn same(a: &Evidence, b: &Evidence) -> bool {
     use crate::evidence::Target::{Dense, Instances, Partial};
     a.trust == b.trust
         && match (&a.target, &b.target) {

@@ -156,6 +156,15 @@ pub struct Objects<Shape> {
     pub complete: bool,
 }
 
+impl<Shape> Objects<Shape> {
+    /// Leaves out the others; then these are not all there are.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&Object<Shape>) -> bool) {
+        let before = self.objects.len();
+        self.objects.retain(wanted);
+        self.complete &= self.objects.len() == before;
+    }
+}
+
 /// A mask that is kept as a PNG file of a label version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaskFile {

@@ -102,6 +102,14 @@ impl Rectangle {
         (all.left < all.right && all.top < all.bottom).then_some(all)
     }
 
+    /// The one with these four corners, in any order; `None` if they are not those of an upright rectangle.
+    pub fn of_corners(corners: &[Point]) -> Option<Self> {
+        let rectangle = Self::around(corners.iter().copied())?;
+        let all = rectangle.corners();
+        let is_upright = corners.len() == 4 && all.iter().all(|corner| corners.contains(corner));
+        is_upright.then_some(rectangle)
+    }
+
     /// From left to right.
     pub fn width(&self) -> f64 {
         self.right - self.left

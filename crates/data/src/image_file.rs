@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{
     ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage,
 };
@@ -57,8 +58,8 @@ pub fn looks_like_image(path: &Path) -> bool {
 /// Reads an image as 8-bit RGB.
 ///
 /// Grey becomes three equal channels, a palette is looked up, 16 bits are reduced to 8 by
-/// rounding `value / 257`, and transparency is laid on white. The file's content decides the
-/// format, not its name.
+/// rounding `value / 257`, and transparency is laid on white. A picture that its file says to turn or
+/// mirror (Exif, TIFF) is turned, as viewers show it. The file's content decides the format, not its name.
 ///
 /// # Errors
 /// The file is missing, empty, truncated, damaged, not an image, or has more than `max_pixels`.
@@ -95,13 +96,16 @@ pub fn read_image(path: &Path, max_pixels: u64) -> Result<LoadedImage> {
         .set_limits(image::Limits::no_limits())
         .map_err(|error| unreadable(path, &error))?;
     let colour = decoder.color_type();
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?;
+    let orientation = orientation(path, &mut decoder)?;
+    let mut image =
+        DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?;
     if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
         return Err(
             Error::image(path, "the JPEG ends before its picture does (truncated)")
                 .with_help("It was probably not copied to the end; copy it again."),
         );
     }
+    image.apply_orientation(orientation);
     let mut notices = Vec::new();
     if !matches!(
         colour,
@@ -146,15 +150,28 @@ fn is_planar(bytes: &[u8]) -> bool {
         .is_ok_and(|stored: Option<u16>| stored == Some(APART))
 }
 
-/// Height and width of an image in pixels, from the head of its file.
+/// Height and width of an image in pixels as [`read_image`] reads it, from the head of its file.
 ///
 /// # Errors
 /// The file is missing, or does not begin as an image that can be read.
 pub fn image_size(path: &Path) -> Result<(usize, usize)> {
     let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
-    let (_, decoder) = decoder(path, BufReader::new(file))?;
+    let (_, mut decoder) = decoder(path, BufReader::new(file))?;
     let (width, height) = decoder.dimensions();
-    Ok((height as usize, width as usize))
+    let (width, height) = (width as usize, height as usize);
+    Ok(match orientation(path, &mut decoder)? {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (width, height),
+        _ => (height, width),
+    })
+}
+
+fn orientation(path: &Path, decoder: &mut impl ImageDecoder) -> Result<Orientation> {
+    decoder
+        .orientation()
+        .map_err(|error| unreadable(path, &error))
 }
 
 /// The file's content decides the format, not its name.

@@ -115,7 +115,7 @@ pub fn read_images(path: &Path) -> Result<Vec<ImageRecord>> {
     check_unique(
         &images,
         |index| table.error(&table.rows()[index], ""),
-        |index| format!("line {}", table.rows()[index].line),
+        |index| format!("in line {}", table.rows()[index].line),
     )?;
     Ok(images)
 }
@@ -160,7 +160,7 @@ pub(crate) fn check_unique(
             "an image without an id".to_owned()
         } else if let Some(first) = seen.insert(&image.id, index) {
             format!(
-                "the id `{}` was already given at {}",
+                "the id `{}` is given twice, first {}",
                 image.id,
                 place(first)
             )

@@ -24,7 +24,7 @@ mod version;
 mod votes;
 
 pub use classes::{Classes, nearest};
-pub use dataset::{Dataset, FORMAT, Manifest, NewVersion, Reference, Task};
+pub use dataset::{Added, Addition, Dataset, FORMAT, Manifest, NewVersion, Reference, Task};
 pub use difference::{Change, Counts, difference};
 pub use error::{Blame, Error, Result};
 pub use evidence::{

@@ -24,7 +24,11 @@ pub const UNLABELLED_OBJECT: u32 = u32::MAX;
 /// # Errors
 /// The file is missing, damaged, or not an 8-bit grey PNG.
 pub fn read_class_mask(path: &Path) -> Result<Array2<u8>> {
-    match read_png(path)? {
+    class_mask(path, read_bytes(path)?)
+}
+
+fn class_mask(path: &Path, bytes: Vec<u8>) -> Result<Array2<u8>> {
+    match decode_png(path, bytes)? {
         DynamicImage::ImageLuma8(mask) => Ok(picture(mask)),
         other => Err(wrong_kind(
             path,
@@ -40,7 +44,11 @@ pub fn read_class_mask(path: &Path) -> Result<Array2<u8>> {
 /// # Errors
 /// The file is missing, damaged, or not a grey PNG of 8 or 16 bits.
 pub fn read_instance_mask(path: &Path) -> Result<Array2<u32>> {
-    match read_png(path)? {
+    instance_mask(path, read_bytes(path)?)
+}
+
+fn instance_mask(path: &Path, bytes: Vec<u8>) -> Result<Array2<u32>> {
+    match decode_png(path, bytes)? {
         DynamicImage::ImageLuma16(mask) => Ok(picture(mask).mapv(|object| {
             if object == UNLABELLED_INSTANCE {
                 UNLABELLED_OBJECT
@@ -63,9 +71,39 @@ impl MaskFile {
     /// # Errors
     /// The file cannot be read.
     pub fn at(path: PathBuf) -> Result<Self> {
-        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
-        let hash = blake3::hash(&bytes).to_hex().to_string();
+        let hash = hash_of(&read_bytes(&path)?);
         Ok(Self { path, hash })
+    }
+
+    /// The bytes of the file: what was written, or an error.
+    ///
+    /// # Errors
+    /// The file cannot be read, or it was changed since its hash was taken.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
+        let bytes = read_bytes(&self.path)?;
+        if hash_of(&bytes) == self.hash {
+            return Ok(bytes);
+        }
+        Err(
+            Error::file(&self.path, "the mask has changed since its hash was taken")
+                .with_help("Labels do not change: restore it from a backup, or import it again as labels of another name."),
+        )
+    }
+
+    /// Reads it as a class mask, `[height, width]`.
+    ///
+    /// # Errors
+    /// The file is missing, was changed since its hash was taken, or is not an 8-bit grey PNG.
+    pub fn read_classes(&self) -> Result<Array2<u8>> {
+        class_mask(&self.path, self.bytes()?)
+    }
+
+    /// Reads it as an instance mask, `[height, width]`, as [`read_instance_mask`] does.
+    ///
+    /// # Errors
+    /// The file is missing, was changed since its hash was taken, or is not a grey PNG of 8 or 16 bits.
+    pub fn read_instances(&self) -> Result<Array2<u32>> {
+        instance_mask(&self.path, self.bytes()?)
     }
 
     /// Writes a class mask as a PNG file.
@@ -96,7 +134,7 @@ impl MaskFile {
         write_file(path, &bytes)?;
         Ok(Self {
             path: path.to_owned(),
-            hash: blake3::hash(&bytes).to_hex().to_string(),
+            hash: hash_of(&bytes),
         })
     }
 }
@@ -159,8 +197,15 @@ where
         .unwrap_or_else(|_| unreachable!("a grey image has one value per pixel"))
 }
 
-fn read_png(path: &Path) -> Result<DynamicImage> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| Error::io("read", path, error))
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+fn decode_png(path: &Path, bytes: Vec<u8>) -> Result<DynamicImage> {
     ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png)
         .decode()
         .map_err(|error| {
@@ -198,6 +243,22 @@ mod tests {
         assert_ne!(file.hash, other.hash);
         assert!(read_class_mask(&path).is_err_and(|e| e.to_string().contains("8-bit grey")));
         Ok(())
+    }
+
+    #[test]
+    fn a_mask_that_was_changed_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mask.png");
+        let file = MaskFile::write_classes(&path, array![[0, 1]].view()).unwrap();
+        assert_eq!(file.read_classes().unwrap(), array![[0, 1]]);
+        MaskFile::write_classes(&path, array![[1, 1]].view()).unwrap();
+        for error in [
+            file.read_classes().unwrap_err(),
+            file.read_instances().unwrap_err(),
+        ] {
+            assert!(error.to_string().starts_with(&path.display().to_string()));
+            assert!(error.help().unwrap().contains("restore it from a backup"));
+        }
     }
 
     #[test]

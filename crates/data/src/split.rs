@@ -81,14 +81,17 @@ pub struct Proportions {
     pub test: f64,
 }
 
+/// Shares that add up to 1 in decimal numbers may miss it by so much in binary ones.
+const ROUNDING: f64 = 1e-9;
+
 impl Proportions {
     /// Training gets what validation and test leave.
     ///
     /// # Errors
     /// A share is negative or not a number, or nothing is left for training.
     pub fn new(validation: f64, test: f64) -> Result<Self> {
-        let train = 1.0 - validation - test;
-        if validation >= 0.0 && test >= 0.0 && train > 0.0 {
+        let train = 1.0 - (validation + test);
+        if validation >= 0.0 && test >= 0.0 && train > ROUNDING {
             Ok(Self {
                 train,
                 validation,
@@ -292,6 +295,18 @@ mod tests {
             }]
         );
         assert!(leaks(&images, &[Some(0), None, Some(1), Some(0)]).is_empty());
+    }
+
+    #[test]
+    fn rounding_leaves_nothing_to_train_on() {
+        for (validation, test) in [(0.7, 0.3), (0.3, 0.7), (0.1, 0.9), (0.9, 0.1), (0.4, 0.6)] {
+            let error = Proportions::new(validation, test).unwrap_err();
+            assert!(error.to_string().contains("nothing to train on"), "{error}");
+        }
+        for (validation, test) in [(0.2, 0.1), (0.1, 0.2), (0.0, 0.2), (0.3, 0.69)] {
+            let shares = Proportions::new(validation, test).unwrap();
+            assert!((shares.train + validation + test - 1.0).abs() < ROUNDING);
+        }
     }
 
     #[test]

@@ -139,6 +139,50 @@ fn words_for_missing_values_are_no_labels_unless_declared() {
 }
 
 #[test]
+fn words_for_missing_values_are_no_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "image,class,case,slide,group,split,mpp\n\
+        a.png,x,NA,n/a,NaN,NA,NA\nb.png,y,NA,None,,train,0.5\nc.png,x,NAN,s1,g,test,\n";
+    let path = table(folder.path(), text);
+    let source = Source::expert("lab");
+    let found = read_class_table(&path, &source, &ClassColumns::default(), None).unwrap();
+    let belongs: Vec<usize> = found
+        .images
+        .iter()
+        .map(|image| image.belongs_to().count())
+        .collect();
+    assert_eq!(belongs, [0, 0, 3]);
+    assert_eq!(found.images[0].split, None);
+    assert_eq!(found.images[0].microns_per_pixel, None);
+    assert_eq!(found.images[2].case, "NAN");
+    let words = [("NA", 4), ("NaN", 1), ("None", 1), ("n/a", 1)];
+    let words = words.map(|(word, fields)| (word.to_owned(), fields));
+    assert_eq!(found.missing_words, words.into());
+}
+
+#[test]
+fn backslashes_are_separators_where_no_file_has_them_in_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("patches")).unwrap();
+    std::fs::write(folder.path().join("patches/1.png"), "").unwrap();
+    let path = table(folder.path(), "image,class\npatches\\1.png,x\nb\\2.png,y\n");
+    let read = || {
+        let source = Source::expert("lab");
+        let found = read_class_table(&path, &source, &ClassColumns::default(), None).unwrap();
+        found.images
+    };
+    let images = read();
+    assert_eq!(images[0].id, "patches/1.png");
+    assert!(Path::new(&images[0].path).is_file());
+    assert!(images[1].path.ends_with("b/2.png"));
+    #[cfg(unix)]
+    {
+        std::fs::write(folder.path().join("b\\2.png"), "").unwrap();
+        assert!(read()[1].path.ends_with("b\\2.png"));
+    }
+}
+
+#[test]
 fn complaints_name_file_line_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let votes = |text: &str, declared: Option<&[String]>| {
@@ -153,7 +197,7 @@ fn complaints_name_file_line_and_remedy() {
     };
     assert_eq!(
         votes("image,anna\na.png,x\nb.png,y\na.png,x\n", None),
-        "DIR/table.csv, line 4: the id `a.png` was already given at line 2 | Every image needs an id of its own."
+        "DIR/table.csv, line 4: the id `a.png` is given twice, first in line 2 | Every image needs an id of its own."
     );
     assert_eq!(
         votes(
@@ -170,6 +214,23 @@ fn complaints_name_file_line_and_remedy() {
     assert_eq!(
         votes(&format!("image,position,anna\n{rows}"), None),
         "DIR/table.csv: the column `position` has 150 different values: not the votes of an annotator | Name the annotators, for example `--annotators anna`."
+    );
+    let rows: String = (0..150)
+        .map(|n| {
+            let class = ["x", "y"][n % 2];
+            format!(
+                "{n}.png,{n},{},site {},{class},{class},{class}\n",
+                n % 90,
+                n % 7
+            )
+        })
+        .collect();
+    assert_eq!(
+        votes(
+            &format!("image,left,top,site,anna,ben,majority\n{rows}"),
+            None
+        ),
+        "DIR/table.csv: the column `left` has 150 different values: not the votes of an annotator | Name the annotators, for example `--annotators anna,ben`."
     );
     assert_eq!(
         votes("image,split,anna\na.png,tset,x\n", None),
@@ -232,9 +293,12 @@ fn diagnoses_exclude_classes() {
     );
     assert_eq!(found.unknown, ["case 9"]);
     assert_eq!(found.counts["A"], 1);
+    assert_eq!(found.scopes.len(), 2);
     // What excludes nothing, and an empty field, say nothing.
-    let found = read("slide,diagnosis\nslide 3,A\nslide 2,unclear\nslide 1,\n").unwrap();
+    let found =
+        read("slide,diagnosis\nslide 3,A\nslide 2,unclear\nslide 1,\nslide 0,NA\n").unwrap();
     assert_eq!(found.evidence.len(), 1);
+    assert_eq!(found.scopes.len(), 2);
     assert_eq!(found.evidence[0].scope, Scope::Slide("slide 3".into()));
     assert_eq!(found.counts["unclear"], 1);
     // Images are known by the names of their files too.
@@ -266,7 +330,7 @@ fn diagnoses_that_cannot_be_used_are_named() {
         (
             "case,diagnosis\ncase 0,A\ncase 0,B\n",
             vec!["A=second", "B=first"],
-            "in line 2",
+            "case `case 0` is given twice: `B` here, `A` in line 2",
         ),
         (
             "case,diagnosis\ncase 7,A\n",

@@ -108,6 +108,53 @@ fn the_size_is_read_from_the_head() {
     assert!(image_size(&folder.0.path().join("none.png")).is_err());
 }
 
+/// A JPEG whose Exif says how it is to be turned.
+fn turned_jpeg(orientation: u8) -> Vec<u8> {
+    let jpeg = encoded(&tissue(), ImageFormat::Jpeg);
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+fn turned_tiff(orientation: u16) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+    let mut image = encoder
+        .new_image::<tiff::encoder::colortype::RGB8>(40, 30)
+        .unwrap();
+    let tag = tiff::tags::Tag::Orientation;
+    image.encoder().write_tag(tag, orientation).unwrap();
+    image.write_data(&tissue().into_rgb8()).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn pictures_are_turned_as_their_files_say() {
+    let folder = Folder::new();
+    let upright = read_image(&folder.with("1.jpg", &turned_jpeg(1)), MAX_PIXELS).unwrap();
+    let upright = DynamicImage::from(upright.pixels);
+    let turns: [fn(&DynamicImage) -> DynamicImage; 7] = [
+        DynamicImage::fliph,
+        DynamicImage::rotate180,
+        DynamicImage::flipv,
+        |image| image.rotate90().fliph(),
+        DynamicImage::rotate90,
+        |image| image.rotate270().fliph(),
+        DynamicImage::rotate270,
+    ];
+    for (orientation, turn) in (2..).zip(turns) {
+        let jpeg = folder.with("turned.jpg", &turned_jpeg(orientation));
+        let tiff = folder.with("turned.tif", &turned_tiff(orientation.into()));
+        for (path, upright) in [(jpeg, &upright), (tiff, &tissue())] {
+            let read = read_image(&path, MAX_PIXELS).unwrap().pixels;
+            assert_eq!(read, turn(upright).into_rgb8(), "{orientation}");
+            let size = (read.height() as usize, read.width() as usize);
+            assert_eq!(image_size(&path).unwrap(), size, "{orientation}");
+        }
+    }
+}
+
 /// A 2 × 1 PNG with a palette, which no encoder of the `image` crate writes.
 #[test]
 fn palettes_are_looked_up() {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use cleanslide_data::{
-    Classes, Counts, Dataset, Evidence, Family, ImageRecord, Labels, Manifest, MaskFile,
+    Addition, Classes, Counts, Dataset, Evidence, Family, ImageRecord, Labels, Manifest, MaskFile,
     NewVersion, Object, Objects, Point, Polygon, Provenance, Rectangle, Reference, Scope, Source,
     SourceKind, Split, Target, Task, Trust, VersionId,
 };
@@ -355,8 +355,150 @@ fn contradictions_are_refused_before_anything_is_written() {
         twice
             .unwrap_err()
             .to_string()
-            .ends_with("the id `image 0` was already given at image 1")
+            .ends_with("the id `image 0` is given twice, first as image 1")
     );
+}
+
+/// A dataset of four images, one labelled, whose files are there.
+fn with_files(folder: &Path) -> Dataset {
+    fs::create_dir(folder.join("patches")).unwrap();
+    for number in 0..4 {
+        fs::write(folder.join(format!("patches/{number}.png")), [number; 9]).unwrap();
+    }
+    let first = version(None, vec![Evidence::class("expert1", "image 0", 0)]);
+    Dataset::create(&folder.join("data"), manifest(), images(), Some(first), &[]).unwrap()
+}
+
+/// All that a reader sees.
+fn state(folder: &Path) -> (Vec<ImageRecord>, Vec<VersionId>, Vec<String>) {
+    let dataset = Dataset::open(folder).unwrap();
+    let (versions, references) = (dataset.versions().unwrap(), dataset.references().unwrap());
+    (dataset.images().to_vec(), versions, references)
+}
+
+fn gold(image: &str) -> (String, Reference) {
+    let truth = vec![Evidence::class("reference", image, 1)];
+    let labels = Labels::new(truth, &classes()).unwrap();
+    ("gold".to_owned(), Reference::new(labels))
+}
+
+#[test]
+fn an_addition_is_made_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = with_files(folder.path());
+    let before = state(dataset.folder());
+    let new = ImageRecord {
+        id: "image 4".into(),
+        path: "../patches/4.png".into(),
+        ..ImageRecord::default()
+    };
+    let addition = |evidence| Addition {
+        images: vec![new.clone()],
+        references: vec![gold("image 1")],
+        version: Some(version(Some(1), vec![evidence])),
+    };
+    // The last part of it cannot be written.
+    let missing = MaskFile {
+        path: folder.path().join("none.png"),
+        hash: String::new(),
+    };
+    let masked = Evidence {
+        target: Target::Dense(missing),
+        ..Evidence::class("expert1", "image 4", 0)
+    };
+    assert!(dataset.add(addition(masked)).is_err());
+    assert_eq!(state(dataset.folder()), before);
+    assert_eq!(dataset.images(), before.0);
+
+    let labelled = Evidence::class("expert1", "image 4", 0);
+    let added = dataset.add(addition(labelled.clone())).unwrap();
+    assert_eq!((added.new_images, added.completed_images), (1, 0));
+    assert_eq!(added.version.unwrap().id, VersionId(2));
+    assert_eq!(state(dataset.folder()).2, ["gold"]);
+    assert_eq!(state(dataset.folder()).0.len(), 5);
+
+    // The same reference once more is no news; another one of the name is refused, and nothing is added.
+    let again = |reference| Addition {
+        references: vec![reference],
+        version: Some(version(Some(2), vec![labelled.clone()])),
+        ..Addition::default()
+    };
+    let added = dataset.add(again(gold("image 1"))).unwrap();
+    assert_eq!(added.known_references, ["gold"]);
+    let refused = dataset.add(again(gold("image 2"))).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the reference `gold` exists already, with other labels"
+    );
+    assert_eq!(state(dataset.folder()).1.len(), 3);
+}
+
+#[test]
+fn what_is_known_of_images_is_completed_and_never_contradicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = with_files(folder.path());
+    let images = |image: ImageRecord| Addition {
+        images: vec![image],
+        ..Addition::default()
+    };
+    let known = dataset.images()[0].clone();
+    let told = ImageRecord {
+        group: "lab 1".into(),
+        case: String::new(),
+        split: None,
+        ..known.clone()
+    };
+    let added = dataset.add(images(told.clone())).unwrap();
+    assert_eq!((added.new_images, added.completed_images), (0, 1));
+    let completed = ImageRecord {
+        group: "lab 1".into(),
+        ..known.clone()
+    };
+    assert_eq!(state(dataset.folder()).0[0], completed);
+    let added = dataset.add(images(told)).unwrap();
+    assert_eq!(added.completed_images, 0);
+
+    let mut refused = |image: ImageRecord| {
+        let error = dataset.add(images(image)).unwrap_err();
+        assert!(error.help().unwrap().contains("images.csv"));
+        error.to_string()
+    };
+    assert_eq!(
+        refused(ImageRecord {
+            case: "case7".into(),
+            ..known.clone()
+        }),
+        "image `image 0`: the case is `case0` in the dataset and `case7` here"
+    );
+    assert_eq!(
+        refused(ImageRecord {
+            microns_per_pixel: Some(0.5),
+            ..known.clone()
+        }),
+        "image `image 0`: the size of a pixel in microns is `0.25` in the dataset and `0.5` here"
+    );
+    // Another file is the same image only if it has the same content.
+    let copy = folder.path().join("copy.png");
+    let at = |path: &Path| ImageRecord {
+        path: path.to_string_lossy().into_owned(),
+        ..known.clone()
+    };
+    fs::write(&copy, [1; 9]).unwrap();
+    let told = refused(at(&copy));
+    for named in [
+        "`image 0`",
+        "patches/0.png in the dataset",
+        "copy.png is another",
+    ] {
+        assert!(told.contains(named), "{told}");
+    }
+    assert!(refused(at(Path::new("/none.png"))).contains("/none.png is another image"));
+    fs::write(&copy, [0; 9]).unwrap();
+    let mut dataset = Dataset::open(&folder.path().join("data")).unwrap();
+    dataset.add(images(at(&copy))).unwrap();
+    let same = folder.path().join("patches/../patches/0.png");
+    dataset.add(images(at(&same))).unwrap();
+    assert_eq!(dataset.images()[0], completed);
 }
 
 proptest! {

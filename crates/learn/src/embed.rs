@@ -9,13 +9,15 @@
 //!
 //! An embedding belongs to the content of an image file and to an encoder (its weights,
 //! preprocessing and code version), so nothing is ever stale: another file or another encoder has
-//! another key. Shards appear whole; a run that is killed loses at most the shard it was filling. One process at a time
-//! works in the folder; others wait (`lock`), and then find what it computed.
+//! another key. Shards appear whole, and grow until they are full; a run that fails loses nothing that it computed, and
+//! one that is killed what it computed since it last kept something. One process at a time works in the folder; others
+//! wait (`lock`), and then find what it computed.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use cleanslide_data::store::write_file_with;
 use cleanslide_data::{Dataset, LoadedImage, Notice, read_image, refuse_smaller};
@@ -59,8 +61,10 @@ pub enum EmbedError {
 pub struct EmbedSettings {
     /// Images that are decoded and encoded together; bounds the memory. Default 32.
     pub batch: usize,
-    /// Embeddings per shard: what a kill can lose. Default 1024.
+    /// Embeddings per shard. Default 1024.
     pub shard: usize,
+    /// After how long what was computed is kept, be a shard full or not: what a kill can lose. Default 30 seconds.
+    pub keep_after: Duration,
     /// Images with more pixels are refused.
     pub max_pixels: u64,
     /// End at the first bad image, instead of leaving it out and going on.
@@ -72,6 +76,7 @@ impl Default for EmbedSettings {
         Self {
             batch: 32,
             shard: 1024,
+            keep_after: Duration::from_secs(30),
             max_pixels: cleanslide_data::MAX_PIXELS,
             strict: false,
         }
@@ -127,7 +132,7 @@ pub fn embed(
     dataset: &Dataset,
     encoder: &dyn Encoder,
     settings: EmbedSettings,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
 ) -> Result<Embeddings, EmbedError> {
     let folder = dataset.folder().join("embeddings").join(encoder.identity());
     // Two processes would give their shards the same names.
@@ -142,22 +147,16 @@ pub fn embed(
         notices: Vec::new(),
         computed: 0,
     };
-    for start in (0..total).step_by(settings.batch.max(1)) {
-        let end = (start + settings.batch.max(1)).min(total);
-        embed_batch(
-            dataset,
-            encoder,
-            settings,
-            start..end,
-            &mut cache,
-            &mut result,
-        )?;
-        if cache.pending() >= settings.shard {
-            cache.flush()?;
-        }
-        progress(end, total);
-    }
-    cache.flush()?;
+    let embedded = embed_all(
+        dataset,
+        encoder,
+        settings,
+        (&mut cache, &mut result),
+        progress,
+    );
+    // What was computed before a failure is kept.
+    let kept = cache.flush();
+    embedded.and(kept)?;
     if result.images.is_empty() && !result.problems.is_empty() {
         let first = Box::new(result.problems.swap_remove(0).error);
         return Err(EmbedError::Nothing {
@@ -168,6 +167,32 @@ pub fn embed(
     result.features = cache.gather(&result.hashes);
     cache.write_ids(dataset, &result)?;
     Ok(result)
+}
+
+/// Embeds batch by batch, and keeps what is computed from time to time.
+fn embed_all(
+    dataset: &Dataset,
+    encoder: &dyn Encoder,
+    settings: EmbedSettings,
+    (cache, result): (&mut Cache, &mut Embeddings),
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(), EmbedError> {
+    let total = dataset.images().len();
+    let mut kept = Instant::now();
+    for start in (0..total).step_by(settings.batch.max(1)) {
+        let end = (start + settings.batch.max(1)).min(total);
+        embed_batch(dataset, encoder, settings, start..end, cache, result)?;
+        let is_full = cache.pending() >= settings.shard;
+        if is_full || kept.elapsed() >= settings.keep_after {
+            match is_full {
+                true => cache.flush()?,
+                false => cache.keep()?,
+            }
+            kept = Instant::now();
+        }
+        progress(end, total);
+    }
+    Ok(())
 }
 
 /// Waits until no other process works in a folder: none does as long as the file is open.
@@ -269,7 +294,7 @@ fn content(
     Ok(Content::New(image))
 }
 
-/// All embeddings of one encoder, and those that are not on disk yet.
+/// All embeddings of one encoder, those that are not on disk yet among them.
 struct Cache {
     folder: PathBuf,
     dimension: usize,
@@ -278,8 +303,10 @@ struct Cache {
     hashes: Vec<String>,
     /// Position in `hashes`; only looked up, never iterated.
     positions: HashMap<String, usize>,
-    /// Where each shard ends in `hashes`.
+    /// Where each shard ends in `hashes`, but the one that is being filled.
     shard_ends: Vec<usize>,
+    /// How many of `hashes` are on disk.
+    kept: usize,
 }
 
 const TENSOR: &str = "embeddings";
@@ -294,6 +321,7 @@ impl Cache {
             hashes: Vec::new(),
             positions: HashMap::new(),
             shard_ends: Vec::new(),
+            kept: 0,
         };
         loop {
             let path = cache.shard_path(cache.shard_ends.len());
@@ -346,6 +374,7 @@ impl Cache {
             self.hashes.push(hash);
         }
         self.shard_ends.push(self.hashes.len());
+        self.kept = self.hashes.len();
         Ok(())
     }
 
@@ -357,6 +386,7 @@ impl Cache {
         }
     }
 
+    /// How many are in shards that are full.
     fn written(&self) -> usize {
         self.shard_ends.last().copied().unwrap_or(0)
     }
@@ -365,9 +395,19 @@ impl Cache {
         self.hashes.len() - self.written()
     }
 
+    /// Ends the shard that is being filled.
     fn flush(&mut self) -> Result<(), EmbedError> {
+        self.keep()?;
+        if self.pending() > 0 {
+            self.shard_ends.push(self.hashes.len());
+        }
+        Ok(())
+    }
+
+    /// Writes the shard that is being filled as far as it is; it goes on to be filled, and is written again.
+    fn keep(&mut self) -> Result<(), EmbedError> {
         let (start, end) = (self.written(), self.hashes.len());
-        if start == end {
+        if end == self.kept {
             return Ok(());
         }
         let path = self.shard_path(self.shard_ends.len());
@@ -385,7 +425,7 @@ impl Cache {
         let file = safetensors::serialize([(TENSOR, view)], Some(metadata))
             .map_err(|error| damaged(error.to_string()))?;
         write_file_with(&path, |writer| writer.write_all(&file))?;
-        self.shard_ends.push(end);
+        self.kept = end;
         Ok(())
     }
 

@@ -138,14 +138,54 @@ fn an_interrupted_run_goes_on_with_the_same_result() {
     let dataset = dataset(parts.path());
     let stopped = run(&dataset, &FirstPixel::new(7));
     assert!(matches!(stopped, Err(EmbedError::Encoder(_))));
-    assert!(shard(&dataset, 0).exists() && !shard(&dataset, 1).exists());
+    assert!(shard(&dataset, 0).exists() && shard(&dataset, 1).exists());
     let resumed = run(&dataset, &FirstPixel::new(usize::MAX)).unwrap();
-    assert_eq!(
-        resumed.computed,
-        IMAGES - 1 - 4,
-        "one shard of four was kept"
-    );
+    assert_eq!(resumed.computed, IMAGES - 1 - 6, "all that was computed");
     assert_eq!(resumed.features, expected.features);
+}
+
+#[test]
+fn an_image_that_cannot_be_read_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let bad = folder.path().join("7.png");
+    fs::write(&bad, "no picture").unwrap();
+    let settings = EmbedSettings {
+        batch: 2,
+        strict: true,
+        ..EmbedSettings::default()
+    };
+    let refused = embed(&dataset, &FirstPixel::new(usize::MAX), settings, |_, _| {});
+    assert!(matches!(refused, Err(EmbedError::Data(_))));
+    paint(&bad, 7);
+    let resumed = run(&dataset, &FirstPixel::new(usize::MAX)).unwrap();
+    assert_eq!(resumed.computed, IMAGES - 1 - 6);
+}
+
+#[test]
+fn a_kill_loses_what_was_computed_since_something_was_kept() {
+    // A panic leaves as little time as a kill.
+    for (keep_after, kept) in [(Duration::ZERO, 6), (Duration::MAX, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = dataset(folder.path());
+        let settings = EmbedSettings {
+            batch: 2,
+            shard: 4,
+            keep_after,
+            ..EmbedSettings::default()
+        };
+        let encoder = FirstPixel::new(usize::MAX);
+        let killed = std::panic::AssertUnwindSafe(|| {
+            embed(&dataset, &encoder, settings, |done, _| {
+                assert!(done < 6, "killed")
+            })
+        });
+        assert!(std::panic::catch_unwind(killed).is_err());
+        let resumed = run(&dataset, &encoder).unwrap();
+        assert_eq!(resumed.computed, IMAGES - 1 - kept);
+        let again = run(&dataset, &FirstPixel::new(0)).unwrap();
+        assert_eq!(again.features, resumed.features);
+    }
 }
 
 #[test]

@@ -237,7 +237,7 @@ pub enum EncoderError {
         /// The network in the file.
         found: String,
     },
-    /// Several published encoders have this network, or it is unknown how its images were made.
+    /// Nobody says which of the encoders of this network it is, so it is unknown how its images are made.
     #[error(
         "{file} holds a {found}, and nothing in it says how images are to be made for it; {candidates}: say which by \
          NAME={file}"

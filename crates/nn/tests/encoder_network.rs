@@ -126,11 +126,64 @@ fn neighbours_order_and_threads_do_not_matter() {
 }
 
 #[test]
+fn the_middle_of_a_resized_image_is_seen_where_a_card_says_so() {
+    let small = |resized| {
+        let card = Card {
+            name: "ours".into(),
+            size: 32,
+            resized,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            pooling: Pooling::ClassToken,
+            heads: None,
+            microns_per_pixel: None,
+        };
+        let config = VisionTransformerConfig {
+            size: [32; 2],
+            width: 16,
+            heads: 1,
+            depth: 1,
+            patch: 8,
+            ..VisionTransformerConfig::small()
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(20);
+        let network = config.init(&mut Start::new(&mut rng, &Device::flex()));
+        let bytes = Weights::to_bytes(&network, card.to_metadata(), str::to_owned).unwrap();
+        let weights = Weights::from_bytes(&bytes, "ours").unwrap();
+        NetworkEncoder::new(weights, None, None).unwrap()
+    };
+    let (whole, middle) = (small(None), small(Some(64)));
+    assert_ne!(whole.identity(), middle.identity());
+    assert_eq!(
+        [whole.native_side(), middle.native_side()],
+        [Some(32), Some(64)]
+    );
+    let image = picture(2);
+    let seen = image::imageops::crop_imm(&image, 16, 16, 32, 32).to_image();
+    assert_eq!(
+        middle.embed(&[image]).unwrap(),
+        whole.embed(&[seen]).unwrap()
+    );
+
+    // As the README of Prov-GigaPath has it.
+    let gigapath = known::ENCODERS
+        .iter()
+        .find(|known| known.name == "prov-gigapath");
+    let gigapath = gigapath.unwrap();
+    assert_eq!((gigapath.resized, gigapath.size), (Some(256), 224));
+    let others = known::ENCODERS
+        .iter()
+        .filter(|known| known.resized.is_some());
+    assert_eq!(others.count(), 1);
+}
+
+#[test]
 fn threads_do_not_matter_to_many_tokens() {
     // More tokens than a thread multiplies alone, so that the rows of a product are divided among threads.
     let card = Card {
         name: "ours".into(),
         size: 224,
+        resized: None,
         mean: [0.5; 3],
         std: [0.5; 3],
         pooling: Pooling::ClassTokenAndMeanOfPatches,
@@ -363,6 +416,7 @@ fn other_networks_are_named() {
 #[test]
 fn a_card_must_fit_its_network() {
     let card = |pooling, heads, size| Card {
+        resized: None,
         name: "ours".into(),
         size,
         mean: [0.5; 3],

@@ -127,7 +127,7 @@ impl Agreement {
             Some(version) => version,
             None => dataset.latest()?,
         };
-        let labels = dataset.labels(version)?;
+        let labels = dataset.labels(version)?.believed();
         let experts = Experts::choose(
             &dataset,
             &labels,

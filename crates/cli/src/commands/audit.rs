@@ -42,6 +42,8 @@ use crate::text_table::TextTable;
 /// Masks are judged by a pixel classifier that did not see their case, or by `--probabilities` of a
 /// better model; boxes and instances by the predictions of another source, `--against`. Writes
 /// issues.csv, issues.html with pictures, issues/*.geojson for QuPath and audit.json.
+///
+/// Paths in issues.csv are those of images.csv, from the folder of the dataset.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide audit mitoses --source expert1\n  \

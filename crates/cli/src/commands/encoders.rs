@@ -11,10 +11,11 @@ use crate::text_table::TextTable;
 
 /// List the published encoders whose files can be used, and where to get them
 ///
-/// Nothing is downloaded: get the file, mind its licence, and give it as `--encoder FILE`, or as `--encoder NAME=FILE`
-/// where several encoders have the same network. `vit=FILE` and `resnet=FILE` take any vision transformer and any
-/// ResNet, with the mean and deviation that stand beside the file (`preprocessor_config.json` of Hugging Face, or timm's
-/// `config.json`), or else with those of ImageNet. Images of another size are resized whole (bilinear). Safetensors files and PyTorch checkpoints are read.
+/// Nothing is downloaded: get the file, mind its licence, and give it as `--encoder NAME=FILE`: the tensors alone do not
+/// tell how images are to be made for it. `vit=FILE` and `resnet=FILE` take any vision transformer and any ResNet, with the
+/// mean and deviation that stand beside the file (`preprocessor_config.json` of Hugging Face, or timm's `config.json`), or
+/// else with those of ImageNet. Images of another size are resized whole (bilinear). Safetensors files and PyTorch
+/// checkpoints are read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cleanslide encoders\n  \
 cleanslide embed mitoses --encoder phikon=model.safetensors")]

@@ -25,8 +25,8 @@ use format::Format;
 
 /// Write the labels of one source in a format of other programs
 ///
-/// Classes of images become a csv table: image, case, slide, class, trust and the probability of each
-/// class. Boxes, points, outlines and masks become files that are called like the images; coco, voc and labelme name an image
+/// Classes of images become a csv table: image, path, case, slide, class, trust and the probability of each
+/// class; paths are those of images.csv, from the folder of the dataset. Boxes, points, outlines and masks become files that are called like the images; coco, voc and labelme name an image
 /// by its path below the folder that all images are in. What a format cannot hold is told; images that nobody labelled get no
 /// file. Nothing is overwritten.
 #[derive(Debug, Args)]

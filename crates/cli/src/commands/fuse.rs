@@ -39,9 +39,13 @@ use crate::text_table::TextTable;
 /// Combine the labels of several annotators into one consensus
 ///
 /// Classes, class masks, boxes and instance masks can be combined, each by rules of its own. The
-/// consensus is a new label version; the annotators' own labels stay in it. The trust of each
-/// consensus label is its probability, of a box its score or the share of the annotators who drew
-/// it.
+/// consensus is a new label version; the annotators' own labels stay in it. Labels and boxes of
+/// trust 0 do not count.
+///
+/// The trust of a class is its probability; that of a box its score or, by consensus, the share of
+/// those who drew it among the annotators who looked there; that of an instance mask the mean of
+/// these shares over its objects. A class mask is trusted fully, however close the votes on its
+/// pixels were: only ties are unlabelled.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cleanslide fuse mitoses --rule dawid-skene\n  \
@@ -57,9 +61,11 @@ pub struct Fuse {
     /// boxes and instance masks
     #[arg(long, value_enum)]
     rule: Option<Rule>,
-    /// What happens to ties, of votes or of pixels
-    #[arg(long, value_enum, default_value = "unlabelled")]
-    ties: Ties,
+    /// What happens to ties: of votes for classes by majority, of the pixels of masks. Other rules
+    /// for classes take the class that comes first, staple of two classes the second, and boxes
+    /// have none [default: unlabelled]
+    #[arg(long, value_enum)]
+    ties: Option<Ties>,
     /// Only these annotators; all experts by default
     #[arg(long, value_delimiter = ',', value_name = "SOURCES")]
     annotators: Option<Vec<String>>,
@@ -315,7 +321,7 @@ impl Fuse {
             Some(parent) => parent,
             None => dataset.latest()?,
         };
-        let labels = dataset.labels(parent)?;
+        let labels = dataset.labels(parent)?.believed();
         let experts = Experts::choose(
             &dataset,
             &labels,
@@ -324,7 +330,7 @@ impl Fuse {
             "fuse",
         )?;
         let rule = Rule::choose(self.rule, experts.family)?;
-        self.check_options(rule, &experts)?;
+        self.check_options(rule, &experts, dataset.classes().len())?;
         experts.warn_of_regions(context, &labels);
         let plan = Plan {
             parent,
@@ -436,7 +442,7 @@ impl Fuse {
                 let rule = self.instance_rule(minimum_experts)?;
                 instances::fuse(&request, &rule, folder.path())?
             }
-            _ => boxes::fuse(&request, &self.box_rule(rule, minimum_experts)?)?,
+            _ => boxes::fuse(&request, &self.box_rule(rule, minimum_experts))?,
         };
         let version = add_version(context, dataset, plan, evidence)?;
         summary.labels = version.id.to_string();
@@ -444,7 +450,7 @@ impl Fuse {
     }
 
     /// Refuses options that the rule does not have.
-    fn check_options(&self, rule: Rule, experts: &Experts) -> Result<()> {
+    fn check_options(&self, rule: Rule, experts: &Experts, classes: usize) -> Result<()> {
         let ObjectOptions {
             overlap,
             minimum_experts,
@@ -464,7 +470,13 @@ impl Fuse {
         let joins = for_objects && !soft_nms;
         let of_boxes = family == Family::Boxes && rule == Rule::Consensus;
         let weighs = averages || (family == Family::Mask && rule == Rule::Majority);
+        let ties = match family {
+            Family::Class => rule == Rule::Majority,
+            Family::Mask => rule != Rule::Staple || classes > 2,
+            _ => family == Family::Instances,
+        };
         let given = [
+            ("--ties", self.ties.is_some(), ties),
             ("--overlap", overlap.is_some(), overlaps),
             ("--minimum-experts", minimum_experts.is_some(), joins),
             ("--corners", corners.is_some(), of_boxes),
@@ -510,14 +522,11 @@ impl Fuse {
         Ok(())
     }
 
-    fn box_rule(&self, rule: Rule, minimum_experts: usize) -> Result<boxes::Rule> {
-        if self.ties != Ties::Unlabelled {
-            return Err(Failure::usage("`--ties` is not for boxes"));
-        }
+    fn box_rule(&self, rule: Rule, minimum_experts: usize) -> boxes::Rule {
         let options = &self.objects;
         let overlap = |default: f64| options.overlap.unwrap_or(default);
         let lowest_score = |default: f64| options.lowest_score.unwrap_or(default);
-        Ok(match rule {
+        match rule {
             Rule::Wbf => {
                 let default = WeightedBoxesFusion::default();
                 boxes::Rule::Weighted(WeightedBoxesFusion {
@@ -566,7 +575,7 @@ impl Fuse {
                     _ => Corners::Mean,
                 },
             }),
-        })
+        }
     }
 
     fn instance_rule(&self, minimum_experts: usize) -> Result<InstanceConsensus> {
@@ -574,7 +583,7 @@ impl Fuse {
         Ok(InstanceConsensus {
             overlap: self.objects.overlap.unwrap_or(default.overlap),
             votes: minimum_experts,
-            tie: match self.ties {
+            tie: match self.ties() {
                 Ties::Unlabelled => ShapeTie::Unlabelled,
                 Ties::Inside => ShapeTie::Inside,
                 Ties::Outside => ShapeTie::Outside,
@@ -589,7 +598,7 @@ impl Fuse {
     }
 
     fn mask_rule(&self, rule: Rule) -> Result<masks::Rule> {
-        let tie = match self.ties {
+        let tie = match self.ties() {
             Ties::Unlabelled => MaskTie::Unlabelled,
             Ties::LowestClass => MaskTie::LowestClass,
             _ => {
@@ -625,8 +634,12 @@ impl Fuse {
         })
     }
 
+    fn ties(&self) -> Ties {
+        self.ties.unwrap_or(Ties::Unlabelled)
+    }
+
     fn tie(&self, seed: u64) -> Result<Tie> {
-        Ok(match self.ties {
+        Ok(match self.ties() {
             Ties::Unlabelled => Tie::Unlabelled,
             Ties::LowestClass => Tie::LowestClass,
             Ties::CommonestClass => Tie::CommonestClass,

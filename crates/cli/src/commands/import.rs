@@ -2,8 +2,10 @@
 
 mod annotations;
 mod diagnoses;
+mod existing;
 mod gleason2019;
 mod numbering;
+mod objects;
 mod slides;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,16 +16,19 @@ use cleanslide_data::formats::{
     ClassColumns, Imported, VoteColumns, read_class_folders, read_class_table, read_votes,
 };
 use cleanslide_data::{
-    Dataset, Evidence, FORMAT, Family, ImageRecord, Labels, Manifest, NewVersion, Reference,
+    Dataset, Evidence, FORMAT, Family, ImageRecord, Labels, Manifest, NewVersion, Reference, Scope,
     Source, SourceKind, Target, Task, ValueMap,
 };
 use serde::Serialize;
 
 pub use annotations::Corners;
 use annotations::Format;
+use existing::Known;
 use numbering::Numbering;
+use objects::ObjectArguments;
 
 use crate::context::Context;
+use crate::experts::all_words;
 use crate::failure::{Failure, Result};
 use crate::output::{Show, count, quoted};
 use crate::truth::knows_cases;
@@ -91,30 +96,32 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         /// Folder of the XML files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
         /// What the corners of boxes mean
         #[arg(long, value_enum, default_value = "one-based")]
         corners: Corners,
     },
-    /// COCO: one JSON file with boxes, outlines or masks
+    /// COCO: one JSON file with boxes, outlines or masks of objects
     #[command(
-        after_help = "Example:\n  cleanslide import coco annotations.json nuclei --images images/ --source anna"
+        after_help = "Examples:\n  cleanslide import coco annotations.json nuclei --images images/ --source anna\n  \
+cleanslide import coco annotations.json cells --images images/ --as boxes"
     )]
     Coco {
         /// JSON file
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
     },
     /// YOLO: a folder of text files, one per image, with boxes or outlines
     #[command(
-        after_help = "Example:\n  cleanslide import yolo labels/ smears --images images/ --names classes.txt"
+        after_help = "Examples:\n  cleanslide import yolo labels/ smears --images images/ --names classes.txt\n  \
+cleanslide import yolo outlines/ nuclei --images images/ --names classes.txt --as instances"
     )]
     Yolo {
         /// Folder of the text files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
         /// File with the name of a class on each line
         #[arg(long, value_name = "FILE")]
         names: PathBuf,
@@ -127,18 +134,19 @@ cleanslide import voc corrected/ smears --images images/ --as-reference correcte
         /// Folder of the JSON files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
     },
     /// QuPath: a folder of GeoJSON files, one per image
     #[command(
         after_help = "Examples:\n  cleanslide import geojson qupath/ nuclei --images images/ --source anna\n  \
-cleanslide import geojson reviewed/ nuclei --images images/ --as-reference gold"
+cleanslide import geojson reviewed/ nuclei --images images/ --as-reference gold\n  \
+cleanslide import geojson qupath/ tumours --images images/ --as masks --background stroma"
     )]
     Geojson {
         /// Folder of the GeoJSON files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
     },
     /// Class masks: a folder of PNG files, one per image, with a class number in each pixel; 255 is
     /// unlabelled
@@ -184,27 +192,29 @@ cleanslide import instances gold/ nuclei --images images/ --classes nucleus --as
         /// Folder of the zip or roi files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
     },
     /// ASAP: a folder of XML files, one per image
     #[command(
-        after_help = "Example:\n  cleanslide import asap asap/ tumours --images images/ --source anna"
+        after_help = "Example:\n  cleanslide import asap asap/ tumours --images images/ --source anna \
+--as masks"
     )]
     Asap {
         /// Folder of the XML files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
     },
     /// Aperio ImageScope: a folder of XML files, one per image
     #[command(
-        after_help = "Example:\n  cleanslide import aperio imagescope/ tumours --images images/ --source anna"
+        after_help = "Example:\n  cleanslide import aperio imagescope/ tumours --images images/ --source anna \
+--as masks"
     )]
     Aperio {
         /// Folder of the XML files
         input: PathBuf,
         #[command(flatten)]
-        shared: annotations::Shared,
+        drawings: annotations::Drawings,
     },
     /// Diagnoses of the cases, slides or images of a dataset, and what they exclude: that a case has one tumour says that it
     /// does not show another
@@ -326,8 +336,13 @@ struct Summary {
     sources: Vec<String>,
     pieces_of_evidence: usize,
     objects: usize,
+    /// What the labels are: boxes, instances, a mask, ….
+    #[serde(serialize_with = "names_of_families")]
+    families: BTreeSet<Family>,
     unlabelled_images: usize,
-    /// Words for missing values that were read as not labelled, with how many fields had each.
+    /// What the dataset knew before.
+    known: Known,
+    /// Words for missing values that were read as not known, with how many fields had each.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     missing_words: BTreeMap<String, usize>,
     references: Vec<String>,
@@ -339,11 +354,26 @@ struct Summary {
 impl Summary {
     /// What was imported.
     fn lines(&self) -> Vec<String> {
+        if self.known.is_all() {
+            let what = match &self.labels {
+                Some(version) if !self.sources.is_empty() => version.as_str(),
+                _ => "the dataset",
+            };
+            let told = format!(
+                "{}: nothing new: all of this is in {what} already, so nothing was changed",
+                self.dataset.display()
+            );
+            return std::iter::once(told).chain(self.known.lines()).collect();
+        }
         let labels = match self.task {
             _ if self.pieces_of_evidence == 0 && self.references.is_empty() => "classes".to_owned(),
             Task::Classification => format!("{} of", count(self.pieces_of_evidence, "label")),
-            _ if self.objects == 0 => "masks of".to_owned(),
-            _ => format!("{} of", count(self.objects, "object")),
+            _ if self.families.contains(&Family::Mask) => "class masks of".to_owned(),
+            _ => format!(
+                "{} as {} of",
+                count(self.objects, "object"),
+                all_words(self.families.iter().copied())
+            ),
         };
         let mut lines = vec![format!(
             "{}: {}{}, {labels} {}{}",
@@ -368,7 +398,9 @@ impl Summary {
             ));
         }
         lines.extend(self.missing());
-        for reference in &self.references {
+        lines.extend(self.known.lines());
+        let references = self.references.iter();
+        for reference in references.filter(|name| !self.known.references.contains(name)) {
             lines.push(format!("`{reference}` is kept apart, for evaluation only"));
         }
         lines
@@ -384,7 +416,8 @@ impl Summary {
             .collect();
         (fields > 0).then(|| {
             format!(
-                "{} {} read as not labelled; if that is a class, name all classes with `--classes`",
+                "{} {} read as not known: not labelled, or of no known case, slide and so on; if that is a class, name all \
+                 classes with `--classes`",
                 count(fields, "field"),
                 words.join(" or ")
             )
@@ -418,6 +451,7 @@ impl Show for Summary {
 
 impl Import {
     pub fn run(self, context: &Context) -> Result<()> {
+        let no_objects = ObjectArguments::default();
         let summary = match self.what {
             What::Classes(arguments) => import_classes(context, arguments)?,
             What::Votes(arguments) => import_votes(context, arguments)?,
@@ -436,20 +470,22 @@ impl Import {
             }
             What::Voc {
                 input,
-                shared,
+                drawings,
                 corners,
-            } => import_shapes(context, &Format::Voc(corners), &input, &shared)?,
-            What::Coco { input, shared } => import_shapes(context, &Format::Coco, &input, &shared)?,
+            } => import_drawings(context, &Format::Voc(corners), &input, &drawings)?,
+            What::Coco { input, drawings } => {
+                import_drawings(context, &Format::Coco, &input, &drawings)?
+            }
             What::Yolo {
                 input,
-                shared,
+                drawings,
                 names,
-            } => import_shapes(context, &Format::Yolo(names), &input, &shared)?,
-            What::Labelme { input, shared } => {
-                import_shapes(context, &Format::Labelme, &input, &shared)?
+            } => import_drawings(context, &Format::Yolo(names), &input, &drawings)?,
+            What::Labelme { input, drawings } => {
+                import_drawings(context, &Format::Labelme, &input, &drawings)?
             }
-            What::Geojson { input, shared } => {
-                import_shapes(context, &Format::Geojson, &input, &shared)?
+            What::Geojson { input, drawings } => {
+                import_drawings(context, &Format::Geojson, &input, &drawings)?
             }
             What::Masks {
                 input,
@@ -458,7 +494,7 @@ impl Import {
             } => {
                 let numbering = Numbering::of(context, values, &shared)?;
                 let format = Format::Masks(numbering.map(Box::new));
-                import_shapes(context, &format, &input, &shared)?
+                import_shapes(context, &format, &input, &shared, &no_objects)?
             }
             What::Instances {
                 input,
@@ -467,14 +503,16 @@ impl Import {
                 class,
             } => {
                 let format = Format::Instances { unlabelled, class };
-                import_shapes(context, &format, &input, &shared)?
+                import_shapes(context, &format, &input, &shared, &no_objects)?
             }
-            What::Imagej { input, shared } => {
-                import_shapes(context, &Format::Imagej, &input, &shared)?
+            What::Imagej { input, drawings } => {
+                import_drawings(context, &Format::Imagej, &input, &drawings)?
             }
-            What::Asap { input, shared } => import_shapes(context, &Format::Asap, &input, &shared)?,
-            What::Aperio { input, shared } => {
-                import_shapes(context, &Format::Aperio, &input, &shared)?
+            What::Asap { input, drawings } => {
+                import_drawings(context, &Format::Asap, &input, &drawings)?
+            }
+            What::Aperio { input, drawings } => {
+                import_drawings(context, &Format::Aperio, &input, &drawings)?
             }
             What::Slides(command) => return command.run(context),
             What::Diagnoses(command) => return command.run(context),
@@ -551,7 +589,8 @@ fn import_table(
         cases_from_ids(&mut imported.images, pattern)?;
     }
     let missing = leave_out_missing(context, &mut imported, input)?;
-    warn_of_lonely_classes(context, &imported);
+    let known = existing::known_images(context, folder, &imported.images)?;
+    warn_of_lonely_classes(context, &imported, &known);
     warn_of_similar_classes(context, imported.classes.names());
     if !folder.join("dataset.toml").exists() {
         warn_without_cases(context, &imported.images, input);
@@ -566,15 +605,27 @@ fn import_table(
     )
 }
 
-/// Stores boxes, outlines or masks.
+/// Stores objects that somebody drew.
+fn import_drawings(
+    context: &Context,
+    format: &Format,
+    input: &Path,
+    drawings: &annotations::Drawings,
+) -> Result<Summary> {
+    import_shapes(context, format, input, &drawings.shared, &drawings.objects)
+}
+
+/// Stores objects that somebody drew, or masks.
 fn import_shapes(
     context: &Context,
     format: &Format,
     input: &Path,
     shared: &annotations::Shared,
+    objects: &ObjectArguments,
 ) -> Result<Summary> {
     let masks = temporary_folder()?;
-    let (mut imported, task) = annotations::read(context, format, input, shared, masks.path())?;
+    let (mut imported, task) =
+        annotations::read(context, format, input, shared, objects, masks.path())?;
     if let Some(pattern) = &shared.case_pattern {
         cases_from_ids(&mut imported.images, pattern)?;
     }
@@ -599,29 +650,35 @@ fn store(
     let exists = folder.join("dataset.toml").exists();
     relate_paths(&mut imported.images, folder)?;
     let provenance = context.provenance(format!("imported {}", input.display()));
-    let dataset = if exists {
-        add_to(context, folder, &imported, provenance)?
+    let (dataset, known) = if exists {
+        existing::add(context, folder, &imported, provenance)?
     } else {
-        create(folder, &imported, task, provenance)?
+        let dataset = create(folder, &imported, task, provenance)?;
+        (dataset, Known::default())
     };
-    let said = || {
-        let apart = imported
-            .references
-            .iter()
-            .flat_map(|(_, evidence)| evidence);
-        imported.evidence.iter().chain(apart)
+    let apart = || imported.references.iter().flat_map(|(_, said)| said);
+    let said = || imported.evidence.iter().chain(apart());
+    let latest = dataset.versions()?.last().copied();
+    let in_dataset = match latest {
+        Some(latest) => dataset.labels(latest)?,
+        None => Labels::default(),
     };
-    let labelled: BTreeSet<&str> = said().map(|piece| piece.scope.item()).collect();
+    let known_labels = in_dataset.evidence().iter().chain(apart());
+    let labelled: BTreeSet<&str> = known_labels.filter_map(image_of).collect();
+    let unlabelled = imported.images.iter();
+    let unlabelled = unlabelled.filter(|image| !labelled.contains(image.id.as_str()));
     let cases: BTreeSet<&str> = imported
         .images
         .iter()
-        .map(|image| image.case.as_str())
+        .filter_map(|image| dataset.position(&image.id))
+        .map(|position| dataset.images()[position].case.as_str())
         .filter(|case| !case.is_empty())
         .collect();
     Ok(Summary {
         dataset: folder.to_owned(),
         task,
-        labels: dataset.versions()?.last().map(ToString::to_string),
+        labels: latest.map(|latest| latest.to_string()),
+        known,
         images: imported.images.len(),
         missing_images,
         cases: cases.len(),
@@ -633,7 +690,8 @@ fn store(
             .collect(),
         pieces_of_evidence: imported.evidence.len(),
         objects: said().map(objects).sum(),
-        unlabelled_images: imported.images.len() - labelled.len(),
+        families: said().map(|piece| piece.target.family()).collect(),
+        unlabelled_images: unlabelled.count(),
         references: imported
             .references
             .iter()
@@ -657,6 +715,22 @@ fn source_to_audit(dataset: &Dataset, imported: &[Source]) -> Result<Option<Stri
     let mut sources = imported.iter().map(|source| &source.id);
     let first = sources.find(|id| known.contains(&id.as_str()));
     Ok(first.filter(|_| known.len() > 1).cloned())
+}
+
+/// The families by their names in tables.
+fn names_of_families<S: serde::Serializer>(
+    families: &BTreeSet<Family>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(families.iter().map(|family| family.name()))
+}
+
+/// The image that a piece of evidence is about, or a part of it.
+fn image_of(piece: &Evidence) -> Option<&str> {
+    match &piece.scope {
+        Scope::Image(image) | Scope::Region(image, _) => Some(image),
+        Scope::Case(_) | Scope::Slide(_) => None,
+    }
 }
 
 /// How many objects a piece of evidence names.
@@ -707,57 +781,6 @@ fn create(
         first,
         &references,
     )?)
-}
-
-/// Adds labels, and images that are new, to a dataset that exists.
-fn add_to(
-    context: &Context,
-    folder: &Path,
-    imported: &Imported,
-    provenance: cleanslide_data::Provenance,
-) -> Result<Dataset> {
-    let mut dataset = context.open(folder)?;
-    if dataset.classes() != &imported.classes {
-        return Err(Failure::input(format!(
-            "{} has the classes {}, the labels have {}",
-            folder.display(),
-            dataset.classes().names().join(", "),
-            imported.classes.names().join(", ")
-        ))
-        .help("Give the classes of the dataset with `--classes`, in their order."));
-    }
-    let parent = dataset.versions()?.last().copied();
-    let mut evidence = match parent {
-        Some(parent) => dataset.labels(parent)?.into_evidence(),
-        None => Vec::new(),
-    };
-    evidence.extend(imported.evidence.iter().cloned());
-    let labels = Labels::new(evidence, dataset.classes())?;
-    let new: Vec<ImageRecord> = imported
-        .images
-        .iter()
-        .filter(|image| dataset.position(&image.id).is_none())
-        .cloned()
-        .collect();
-    if !new.is_empty() {
-        dataset.add_images(new)?;
-    }
-    for (name, evidence) in &imported.references {
-        let labels = Labels::new(evidence.clone(), dataset.classes())?;
-        dataset.add_reference(name, &Reference::new(labels))?;
-    }
-    if imported.sources.is_empty() {
-        return Ok(dataset);
-    }
-    dataset.add_version(NewVersion {
-        parent,
-        produced: None,
-        sources: imported.sources.clone(),
-        labels,
-        provenance,
-        notes: Vec::new(),
-    })?;
-    Ok(dataset)
 }
 
 pub fn cases_from_ids(images: &mut [ImageRecord], pattern: &str) -> Result<()> {
@@ -818,10 +841,9 @@ fn leave_out_missing(context: &Context, imported: &mut Imported, input: &Path) -
 }
 
 /// A class whose images all come from one case can be trained on or tested on, never both.
-fn warn_of_lonely_classes(context: &Context, imported: &Imported) {
-    let units = cleanslide_data::independent_units(&imported.images);
-    let unit_of: BTreeMap<&str, usize> = imported
-        .images
+fn warn_of_lonely_classes(context: &Context, imported: &Imported, images: &[ImageRecord]) {
+    let units = cleanslide_data::independent_units(images);
+    let unit_of: BTreeMap<&str, usize> = images
         .iter()
         .zip(&units)
         .map(|(image, &unit)| (image.id.as_str(), unit))

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use cleanslide_data::formats::{Annotation, Attribute, Shape, geojson};
 use cleanslide_data::store::{publish_folder, write_file, write_file_with};
 use cleanslide_data::{
-    Dataset, Evidence, ImageRecord, MAX_PIXELS, Point, Target, independent_units, mask, read_image,
+    Dataset, Evidence, ImageRecord, MAX_PIXELS, Point, Target, independent_units, read_image,
     to_csv,
 };
 use cleanslide_eval::infiltration::{Foci, FocusSettings, Infiltration as Figures};
@@ -317,7 +317,7 @@ fn cells(
             mask: file,
             classes,
         } => {
-            let objects = mask::read_instance_mask(&file.path)?;
+            let objects = file.read_instances()?;
             let of_class =
                 objects.mapv(
                     |object| match classes.get((object as usize).wrapping_sub(1)) {

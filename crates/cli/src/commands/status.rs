@@ -45,10 +45,10 @@ struct Summary {
 struct SourceLine {
     source: String,
     kind: String,
-    /// Images about which it says something.
+    /// Images about which it says something, be it of their case or slide.
     images: usize,
-    /// Images, or objects on them, of each class; a mask names none.
-    per_class: Vec<usize>,
+    /// Images, or objects on them, of each class; `None` where it names none, as class masks and diagnoses.
+    per_class: Option<Vec<usize>>,
 }
 
 impl Status {
@@ -89,7 +89,10 @@ impl Status {
         let labelled: BTreeSet<&str> = labels
             .evidence()
             .iter()
-            .map(|piece| piece.scope.item())
+            .filter_map(|piece| match &piece.scope {
+                Scope::Image(image) | Scope::Region(image, _) => Some(image.as_str()),
+                Scope::Case(_) | Scope::Slide(_) => None,
+            })
             .collect();
         context.output.show(&Summary {
             dataset: dataset.folder().to_owned(),
@@ -122,19 +125,29 @@ fn source_lines(dataset: &Dataset, labels: &Labels) -> Vec<SourceLine> {
                 let all = labels.evidence().iter();
                 all.filter(|piece| piece.source == source.id)
             };
-            let of_images = said().filter_map(|piece| match &piece.scope {
-                Scope::Image(id) | Scope::Region(id, _) => Some(id.as_str()),
-                Scope::Case(_) | Scope::Slide(_) => None,
+            let about: BTreeSet<(&str, &str)> = said()
+                .map(|piece| match &piece.scope {
+                    Scope::Region(image, _) => ("image", image.as_str()),
+                    scope => (scope.kind(), scope.item()),
+                })
+                .collect();
+            let images = dataset.images().iter().filter(|image| {
+                about.contains(&("image", &image.id))
+                    || about.contains(&("case", &image.case))
+                    || about.contains(&("slide", &image.slide))
             });
-            let images: BTreeSet<&str> = of_images.collect();
-            let mut per_class = vec![0; dataset.classes().len()];
-            for class in said().flat_map(|piece| classes(&piece.target)) {
-                per_class[class] += 1;
+            let none = || vec![0; dataset.classes().len()];
+            let mut per_class = said().next().is_none().then(none);
+            for classes in said().filter_map(|piece| classes(&piece.target)) {
+                let counts = per_class.get_or_insert_with(none);
+                for class in classes {
+                    counts[class] += 1;
+                }
             }
             SourceLine {
                 source: source.id.clone(),
                 kind: source.kind.to_string(),
-                images: images.len(),
+                images: images.count(),
                 per_class,
             }
         })
@@ -162,18 +175,18 @@ fn diagnosis_lines(dataset: &Dataset, labels: &Labels) -> Vec<String> {
         .collect()
 }
 
-/// The class of the image, or that of each object.
-fn classes(target: &Target) -> Vec<usize> {
+/// The class of the image, or that of each object; `None` of what names neither.
+fn classes(target: &Target) -> Option<Vec<usize>> {
     fn of<Shape>(objects: &Objects<Shape>) -> Vec<usize> {
         objects.objects.iter().map(|object| object.class).collect()
     }
     match target {
-        Target::Class(class) => vec![*class],
-        Target::Boxes(boxes) => of(boxes),
-        Target::Points(points) => of(points),
-        Target::Polygons(polygons) => of(polygons),
-        Target::Instances { classes, .. } => classes.clone(),
-        _ => Vec::new(),
+        Target::Class(class) => Some(vec![*class]),
+        Target::Boxes(boxes) => Some(of(boxes)),
+        Target::Points(points) => Some(of(points)),
+        Target::Polygons(polygons) => Some(of(polygons)),
+        Target::Instances { classes, .. } => Some(classes.clone()),
+        _ => None,
     }
 }
 
@@ -212,12 +225,16 @@ impl Show for Summary {
         columns.extend(self.classes.iter().map(String::as_str));
         let mut table = TextTable::new(&columns);
         for source in &self.sources {
-            let numbers = std::iter::once(source.images).chain(source.per_class.iter().copied());
-            table.row(
-                [source.source.clone(), source.kind.clone()]
-                    .into_iter()
-                    .chain(numbers.map(thousands)),
-            );
+            let per_class = match &source.per_class {
+                Some(counts) => counts.iter().copied().map(thousands).collect(),
+                None => vec!["–".to_owned(); self.classes.len()],
+            };
+            let start = [
+                source.source.clone(),
+                source.kind.clone(),
+                thousands(source.images),
+            ];
+            table.row(start.into_iter().chain(per_class));
         }
         lines.push(String::new());
         lines.push(table.text());

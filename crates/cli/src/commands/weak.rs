@@ -292,10 +292,20 @@ struct Summary {
     sheet: Option<PathBuf>,
 }
 
-/// What was found on one image, in the order of the dataset.
+/// What was found on one image, in the order of the dataset. A mask lies in a file, so that one for each thread is in
+/// memory.
 struct OnImage<'a> {
     image: &'a ImageRecord,
-    found: Found,
+    target: Target,
+    objects: usize,
+}
+
+/// What is said of objects that are found.
+struct Saying<'a> {
+    shared: &'a Shared,
+    class: usize,
+    /// Folder of masks until they are in a version.
+    masks: &'a Path,
 }
 
 impl Weak {
@@ -313,7 +323,15 @@ impl Weak {
         } else {
             all
         };
-        let (findings, left_out) = find(context, &dataset, &images, generator.as_ref(), &shared)?;
+        let masks = tempfile::tempdir().map_err(|error| {
+            Failure::environment(format!("failed to make a temporary folder: {error}"))
+        })?;
+        let saying = Saying {
+            shared: &shared,
+            class,
+            masks: masks.path(),
+        };
+        let (findings, left_out) = find(context, &dataset, &images, generator.as_ref(), &saying)?;
         if let Some(path) = &shared.sheet {
             write_sheet(context, &dataset, &findings, &shared, &source, path)?;
         }
@@ -324,20 +342,40 @@ impl Weak {
             class: dataset.classes().name(class),
             images: findings.len(),
             left_out,
-            objects: findings.iter().map(|on| on.found.len()).sum(),
-            images_without_objects: findings.iter().filter(|on| on.found.is_empty()).count(),
+            objects: findings.iter().map(|on| on.objects).sum(),
+            images_without_objects: findings.iter().filter(|on| on.objects == 0).count(),
             sheet: shared.sheet.clone(),
         };
+        if summary.objects == 0 && !shared.only_sheet {
+            return Err(found_nothing(&summary));
+        }
         if !shared.only_sheet {
-            let masks = tempfile::tempdir().map_err(|error| {
-                Failure::environment(format!("failed to make a temporary folder: {error}"))
-            })?;
-            let evidence = evidence(&findings, &shared, class, &source, masks.path())?;
+            let trust = Trust::new(shared.trust)?;
+            let evidence = findings.into_iter().map(|on| Evidence {
+                source: source.clone(),
+                scope: Scope::Image(on.image.id.clone()),
+                target: on.target,
+                trust,
+            });
+            let evidence = evidence.collect();
             let version = store(context, &mut dataset, evidence, &shared, &source)?;
             summary.labels = Some(version);
         }
         context.output.show(&summary)
     }
+}
+
+/// Labels without one object are of no use, and settings are to blame.
+fn found_nothing(summary: &Summary) -> Failure {
+    let told = format!(
+        "{} found nothing on {}, so no labels were written",
+        summary.source,
+        count(summary.images, "image")
+    );
+    Failure::input(told).help(
+        "Try other diameters, another `--plane` or, where there is one, a lower `--edge`, and look with `--sheet FILE \
+         --only-sheet` at what is found.",
+    )
 }
 
 fn class(dataset: &Dataset, asked: Option<&str>) -> Result<usize> {
@@ -361,12 +399,14 @@ fn find<'a>(
     dataset: &Dataset,
     images: &[&'a ImageRecord],
     generator: &dyn Generator,
-    shared: &Shared,
+    saying: &Saying,
 ) -> Result<(Vec<OnImage<'a>>, usize)> {
+    let shared = saying.shared;
     let bar = progress::bar("labelling images", images.len());
     let results: Vec<Result<OnImage>> = images
         .par_iter()
-        .map(|&image| {
+        .enumerate()
+        .map(|(number, &image)| {
             let pixels = read_image(&dataset.image_path(image), MAX_PIXELS)?.pixels;
             let found = generator
                 .find(array(&pixels)?, image.microns_per_pixel)
@@ -377,7 +417,11 @@ fn find<'a>(
             } else {
                 found?
             };
-            Ok(OnImage { image, found })
+            Ok(OnImage {
+                image,
+                objects: found.len(),
+                target: saying.of(found, number)?,
+            })
         })
         .collect();
     bar.finish_and_clear();
@@ -406,50 +450,36 @@ fn array(pixels: &RgbImage) -> Result<ArrayView3<'_, u8>> {
     ArrayView3::from_shape(size, pixels.as_raw()).map_err(|error| Failure::other(error.to_string()))
 }
 
-fn evidence(
-    findings: &[OnImage],
-    shared: &Shared,
-    class: usize,
-    source: &str,
-    masks: &Path,
-) -> Result<Vec<Evidence>> {
-    let trust = Trust::new(shared.trust)?;
-    let one = |(number, on): (usize, &OnImage)| {
-        let target = match &on.found {
+impl Saying<'_> {
+    fn of(&self, found: Found, number: usize) -> Result<Target> {
+        let objects = found.len();
+        Ok(match found {
             Found::Boxes(boxes) => Target::Boxes(Objects {
                 objects: boxes
                     .iter()
                     .map(|found| Object {
                         shape: found.rectangle,
-                        class,
+                        class: self.class,
                         trust: found.trust,
                     })
                     .collect(),
-                complete: shared.complete,
+                complete: self.shared.complete,
             }),
-            Found::Instances(labels) => {
-                let mut labels = labels.clone();
-                if !shared.complete {
+            Found::Instances(mut labels) => {
+                if !self.shared.complete {
                     labels.mapv_inplace(|label| match label {
                         0 => mask::UNLABELLED_OBJECT,
                         object => object,
                     });
                 }
-                let file = masks.join(format!("{number}.png"));
+                let file = self.masks.join(format!("{number}.png"));
                 Target::Instances {
                     mask: MaskFile::write_instances(&file, labels.view())?,
-                    classes: vec![class; on.found.len()],
+                    classes: vec![self.class; objects],
                 }
             }
-        };
-        Ok(Evidence {
-            source: source.to_owned(),
-            scope: Scope::Image(on.image.id.clone()),
-            target,
-            trust,
         })
-    };
-    findings.par_iter().enumerate().try_map(one)
+    }
 }
 
 /// Adds the evidence as a new version, in the place of what the same source said before.
@@ -508,7 +538,7 @@ fn write_sheet(
 ) -> Result<()> {
     let shown: Vec<&OnImage> = evenly(&findings.iter().collect::<Vec<_>>(), shared.sheet_images);
     let tiles: Vec<Tile> = shown.par_iter().try_map(|on| tile(dataset, on))?;
-    let objects: usize = findings.iter().map(|on| on.found.len()).sum();
+    let objects: usize = findings.iter().map(|on| on.objects).sum();
     let lead = format!(
         "{} on {}; {} shown. Choose one to see it at full size.",
         count(objects, "object"),
@@ -524,23 +554,27 @@ fn write_sheet(
 }
 
 fn tile(dataset: &Dataset, on: &OnImage) -> Result<Tile> {
-    let (polygons, noun) = match &on.found {
-        Found::Boxes(boxes) => {
-            let boxes = boxes.iter().map(|found| sheet::of_box(found.rectangle));
+    let (polygons, noun) = match &on.target {
+        Target::Boxes(boxes) => {
+            let boxes = boxes.objects.iter();
+            let boxes = boxes.map(|object| sheet::of_box(object.shape));
             (boxes.collect(), "box")
         }
-        Found::Instances(labels) => (sheet::of_mask(labels.view(), |_| true)?, "object"),
+        Target::Instances { mask, .. } => {
+            let labels = mask.read_instances()?;
+            (sheet::of_mask(labels.view(), |_| true)?, "object")
+        }
+        _ => {
+            return Err(Failure::other(
+                "what is found is neither boxes nor instances",
+            ));
+        }
     };
     let outlines = Outlines {
         ink: Ink::Sky,
         polygons,
     };
-    sheet::tile(
-        dataset,
-        on.image,
-        count(on.found.len(), noun),
-        vec![outlines],
-    )
+    sheet::tile(dataset, on.image, count(on.objects, noun), vec![outlines])
 }
 
 impl Show for Summary {

@@ -144,6 +144,10 @@ pub fn corrected(lab: &Lab) -> (serde_json::Value, impl Fn(&str) -> u64, String)
         changes.lines().count() as u64 - 1,
         kinds.map(&number).iter().sum::<u64>()
     );
+    assert_eq!(
+        number("corrected"),
+        number("given") - number("dropped") + number("added")
+    );
     (corrected, number, changes)
 }
 

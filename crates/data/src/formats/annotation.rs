@@ -32,6 +32,8 @@ pub struct Annotation {
     pub score: Option<f64>,
     /// The colour (RGB) in which it, or its class, is shown.
     pub colour: Option<[u8; 3]>,
+    /// The box that the file gives besides the shape, where it is not the smallest one around it.
+    pub bounding_box: Option<Rectangle>,
     /// The nucleus of a cell whose outline is `shape`.
     pub nucleus: Option<Box<Shape>>,
     /// Anything else that the file says about it, in its order and by its names.
@@ -56,6 +58,7 @@ impl Annotation {
             id: String::new(),
             score: None,
             colour: None,
+            bounding_box: None,
             nucleus: None,
             attributes: Vec::new(),
         }
@@ -184,6 +187,9 @@ pub struct Warning {
     pub place: String,
     /// What is wrong there, and what was done.
     pub problem: String,
+    /// The image that lacks an object because it was left out, by its place among the images of the file: 0 in files of
+    /// one image. `None` if nothing was left out, or what was left out is of no image of the file.
+    pub incomplete: Option<usize>,
 }
 
 impl Warning {
@@ -191,6 +197,19 @@ impl Warning {
         Self {
             place: place.into(),
             problem: problem.into(),
+            incomplete: None,
+        }
+    }
+
+    /// An object was left out of an image.
+    pub(super) fn left_out(
+        place: impl Into<String>,
+        problem: impl fmt::Display,
+        image: Option<usize>,
+    ) -> Self {
+        Self {
+            incomplete: image,
+            ..Self::new(place, format!("left out: {problem}"))
         }
     }
 }

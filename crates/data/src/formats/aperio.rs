@@ -78,7 +78,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Reading<Vec<Annotation>>> {
                 if let Some(draft) = draft.take() {
                     let place = format!("line {}", draft.line);
                     if let Err(problem) = layer.take(draft) {
-                        warnings.push(Warning::new(place, format!("left out: {problem}")));
+                        warnings.push(Warning::left_out(place, problem, Some(0)));
                     }
                 }
             }
@@ -188,9 +188,11 @@ impl Layer {
             }
             match host {
                 Some((_, annotation)) => cut_out(&mut annotation.shape, hole),
-                None => warnings.push(Warning::new(
+                // What it was to be cut from is not known, so nothing is sure to be background.
+                None => warnings.push(Warning::left_out(
                     format!("line {line}"),
-                    "left out: a negative region that is in no other",
+                    "a negative region that is in no other",
+                    Some(0),
                 )),
             }
         }

@@ -82,7 +82,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Reading<Vec<Annotation>>> {
                     match draft.finish() {
                         Ok(annotation) => content.push(annotation),
                         Err(problem) => {
-                            warnings.push(Warning::new(place, format!("left out: {problem}")));
+                            warnings.push(Warning::left_out(place, problem, Some(0)));
                         }
                     }
                 }
@@ -148,7 +148,7 @@ impl Draft {
         };
         let shape = match (self.kind.as_str(), &points[..]) {
             ("Polygon" | "Spline", _) => simple(points)?,
-            ("Rectangle", corners) => match upright(corners) {
+            ("Rectangle", corners) => match Rectangle::of_corners(corners) {
                 Some(rectangle) => Shape::Rectangle(rectangle),
                 None => simple(points)?,
             },
@@ -172,14 +172,6 @@ impl Draft {
             ..Annotation::unclassified(shape)
         })
     }
-}
-
-/// The box of four corners in any order.
-fn upright(corners: &[Point]) -> Option<Rectangle> {
-    let rectangle = Rectangle::around(corners.iter().copied())?;
-    let whole = rectangle.corners();
-    let all = corners.len() == 4 && whole.iter().all(|corner| corners.contains(corner));
-    all.then_some(rectangle)
 }
 
 /// Writes a file. Objects without a colour are yellow, as ASAP draws new ones.

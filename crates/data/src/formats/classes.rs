@@ -191,7 +191,7 @@ pub fn read_class_table(
         sources: vec![source.clone()],
         evidence,
         references,
-        missing_words: missing.words(&table, &labels),
+        missing_words: missing.words(&table, &labels, &image_columns),
     })
 }
 

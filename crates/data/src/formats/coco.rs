@@ -1,12 +1,12 @@
-//! COCO JSON: images, categories and annotations (boxes, polygons, run-length masks) in one file,
-//! and results files, which are arrays of annotations with scores.
+//! COCO JSON: images, categories and annotations (boxes, polygons, run-length masks) in one file.
 //!
 //! A `bbox` is left, top, width and height, and all coordinates refer to pixel corners counted from
 //! 0 (Lin et al., doi:10.1007/978-3-319-10602-1_48): they are taken as they are. The shape of an
 //! annotation is its `segmentation`, which is polygons that together are one object, or runs
-//! ([`RunLengths`], compressed or not); where it is empty or absent, the `bbox`. A raised `iscrowd`
+//! ([`RunLengths`], compressed or not); where it is empty or absent, the `bbox`, which is otherwise kept beside
+//! it if it is another box than the smallest one around the shape. A raised `iscrowd`
 //! and what stands in `attributes` become attributes. `area` is worked out again in writing;
-//! keypoints, captions and licences are not read.
+//! keypoints, captions and licences are not read, nor are results files, which are arrays of annotations.
 //!
 //! Ids may be whole numbers or texts. Writing numbers all from 1. Annotations of an image or
 //! category that the file does not have, and broken ones, are left out with a warning; an image or
@@ -130,6 +130,15 @@ struct Parsed {
     annotation: Annotation,
 }
 
+/// What is wrong with an annotation, and the id of its image as far as it is known.
+struct Broken {
+    image: Option<Id>,
+    problem: String,
+}
+
+/// An annotation where it stands in the file.
+type Found = (String, Result<Parsed, Broken>);
+
 /// Reads a file; `path` is for messages only. The reader needs no buffer.
 ///
 /// # Errors
@@ -138,7 +147,6 @@ struct Parsed {
 pub fn read(path: &Path, reader: impl Read) -> Result<Reading<Coco>> {
     let mut coco = Coco::new(Vec::new(), &[]);
     let mut found = Vec::new();
-    let mut warnings = Vec::new();
     let mut elements = Elements::new(path, reader, &KEYS, false);
     let mut annotations = 0;
     while let Some(batch) = elements.batch()? {
@@ -161,17 +169,14 @@ pub fn read(path: &Path, reader: impl Read) -> Result<Reading<Coco>> {
                 }
             }
             Some(ANNOTATIONS) => {
-                parse_all(
-                    &batch.elements(),
-                    &mut annotations,
-                    &mut found,
-                    &mut warnings,
-                );
+                parse_all(&batch.elements(), &mut annotations, &mut found);
             }
             _ => {
-                return Err(Error::file(path, "this is an array, as results files are").with_help(
-                    "Read it as results, together with the file that has the images and categories.",
-                ));
+                return Err(
+                    Error::file(path, "this is an array, as results files are").with_help(
+                        "Add the `images` and `categories` of the file whose images these results are of.",
+                    ),
+                );
             }
         }
     }
@@ -182,38 +187,7 @@ pub fn read(path: &Path, reader: impl Read) -> Result<Reading<Coco>> {
     let ids = coco.categories.iter().map(|category| &category.id);
     check_unique(path, "categories", ids)?;
     check_unique(path, "images", coco.image_ids.iter())?;
-    distribute(&mut coco, found, &mut warnings);
-    Ok(Reading {
-        content: coco,
-        warnings,
-    })
-}
-
-/// Reads a results file: what a detector found on the images of another file, whose own
-/// annotations are not taken over.
-///
-/// # Errors
-/// The reader fails, or the file is empty, cut off, not JSON or not an array.
-pub fn read_results(path: &Path, reader: impl Read, of: &Coco) -> Result<Reading<Coco>> {
-    let bare = |image: &AnnotatedImage| AnnotatedImage {
-        annotations: Vec::new(),
-        ..image.clone()
-    };
-    let mut coco = Coco {
-        images: of.images.iter().map(bare).collect(),
-        image_ids: of.image_ids.clone(),
-        categories: of.categories.clone(),
-    };
-    let (mut found, mut warnings, mut results) = (Vec::new(), Vec::new(), 0);
-    let mut elements = Elements::new(path, reader, &KEYS, false);
-    while let Some(batch) = elements.batch()? {
-        if batch.key.is_some() {
-            return Err(Error::file(path, "this is not a results file of COCO")
-                .with_help("A results file is an array of annotations with scores."));
-        }
-        parse_all(&batch.elements(), &mut results, &mut found, &mut warnings);
-    }
-    distribute(&mut coco, found, &mut warnings);
+    let warnings = distribute(&mut coco, found);
     Ok(Reading {
         content: coco,
         warnings,
@@ -255,34 +229,44 @@ fn check_unique<'a>(path: &Path, what: &str, ids: impl Iterator<Item = &'a Id>) 
     Ok(())
 }
 
-fn parse_all(
-    elements: &[(&[u8], u64)],
-    number: &mut u64,
-    found: &mut Vec<(String, Parsed)>,
-    warnings: &mut Vec<Warning>,
-) {
+fn parse_all(elements: &[(&[u8], u64)], number: &mut u64, found: &mut Vec<Found>) {
     let parsed: Vec<_> = elements
         .par_iter()
         .with_min_len(32)
-        .map(|(text, _)| parse(text))
+        .map(|(text, _)| parse(text).map_err(|problem| broken(text, problem)))
         .collect();
     for (parsed, (_, line)) in parsed.into_iter().zip(elements) {
         *number += 1;
-        let place = format!("annotation {number} (line {line})");
-        match parsed {
-            Ok(parsed) => found.push((place, parsed)),
-            Err(problem) => warnings.push(Warning::new(place, format!("left out: {problem}"))),
-        }
+        found.push((format!("annotation {number} (line {line})"), parsed));
+    }
+}
+
+fn broken(text: &[u8], problem: String) -> Broken {
+    #[derive(Deserialize)]
+    struct Of {
+        image_id: Id,
+    }
+    let of: Option<Of> = serde_json::from_slice(text).ok();
+    Broken {
+        image: of.map(|of| of.image_id),
+        problem,
     }
 }
 
 fn parse(text: &[u8]) -> Result<Parsed, String> {
     let raw: RawAnnotation = serde_json::from_slice(text).map_err(|error| problem(&error))?;
-    let shape = match raw.segmentation {
-        Some(segmentation) if !segmentation.is_empty() => segmentation.shape()?,
-        _ => bounding_box(raw.bbox.as_deref())?,
+    let given = bounding_box(raw.bbox.as_deref());
+    let mut annotation = match raw.segmentation {
+        Some(segmentation) if !segmentation.is_empty() => {
+            let shape = segmentation.shape()?;
+            let is_same = shape.bounds().map(|around| sides(&around).to_vec()) == raw.bbox;
+            Annotation {
+                bounding_box: given.ok().filter(|_| !is_same),
+                ..Annotation::unclassified(shape)
+            }
+        }
+        _ => Annotation::unclassified(Shape::Rectangle(given?)),
     };
-    let mut annotation = Annotation::unclassified(shape);
     annotation.score = raw.score;
     let crowd = match raw.iscrowd {
         Some(serde_json::Value::Bool(crowd)) => crowd,
@@ -313,37 +297,51 @@ fn parse(text: &[u8]) -> Result<Parsed, String> {
     })
 }
 
-fn bounding_box(bbox: Option<&[f64]>) -> Result<Shape, String> {
+/// A box as COCO has it: left, top, width and height.
+fn sides(rectangle: &Rectangle) -> [f64; 4] {
+    let Rectangle { left, top, .. } = *rectangle;
+    [left, top, rectangle.width(), rectangle.height()]
+}
+
+fn bounding_box(bbox: Option<&[f64]>) -> Result<Rectangle, String> {
     match bbox {
         Some(&[left, top, width, height]) => Rectangle::new(left, top, left + width, top + height)
-            .map(Shape::Rectangle)
             .map_err(|_| format!("the box {left} {top} {width} {height} has no area")),
         Some(other) => Err(format!("its `bbox` has {} numbers, not 4", other.len())),
         None => Err("it has neither `segmentation` nor `bbox`".into()),
     }
 }
 
-/// Gives the annotations to their images.
-fn distribute(coco: &mut Coco, found: Vec<(String, Parsed)>, warnings: &mut Vec<Warning>) {
+/// Gives the annotations to their images; tells of those that are left out.
+fn distribute(coco: &mut Coco, found: Vec<Found>) -> Vec<Warning> {
     let ids = coco.image_ids.iter().enumerate();
     let images: BTreeMap<&Id, usize> = ids.map(|(index, id)| (id, index)).collect();
     let categories = coco.categories.iter();
     let names: BTreeMap<&Id, &str> = categories.map(|c| (&c.id, c.name.as_str())).collect();
     let mut known = BTreeSet::new();
+    let mut warnings = Vec::new();
     for (place, parsed) in found {
+        let mut left_out = |problem: String, image: Option<usize>| {
+            warnings.push(Warning::left_out(&*place, problem, image));
+        };
         let Parsed {
             image,
             category,
             id,
             mut annotation,
-        } = parsed;
-        let mut refuse = |problem: String| warnings.push(Warning::new(&*place, problem));
+        } = match parsed {
+            Ok(parsed) => parsed,
+            Err(Broken { image, problem }) => {
+                left_out(problem, image.and_then(|id| images.get(&id).copied()));
+                continue;
+            }
+        };
         let Some(&index) = images.get(&image) else {
-            refuse(format!("left out: there is no image {image}"));
+            left_out(format!("there is no image {image}"), None);
             continue;
         };
         let Some(&name) = names.get(&category) else {
-            refuse(format!("left out: there is no category {category}"));
+            left_out(format!("there is no category {category}"), Some(index));
             continue;
         };
         let image = &mut coco.images[index];
@@ -351,9 +349,10 @@ fn distribute(coco: &mut Coco, found: Vec<(String, Parsed)>, warnings: &mut Vec<
             && mask.size() != (height, width)
         {
             let (mask_height, mask_width) = mask.size();
-            refuse(format!(
-                "left out: its mask has {mask_width} × {mask_height} pixels, the image {width} × {height}"
-            ));
+            let problem = format!(
+                "its mask has {mask_width} × {mask_height} pixels, the image {width} × {height}"
+            );
+            left_out(problem, Some(index));
             continue;
         }
         if let Some(id) = id {
@@ -362,13 +361,15 @@ fn distribute(coco: &mut Coco, found: Vec<(String, Parsed)>, warnings: &mut Vec<
                 Id::Text(text) => text.clone(),
             };
             if known.contains(&id) {
-                refuse(format!("the id {id} occurs twice; both are kept"));
+                let problem = format!("the id {id} occurs twice; both are kept");
+                warnings.push(Warning::new(&*place, problem));
             }
             known.insert(id);
         }
         annotation.class = Some(name.to_owned());
         image.annotations.push(annotation);
     }
+    warnings
 }
 
 /// Polygons as flat lists of x and y, or runs.
@@ -386,8 +387,9 @@ enum Counts<'a> {
 }
 
 impl Segmentation<'_> {
+    /// Some programs write `[[]]` where there is none.
     fn is_empty(&self) -> bool {
-        matches!(self, Self::Polygons(polygons) if polygons.is_empty())
+        matches!(self, Self::Polygons(polygons) if polygons.iter().all(Vec::is_empty))
     }
 
     fn shape(self) -> Result<Shape, String> {
@@ -401,6 +403,7 @@ impl Segmentation<'_> {
             Self::Polygons(polygons) => {
                 let mut polygons = polygons
                     .iter()
+                    .filter(|flat| !flat.is_empty())
                     .map(|flat| polygon(flat))
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(if polygons.len() == 1 {
@@ -556,29 +559,6 @@ pub fn write(writer: &mut impl Write, coco: &Coco) -> io::Result<()> {
     pass(writer, &mut text)
 }
 
-/// Writes the annotations as a results file. What has no score gets 1.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_results(writer: &mut impl Write, coco: &Coco) -> io::Result<()> {
-    let categories = category_ids(coco);
-    let mut text = b"[".to_vec();
-    let mut first = true;
-    for (image, id) in coco.images.iter().zip(&coco.image_ids) {
-        for annotation in &image.annotations {
-            text.extend_from_slice(if first { b"\n{" } else { b",\n{" });
-            first = false;
-            write_annotation(&mut text, annotation, id, &categories)?;
-            text.extend_from_slice(b",\"score\":");
-            write_number(&mut text, annotation.score.unwrap_or(1.0))?;
-            text.push(b'}');
-            pass(writer, &mut text)?;
-        }
-    }
-    text.extend_from_slice(b"\n]\n");
-    pass(writer, &mut text)
-}
-
 fn category_ids(coco: &Coco) -> BTreeMap<&str, &Id> {
     let categories = coco.categories.iter().rev();
     categories
@@ -618,10 +598,8 @@ fn write_annotation(
     text.extend_from_slice(b",\"category_id\":");
     write_id(text, category)?;
     let area = write_segmentation(text, &annotation.shape)?;
-    let sides = match annotation.shape.bounds() {
-        Some(bounds) => [bounds.left, bounds.top, bounds.width(), bounds.height()],
-        None => [0.0; 4],
-    };
+    let around = annotation.bounding_box.or(annotation.shape.bounds());
+    let sides = around.map_or([0.0; 4], |around| sides(&around));
     text.extend_from_slice(b",\"bbox\":");
     write_numbers(text, &sides)?;
     text.extend_from_slice(b",\"area\":");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
+use super::missing::is_missing;
 use crate::classes::{Classes, nearest};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -43,6 +44,8 @@ impl FromStr for Meaning {
 pub struct Diagnosed {
     /// [`Target::NoneOf`] of each case, slide or image with a diagnosis that excludes something.
     pub evidence: Vec<Evidence>,
+    /// All that have a diagnosis, in the order of the table: also those of one that excludes nothing.
+    pub scopes: Vec<Scope>,
     /// How many have each diagnosis.
     pub counts: BTreeMap<String, usize>,
     /// Those that the dataset does not know, in the order of the table.
@@ -50,7 +53,8 @@ pub struct Diagnosed {
 }
 
 /// Reads a table with the column `case`, `slide` or `image`, the first of these that it has, and the column `diagnosis` or
-/// another that is named. An empty diagnosis says nothing; an item may occur several times with the same one.
+/// another that is named. A diagnosis that is empty, or a word for missing values whose meaning is not given, says nothing; an
+/// item may occur several times with the same one.
 ///
 /// # Errors
 /// A malformed table, a diagnosis whose meaning is not given, a class that does not exist, two diagnoses of one item, or not
@@ -78,7 +82,7 @@ pub fn read_diagnoses(
     let (mut order, mut unknown) = (Vec::new(), Vec::new());
     for row in table.rows() {
         let (item, diagnosis) = (row.get(items), row.get(diagnoses));
-        if diagnosis.is_empty() {
+        if !meanings.contains_key(diagnosis) && is_missing(diagnosis) {
             continue;
         }
         if !meanings.contains_key(diagnosis) {
@@ -97,8 +101,9 @@ pub fn read_diagnoses(
         };
         match said.insert(item, (diagnosis, row.line)) {
             Some((other, line)) if other != diagnosis => {
-                let problem =
-                    format!("{kind} `{item}` is `{diagnosis}` here and `{other}` in line {line}");
+                let problem = format!(
+                    "{kind} `{item}` is given twice: `{diagnosis}` here, `{other}` in line {line}"
+                );
                 return Err(table.error(row, problem));
             }
             Some(_) => {}
@@ -116,6 +121,7 @@ pub fn read_diagnoses(
     }
     let mut found = Diagnosed {
         evidence: Vec::new(),
+        scopes: Vec::new(),
         counts: BTreeMap::new(),
         unknown,
     };
@@ -123,15 +129,17 @@ pub fn read_diagnoses(
         let (diagnosis, _) = said[item];
         *found.counts.entry(diagnosis.to_owned()).or_default() += 1;
         let item = item.to_owned();
+        let scope = match kind {
+            "case" => Scope::Case(item),
+            "slide" => Scope::Slide(item),
+            _ => Scope::Image(item),
+        };
+        found.scopes.push(scope.clone());
         let excludes = &meanings[diagnosis];
         if !excludes.is_empty() {
             found.evidence.push(Evidence {
                 source: source.to_owned(),
-                scope: match kind {
-                    "case" => Scope::Case(item),
-                    "slide" => Scope::Slide(item),
-                    _ => Scope::Image(item),
-                },
+                scope,
                 target: Target::NoneOf(excludes.clone()),
                 trust: Trust::FULL,
             });

@@ -90,9 +90,10 @@ impl<R: Read + Send> Reader<R> {
             self.features += 1;
             match feature {
                 Ok(annotation) => ready.push(annotation),
-                Err(problem) => self.warnings.push(Warning::new(
+                Err(problem) => self.warnings.push(Warning::left_out(
                     format!("feature {} (line {line})", self.features),
-                    format!("left out: {problem}"),
+                    problem,
+                    Some(0),
                 )),
             }
         }

@@ -115,7 +115,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Reading<Vec<Annotation>>> {
                 }
                 content.push(annotation);
             }
-            Err(problem) => warnings.push(Warning::new(place, format!("left out: {problem}"))),
+            Err(problem) => warnings.push(Warning::left_out(place, problem, Some(0))),
         }
     }
     Ok(Reading { content, warnings })
@@ -418,14 +418,6 @@ pub fn write<'a>(
     }
     archive.finish()?;
     Ok(())
-}
-
-/// Writes a single region.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_region(writer: &mut impl Write, annotation: &Annotation) -> io::Result<()> {
-    writer.write_all(&encode(annotation)?)
 }
 
 /// The parts of a region that depend on its shape.

@@ -76,9 +76,10 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Reading<AnnotatedImage>> {
     for (index, raw) in file.shapes.into_iter().enumerate() {
         match shape(raw) {
             Ok(annotation) => image.annotations.push(annotation),
-            Err(problem) => warnings.push(Warning::new(
+            Err(problem) => warnings.push(Warning::left_out(
                 format!("shape {}", index + 1),
-                format!("left out: {problem}"),
+                problem,
+                Some(0),
             )),
         }
     }

@@ -1,10 +1,9 @@
 //! Masks of other programs: class masks with a colour table, and instance masks.
 //!
-//! A class mask is a PNG of one of three kinds. Of a *palette* PNG (as Pascal VOC's segmentations
-//! are) and of a *grey* one the numbers in the file are the classes, or are looked up in a table; a
-//! palette is kept, not applied, and masks of 1, 2 or 4 bits are not stretched to 8. Of an *RGB* PNG
-//! each colour is looked up in a table that the user gives. The convention of many of these files that 255 is "void" is that of
-//! this crate: [`UNLABELLED_CLASS`](crate::UNLABELLED_CLASS).
+//! A class mask is a *palette* PNG (as Pascal VOC's segmentations are) or a *grey* one. The numbers in
+//! the file are the classes, or are looked up in a table; a palette is kept, not applied, and masks of
+//! 1, 2 or 4 bits are not stretched to 8. The convention of many of these files that 255 is "void" is
+//! that of this crate: [`UNLABELLED_CLASS`](crate::UNLABELLED_CLASS).
 //!
 //! An instance mask is a grey PNG of 8 or 16 bits or a TIFF of 8, 16 or 32 bits, also signed or
 //! floating point if all values are whole and not negative. Numbers are taken as they are; 0 is
@@ -12,14 +11,12 @@
 //!
 //! Only the picture's size, which is checked against a limit first, decides the memory.
 
-use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write};
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2};
 use png::{BitDepth, ColorType};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
-use tiff::encoder::{TiffEncoder, colortype};
 
 use super::xml::refused;
 use crate::error::{Error, Result};
@@ -46,10 +43,10 @@ pub fn read_indexed(path: &Path, bytes: &[u8], max_pixels: u64) -> Result<Indexe
         ColorType::Indexed => picture.palette,
         ColorType::Grayscale => Vec::new(),
         other => {
-            return Err(
-                Error::image(path, format!("the mask is {other:?}, not palette or grey"))
-                    .with_help("Say which colour is which class to read a mask of colours."),
-            );
+            let problem = format!("the mask has colours ({other:?}), not class numbers");
+            return Err(Error::image(path, problem).with_help(
+                "Export it as a grey PNG of class numbers, or save it as a palette PNG, whose numbers are those of the palette.",
+            ));
         }
     };
     let bits = match picture.depth {
@@ -59,8 +56,9 @@ pub fn read_indexed(path: &Path, bytes: &[u8], max_pixels: u64) -> Result<Indexe
         BitDepth::Eight => 8,
         BitDepth::Sixteen => {
             return Err(
-                Error::image(path, "the mask has 16 bits, class masks have at most 8")
-                    .with_help("If its numbers are objects, read it as an instance mask."),
+                Error::image(path, "the mask has 16 bits, class masks have at most 8").with_help(
+                    "If its numbers are objects, import it with `cleanslide import instances`.",
+                ),
             );
         }
     };
@@ -92,117 +90,21 @@ pub fn read_numbered(
     max_pixels: u64,
 ) -> Result<Array2<u8>> {
     let numbers = read_indexed(path, bytes, max_pixels)?.classes;
-    let class = |number: u8| table[usize::from(number)];
-    let looked_up = look_up(numbers.iter().copied(), class, numbers.ncols()).map_err(|unknown| {
-        Error::image(path, unknown.told("number", &unknown.first.to_string()))
-            .with_help("Say with `--values` what it means: a class, or `unlabelled`. Masks that were scaled have mixed numbers; export them again.")
-    })?;
-    array(path, numbers.dim(), looked_up)
-}
-
-/// Reads an RGB or palette PNG whose colours stand for classes; `path` is for messages only.
-/// Transparency is ignored.
-///
-/// # Errors
-/// As [`read_indexed`], or a colour that is not in the table: the message names the first one,
-/// where it is, and how many pixels have colours that are not.
-pub fn read_coloured(
-    path: &Path,
-    bytes: &[u8],
-    table: &[([u8; 3], u8)],
-    max_pixels: u64,
-) -> Result<Array2<u8>> {
-    let classes: BTreeMap<[u8; 3], u8> = table.iter().copied().collect();
-    let picture = Picture::read(path, bytes, max_pixels)?;
-    let channels = match (picture.colour, picture.depth) {
-        (ColorType::Rgb, BitDepth::Eight) => 3,
-        (ColorType::Rgba, BitDepth::Eight) => 4,
-        (ColorType::Indexed, _) => {
-            let mask = read_indexed(path, bytes, max_pixels)?;
-            let width = mask.classes.ncols().max(1);
-            let colours = mask.classes.iter().map(|&index| {
-                let colour = mask.palette.get(usize::from(index));
-                colour.copied().unwrap_or_default()
-            });
-            let looked_up = look_up_colours(path, colours, &classes, width)?;
-            return array(path, picture.size, looked_up);
-        }
-        (other, _) => {
-            return Err(
-                Error::image(path, format!("the mask is {other:?}, not 8-bit RGB"))
-                    .with_help("Read a grey mask as indices."),
-            );
-        }
-    };
-    let pixels = picture.bytes.chunks_exact(channels);
-    let colours = pixels.map(|pixel| [pixel[0], pixel[1], pixel[2]]);
-    let looked_up = look_up_colours(path, colours, &classes, picture.size.1)?;
-    array(path, picture.size, looked_up)
-}
-
-fn look_up_colours(
-    path: &Path,
-    colours: impl Iterator<Item = [u8; 3]>,
-    classes: &BTreeMap<[u8; 3], u8>,
-    width: usize,
-) -> Result<Vec<u8>> {
-    look_up(colours, |colour| classes.get(&colour).copied(), width).map_err(|unknown| {
-        let [red, green, blue] = unknown.first;
-        Error::image(path, unknown.told("colour", &format!("{red} {green} {blue}")))
-            .with_help("Add it to the colour table. Masks that were scaled or saved as JPEG have mixed colours; export them again.")
-    })
-}
-
-/// Values of pixels that stand for no class.
-struct Unknown<Value> {
-    first: Value,
-    column: usize,
-    row: usize,
-    pixels: usize,
-}
-
-impl<Value> Unknown<Value> {
-    fn told(&self, what: &str, value: &str) -> String {
-        let pixels = match self.pixels {
+    let mut unknown = numbers
+        .indexed_iter()
+        .filter(|(_, number)| table[usize::from(**number)].is_none());
+    if let Some(((row, column), number)) = unknown.next() {
+        let pixels = match 1 + unknown.count() {
             1 => "1 pixel has".to_owned(),
             pixels => format!("{pixels} pixels have"),
         };
-        format!(
-            "the {what} {value} (column {}, row {}) is no class; {pixels} such {what}s",
-            self.column, self.row
+        return Err(Error::image(
+            path,
+            format!("the number {number} (column {column}, row {row}) is no class; {pixels} such numbers"),
         )
+        .with_help("Say with `--values` what it means: a class, or `unlabelled`. Masks that were scaled have mixed numbers; export them again."));
     }
-}
-
-/// The classes of pixels in rows of a width.
-fn look_up<Value: Copy + PartialEq>(
-    values: impl Iterator<Item = Value>,
-    class: impl Fn(Value) -> Option<u8>,
-    width: usize,
-) -> Result<Vec<u8>, Unknown<Value>> {
-    let mut found = Vec::new();
-    let mut unknown: Option<Unknown<Value>> = None;
-    // Neighbours mostly share their value.
-    let mut last = None;
-    for (index, value) in values.enumerate() {
-        let class = match last {
-            Some((known, class)) if known == value => class,
-            _ => class(value),
-        };
-        last = Some((value, class));
-        if class.is_none() {
-            let (column, row) = (index % width, index / width);
-            let first = Unknown {
-                first: value,
-                column,
-                row,
-                pixels: 0,
-            };
-            unknown.get_or_insert(first).pixels += 1;
-        }
-        found.push(class.unwrap_or_default());
-    }
-    unknown.map_or(Ok(found), Err)
+    Ok(numbers.mapv(|number| table[usize::from(number)].unwrap_or_default()))
 }
 
 /// Writes a class mask, with the smallest depth of its palette left to 8 bits; without a palette
@@ -265,8 +167,11 @@ pub fn read_instances(
         .any(|&object| object == UNLABELLED_OBJECT && unlabelled != Some(object))
     {
         return Err(
-            Error::image(path, format!("it has an object {UNLABELLED_OBJECT}"))
-                .with_help("Say so if this number means that a pixel is not labelled."),
+            Error::image(path, format!("it has an object {UNLABELLED_OBJECT}")).with_help(
+                format!(
+                    "If this number means that a pixel is not labelled, say so: `--unlabelled {UNLABELLED_OBJECT}`."
+                ),
+            ),
         );
     }
     if let Some(value) = unlabelled {
@@ -368,21 +273,6 @@ pub fn renumber(mask: &mut Array2<u32>) -> Result<Vec<u32>> {
         Err(_) => object,
     });
     Ok(objects)
-}
-
-/// Writes an instance mask as TIFF of 32 bits, uncompressed.
-///
-/// # Errors
-/// The writer fails, or the mask has no pixels (`InvalidInput`).
-pub fn write_instances_tiff(
-    writer: impl Write + io::Seek,
-    mask: ArrayView2<'_, u32>,
-) -> io::Result<()> {
-    let (width, height) = sides(mask.dim())?;
-    let numbers: Vec<u32> = mask.iter().copied().collect();
-    TiffEncoder::new(writer)
-        .and_then(|mut encoder| encoder.write_image::<colortype::Gray32>(width, height, &numbers))
-        .map_err(io::Error::other)
 }
 
 /// Writes an instance mask as PNG of 16 bits, with 65535 for unlabelled.

@@ -32,6 +32,7 @@ pub use diagnoses::{Diagnosed, Meaning, read_diagnoses};
 pub use run_length::RunLengths;
 pub use votes::{VoteColumns, read_votes};
 
+use missing::is_missing;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub struct Imported {
     pub evidence: Vec<Evidence>,
     /// Labels to be kept apart for evaluation: name and evidence.
     pub references: Vec<(String, Vec<Evidence>)>,
-    /// Words for missing values that were read as *not labelled*, with how many fields had each.
+    /// Words for missing values that were read as *not known* (no label, no case and so on), with how many fields had each.
     pub missing_words: BTreeMap<String, usize>,
 }
 
@@ -108,23 +109,31 @@ impl ImageColumns {
         })
     }
 
+    /// The columns that say what is known of an image.
+    fn known_of_image(&self) -> impl Iterator<Item = usize> {
+        let columns = [self.case, self.slide, self.group, self.split, self.scale];
+        columns.into_iter().flatten()
+    }
+
     /// The columns in use.
     pub(crate) fn used(&self) -> Vec<usize> {
-        let optional = [
-            self.id, self.case, self.slide, self.group, self.split, self.scale,
-        ];
         std::iter::once(self.path)
-            .chain(optional.into_iter().flatten())
+            .chain(self.id)
+            .chain(self.known_of_image())
             .collect()
     }
 
     pub(crate) fn read(&self, table: &Table, row: &Row, folder: &Path) -> Result<ImageRecord> {
-        let text = |column: Option<usize>| column.map_or("", |column| row.get(column)).to_owned();
+        let text = |column: Option<usize>| {
+            let field = column.map_or("", |column| row.get(column));
+            let known = if is_missing(field) { "" } else { field };
+            known.to_owned()
+        };
         let given = row.get(self.path);
         if given.is_empty() {
             return Err(table.error(row, "no image file is named"));
         }
-        let id = text(self.id);
+        let id = self.id.map_or("", |column| row.get(column)).to_owned();
         let at_row = |error: Error| table.error(row, error.to_string());
         Ok(ImageRecord {
             id: if id.is_empty() {
@@ -132,13 +141,23 @@ impl ImageColumns {
             } else {
                 id
             },
-            path: folder.join(given).to_string_lossy().into_owned(),
+            path: image_file(folder, given).to_string_lossy().into_owned(),
             case: text(self.case),
             slide: text(self.slide),
             group: text(self.group),
             split: parse_split(&text(self.split)).map_err(at_row)?,
             microns_per_pixel: parse_scale(&text(self.scale)).map_err(at_row)?,
         })
+    }
+}
+
+/// The file that a table names. Tables from Windows have backslashes between folders, which elsewhere are part of a name:
+/// they are only if there is such a file.
+fn image_file(folder: &Path, given: &str) -> PathBuf {
+    let written = folder.join(given);
+    match given.contains('\\') && !written.exists() {
+        true => folder.join(given.replace('\\', "/")),
+        false => written,
     }
 }
 
@@ -161,7 +180,7 @@ pub(crate) fn check_rows_unique(table: &Table, images: &[ImageRecord]) -> Result
     crate::images::check_unique(
         images,
         |index| table.error(&table.rows()[index], ""),
-        |index| format!("line {}", table.rows()[index].line),
+        |index| format!("in line {}", table.rows()[index].line),
     )
 }
 

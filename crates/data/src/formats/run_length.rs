@@ -115,8 +115,8 @@ impl RunLengths {
         })
     }
 
-    /// Start and end of the runs of foreground that are not empty.
-    fn foreground(&self) -> impl Iterator<Item = (usize, usize)> {
+    /// Start and end of the runs of foreground that are not empty, in pixels down the columns from the left.
+    pub fn foreground(&self) -> impl Iterator<Item = (usize, usize)> {
         let mut place = 0;
         let ends = self.counts.iter().enumerate().map(move |(index, &count)| {
             let from = place;

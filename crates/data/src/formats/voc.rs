@@ -86,9 +86,9 @@ pub fn read(path: &Path, bytes: &[u8], corners: Corners) -> Result<Reading<Annot
                 let value = value.trim();
                 let place = xml.place();
                 let side = |value: &str| {
-                    whole(value).map_err(|problem| Warning {
-                        place: format!("line {}", xml.line()),
-                        problem: format!("the size is taken as unknown: {problem}"),
+                    whole(value).map_err(|problem| {
+                        let problem = format!("the size is taken as unknown: {problem}");
+                        Warning::new(format!("line {}", xml.line()), problem)
                     })
                 };
                 match (place.as_slice(), name.as_str()) {
@@ -115,7 +115,7 @@ pub fn read(path: &Path, bytes: &[u8], corners: Corners) -> Result<Reading<Annot
                 image.annotations.push(annotation);
                 warnings.extend(cut.map(|cut| Warning::new(place, cut)));
             }
-            Err(problem) => warnings.push(Warning::new(place, format!("left out: {problem}"))),
+            Err(problem) => warnings.push(Warning::left_out(place, problem, Some(0))),
         }
     }
     Ok(Reading {
@@ -208,6 +208,23 @@ impl Draft {
     }
 }
 
+/// The shortest decimal of a corner that is read as this edge again. Of edges that no sum gives, one that is read as the edge
+/// but for rounding: 0.57 from 1 on is 1.57, where the sum itself is 1.5699999999999998.
+fn shifted(edge: f64, shift: f64) -> String {
+    let sum = edge - shift;
+    let rounding = f64::EPSILON * edge.abs().max(sum.abs());
+    let shortest = |error: f64| {
+        let mut texts = (0..=17).map(|digits| format!("{sum:.digits$}"));
+        texts.find(|text| {
+            let read: Result<f64, _> = text.parse();
+            read.is_ok_and(|read| (read + shift - edge).abs() <= error)
+        })
+    };
+    shortest(0.0)
+        .or_else(|| shortest(rounding))
+        .unwrap_or_else(|| sum.to_string())
+}
+
 /// Writes a file. The depth is given as 3, as Cleanslide reads all images.
 ///
 /// # Errors
@@ -261,13 +278,14 @@ fn write_object(
     }
     let (first, last) = corners.shift();
     let sides = [
-        rectangle.left - first,
-        rectangle.top - first,
-        rectangle.right - last,
-        rectangle.bottom - last,
+        (rectangle.left, first),
+        (rectangle.top, first),
+        (rectangle.right, last),
+        (rectangle.bottom, last),
     ];
     writeln!(writer, "\t\t<bndbox>")?;
-    for (name, value) in SIDES.iter().zip(sides) {
+    for (name, (edge, shift)) in SIDES.iter().zip(sides) {
+        let value = shifted(edge, shift);
         writeln!(writer, "\t\t\t<{name}>{value}</{name}>")?;
     }
     writeln!(writer, "\t\t</bndbox>\n\t</object>")

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::classes::with_place;
-use super::missing::Missing;
+use super::missing::{Missing, is_missing};
 use super::{ImageColumns, Imported, check_rows_unique, classes_of};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, Source};
@@ -89,7 +89,7 @@ pub fn read_votes(
         sources,
         evidence,
         references,
-        missing_words: missing.words(&table, &votes),
+        missing_words: missing.words(&table, &votes, &image_columns),
     })
 }
 
@@ -111,26 +111,62 @@ fn annotator_columns(
             "A table of votes has the image file and one column per annotator; name them with `--annotators`.",
         ));
     }
-    for &column in &rest {
-        let answers: BTreeSet<&str> = table.rows().iter().map(|row| row.get(column)).collect();
-        if answers.len() > MOST_CLASSES {
-            return Err(Error::file(
-                table.path(),
-                format!(
-                    "the column `{}` has {} different values: not the votes of an annotator",
-                    table.header()[column],
-                    answers.len()
-                ),
-            )
-            .with_help(format!(
-                "Name the annotators, for example `--annotators {}`.",
-                rest.iter()
-                    .filter(|&&other| other != column)
-                    .map(|&other| table.header()[other].as_str())
-                    .collect::<Vec<_>>()
-                    .join(",")
-            )));
-        }
-    }
-    Ok(rest)
+    let answers: Vec<BTreeSet<&str>> = rest
+        .iter()
+        .map(|&column| {
+            let fields = table.rows().iter().map(|row| row.get(column));
+            fields.filter(|field| !is_missing(field)).collect()
+        })
+        .collect();
+    let Some(strange) = (0..rest.len()).find(|&at| answers[at].len() > MOST_CLASSES) else {
+        return Ok(rest);
+    };
+    let name = |at: usize| table.header()[rest[at]].as_str();
+    let likely: Vec<&str> = (0..rest.len())
+        .filter(|&at| look_like_votes(&answers, at) && !CONSENSUS_NAMES.contains(&name(at)))
+        .map(name)
+        .collect();
+    Err(Error::file(
+        table.path(),
+        format!(
+            "the column `{}` has {} different values: not the votes of an annotator",
+            name(strange),
+            answers[strange].len()
+        ),
+    )
+    .with_help(match likely.as_slice() {
+        [] => "Name the columns of the annotators with `--annotators`.".to_owned(),
+        _ => format!(
+            "Name the annotators, for example `--annotators {}`.",
+            likely.join(",")
+        ),
+    }))
+}
+
+/// Usual names of columns that say what is held for right, which is no annotator's vote.
+const CONSENSUS_NAMES: [&str; 9] = [
+    "consensus",
+    "gold",
+    "ground_truth",
+    "label",
+    "class",
+    "majority",
+    "reference",
+    "target",
+    "truth",
+];
+
+/// Whether a column has few different values, at least half of which another such column has too, if there is one.
+fn look_like_votes(answers: &[BTreeSet<&str>], column: usize) -> bool {
+    let few = |answers: &&BTreeSet<&str>| answers.len() <= MOST_CLASSES;
+    let others = || {
+        let others = answers.iter().enumerate().filter(|(at, _)| *at != column);
+        others.map(|(_, answers)| answers).filter(few)
+    };
+    let own = &answers[column];
+    let shared = own
+        .iter()
+        .filter(|&answer| others().any(|other| other.contains(answer)));
+    let is_alone = others().next().is_none();
+    few(&own) && !own.is_empty() && (is_alone || 2 * shared.count() >= own.len())
 }

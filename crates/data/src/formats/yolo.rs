@@ -79,7 +79,7 @@ pub fn read(
                     warnings.push(Warning::new(place, text));
                 }
             }
-            Err(problem) => warnings.push(Warning::new(place, format!("left out: {problem}"))),
+            Err(problem) => warnings.push(Warning::left_out(place, problem, Some(0))),
         }
     }
     Ok(Reading {

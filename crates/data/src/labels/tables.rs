@@ -210,13 +210,7 @@ fn rings_to_text(polygon: &Polygon) -> String {
 /// Copies a mask into the version under the hash of its content: equal masks are kept once, and
 /// no image id has to be a legal file name.
 fn keep_mask(mask: &MaskFile, folder: &Path) -> Result<String> {
-    let bytes = fs::read(&mask.path).map_err(|error| Error::io("read", &mask.path, error))?;
-    if blake3::hash(&bytes).to_hex().as_str() != mask.hash {
-        return Err(
-            Error::file(&mask.path, "the mask has changed since its hash was taken")
-                .with_help("Restore it from a backup, or import it again."),
-        );
-    }
+    let bytes = mask.bytes()?;
     let name = format!("masks/{}.png", mask.hash);
     let path = folder.join(&name);
     let parent = folder.join("masks");

@@ -15,6 +15,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::common::*;
+use crate::imagej::encoded;
+use crate::masks::instances_tiff;
 
 /// Reads bytes in the way of a parser; what it says is not of interest.
 type Parser = fn(&[u8]);
@@ -23,14 +25,11 @@ fn path() -> &'static Path {
     Path::new("broken")
 }
 
-const PARSERS: [(&str, Parser); 11] = [
+const PARSERS: [(&str, Parser); 10] = [
     ("voc", |bytes| {
         drop(voc::read(path(), bytes, voc::Corners::OneBased))
     }),
     ("coco", |bytes| drop(coco::read(path(), bytes))),
-    ("results", |bytes| {
-        drop(coco::read_results(path(), bytes, &sample_coco()));
-    }),
     ("geojson", |bytes| drop(geojson::read(path(), bytes))),
     ("yolo", |bytes| {
         drop(yolo::read(path(), bytes, "a", (480, 640), &["x".into()]))
@@ -86,13 +85,10 @@ fn valid_files() -> Vec<Vec<u8>> {
         classes: Array2::from_shape_fn((9, 7), |(y, x)| ((x * y) % 3) as u8),
         palette: vec![[0, 0, 0], [9, 9, 9], [255, 0, 7]],
     };
-    let objects = array![[0, 1, 70_000], [3, 3, 0]];
-    let mut tiff = Cursor::new(Vec::new());
-    mask_file::write_instances_tiff(&mut tiff, objects.view()).unwrap();
+    let tiff = instances_tiff(array![[0, 1, 70_000], [3, 3, 0]].view());
     vec![
         write(&|out| voc::write(out, &one, voc::Corners::OneBased)),
         write(&|out| coco::write(out, &sample_coco())),
-        write(&|out| coco::write_results(out, &sample_coco())),
         write(&|out| geojson::write(out, shapes())),
         b"0 0.5 0.5 0.25 0.5\n0 0 0 1 0 1 1 0.5\n".to_vec(),
         write(&|out| labelme::write(out, &image("a.png", shapes()[..4].to_vec()))),
@@ -100,9 +96,9 @@ fn valid_files() -> Vec<Vec<u8>> {
         write(&|out| aperio::write(out, &shapes())),
         set.into_inner(),
         write(&|out| mask_file::write_indexed(out, &mask)),
-        tiff.into_inner(),
-        write(&|out| imagej::write_region(out, &shapes()[4])),
-        write(&|out| imagej::write_region(out, &shapes()[2])),
+        tiff,
+        encoded(&shapes()[4]),
+        encoded(&shapes()[2]),
         write(&|out| mask_file::write_instances_png(out, array![[1_u32, 2]].view())),
     ]
 }
@@ -184,14 +180,13 @@ fn valid_files_are_read_and_cut_ones_do_not_panic() {
     let files = valid_files();
     assert!(voc::read(path(), &files[0], voc::Corners::OneBased).is_ok());
     assert!(coco::read(path(), &files[1][..]).is_ok());
-    assert!(coco::read_results(path(), &files[2][..], &sample_coco()).is_ok());
-    assert!(geojson::read(path(), &files[3][..]).is_ok());
-    assert!(labelme::read(path(), &files[5]).is_ok());
-    assert!(asap::read(path(), &files[6]).is_ok());
-    assert!(aperio::read(path(), &files[7]).is_ok());
-    assert!(imagej::read(path(), &files[8]).is_ok());
-    assert!(mask_file::read_indexed(path(), &files[9], 1 << 20).is_ok());
-    assert!(mask_file::read_instances(path(), &files[10], None, 1 << 20).is_ok());
+    assert!(geojson::read(path(), &files[2][..]).is_ok());
+    assert!(labelme::read(path(), &files[4]).is_ok());
+    assert!(asap::read(path(), &files[5]).is_ok());
+    assert!(aperio::read(path(), &files[6]).is_ok());
+    assert!(imagej::read(path(), &files[7]).is_ok());
+    assert!(mask_file::read_indexed(path(), &files[8], 1 << 20).is_ok());
+    assert!(mask_file::read_instances(path(), &files[9], None, 1 << 20).is_ok());
     for file in &files {
         for (_, parser) in PARSERS {
             for length in (0..file.len()).step_by(7) {

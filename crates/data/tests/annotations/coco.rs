@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use cleanslide_data::formats::coco::{Coco, Id, read, read_results, write, write_results};
+use cleanslide_data::formats::coco::{Coco, Id, read, write};
 use cleanslide_data::formats::{Annotation, Attribute, RunLengths, Shape};
 use ndarray::Array2;
 use proptest::collection::vec;
@@ -109,13 +109,11 @@ fn a_file_with_everything() {
     let texts: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
     let expected = [
         ("annotation 4 (line 8)", "cover 3 pixels"),
+        ("annotation 5 (line 9)", "there is no image 9"),
+        ("annotation 6 (line 10)", "there is no category 2"),
         ("annotation 7 (line 11)", "the box 1 1 0 1 has no area"),
         ("annotation 8 (line 12)", "has 3 numbers, not 4"),
         ("annotation 9 (line 13)", "neither"),
-        ("annotation 12 (line 16)", "not pairs"),
-        ("annotation 13 (line 17)", "left out: "),
-        ("annotation 5 (line 9)", "there is no image 9"),
-        ("annotation 6 (line 10)", "there is no category 2"),
         (
             "annotation 10 (line 14)",
             "the id 1 occurs twice; both are kept",
@@ -124,11 +122,44 @@ fn a_file_with_everything() {
             "annotation 11 (line 15)",
             "its mask has 3 × 3 pixels, the image 3 × 2",
         ),
+        ("annotation 12 (line 16)", "not pairs"),
+        ("annotation 13 (line 17)", "left out: "),
     ];
     assert_eq!(texts.len(), expected.len(), "{texts:#?}");
     for (text, (place, reason)) in texts.iter().zip(expected) {
         assert!(text.starts_with(place) && text.contains(reason), "{text}");
     }
+    // The image that lacks each, though the annotation is broken.
+    let of: Vec<Option<usize>> = found.warnings.iter().map(|w| w.incomplete).collect();
+    let (a, b) = (Some(0), Some(1));
+    assert_eq!(of, [b, None, a, a, a, a, None, b, a, a]);
+}
+
+#[test]
+fn a_box_beside_an_outline_is_kept_if_it_is_another() {
+    let triangle = "[[0,0,4,0,4,4]]";
+    let annotations = [
+        format!("\"segmentation\":{triangle},\"bbox\":[0,0,4,4]"),
+        format!("\"segmentation\":{triangle},\"bbox\":[0,0,5,5]"),
+        "\"segmentation\":[[]],\"bbox\":[1,1,2,2]".to_owned(),
+    ];
+    let annotations = annotations.map(|a| format!("{{\"image_id\":1,\"category_id\":1,{a}}}"));
+    let text = format!(
+        r#"{{"images":[{{"id":1,"file_name":"a"}}],"categories":[{{"id":1,"name":"x"}}],"annotations":[{}]}}"#,
+        annotations.join(",")
+    );
+    let found = read(Path::new("a.json"), text.as_bytes()).unwrap();
+    assert_eq!(found.warnings, []);
+    let [same, other, without] = &found.content.images[0].annotations[..] else {
+        panic!("{found:?}");
+    };
+    let whole = cleanslide_data::Rectangle::new(0.0, 0.0, 5.0, 5.0).unwrap();
+    assert_eq!((same.bounding_box, other.bounding_box), (None, Some(whole)));
+    assert_eq!(without.shape, box_of(1.0, 1.0, 3.0, 3.0));
+    let mut bytes = Vec::new();
+    write(&mut bytes, &found.content).unwrap();
+    let back = read(Path::new("a.json"), &bytes[..]).unwrap().content;
+    assert_eq!(back.images[0].annotations[1].bounding_box, Some(whole));
 }
 
 #[test]
@@ -148,27 +179,6 @@ fn files_without_images_or_with_ids_twice() {
         "a.json, line 1: the image is broken: missing field `file_name`"
     );
     assert!(error(&FILE[..FILE.len() - 30]).contains("truncated"));
-}
-
-#[test]
-fn results_are_read_with_their_file() {
-    let truth = read(Path::new("a.json"), FILE.as_bytes()).unwrap().content;
-    let results = r#"[{"image_id": 8, "category_id": 3, "bbox": [0,0,1,2], "score": 0.25},
-        {"image_id": 80, "category_id": 3, "bbox": [0,0,1,2], "score": 0.25}]"#;
-    let found = read_results(Path::new("r.json"), results.as_bytes(), &truth).unwrap();
-    assert!(found.content.images[0].annotations.is_empty());
-    let one = &found.content.images[1].annotations[0];
-    assert_eq!(
-        (one.score, &one.shape),
-        (Some(0.25), &box_of(0.0, 0.0, 1.0, 2.0))
-    );
-    assert_eq!(found.warnings.len(), 1);
-    let mut bytes = Vec::new();
-    write_results(&mut bytes, &found.content).unwrap();
-    let back = read_results(Path::new("r.json"), &bytes[..], &truth).unwrap();
-    assert_eq!(back.content, found.content);
-    let refused = read_results(Path::new("r.json"), FILE.as_bytes(), &truth).unwrap_err();
-    assert!(refused.to_string().contains("not a results file"));
 }
 
 fn any_shape() -> impl Strategy<Value = Shape> {

@@ -1,7 +1,7 @@
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
-use cleanslide_data::formats::imagej::{read, write, write_region};
+use cleanslide_data::formats::imagej::{read, write};
 use cleanslide_data::formats::{Annotation, Attribute, Shape};
 use cleanslide_data::{Point, Polygon, Rectangle};
 use proptest::collection::vec;
@@ -22,9 +22,14 @@ fn one(bytes: &[u8]) -> Annotation {
     found.content.into_iter().next().unwrap()
 }
 
-fn encoded(annotation: &Annotation) -> Vec<u8> {
+/// A single region, taken out of a set.
+pub fn encoded(annotation: &Annotation) -> Vec<u8> {
+    let mut set = Cursor::new(Vec::new());
+    write(&mut set, [annotation]).unwrap();
+    let mut archive = zip::ZipArchive::new(set).unwrap();
     let mut bytes = Vec::new();
-    write_region(&mut bytes, annotation).unwrap();
+    let mut region = archive.by_index(0).unwrap();
+    region.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
@@ -233,5 +238,5 @@ proptest! {
 #[test]
 fn what_cannot_be_said() {
     let far = Annotation::new("x", Shape::Point(Point::new(f64::NAN, 0.0)));
-    assert!(write_region(&mut Vec::new(), &far).is_err());
+    assert!(write(Cursor::new(Vec::new()), [&far]).is_err());
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use cleanslide_data::formats::mask_file::*;
 use cleanslide_data::mask::UNLABELLED_OBJECT;
 use image::{ImageBuffer, ImageFormat, Luma, Rgb};
-use ndarray::{Array2, array};
+use ndarray::{Array2, ArrayView2, array};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -36,6 +36,18 @@ fn packed(depth: png::BitDepth, palette: Option<&[u8]>, width: u32, rows: &[u8])
     bytes
 }
 
+/// An instance mask as TIFF of 32 bits.
+pub fn instances_tiff(mask: ArrayView2<'_, u32>) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let (height, width) = mask.dim();
+    let numbers: Vec<u32> = mask.iter().copied().collect();
+    let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+    encoder
+        .write_image::<tiff::encoder::colortype::Gray32>(width as u32, height as u32, &numbers)
+        .unwrap();
+    bytes.into_inner()
+}
+
 #[test]
 fn small_depths_are_numbers_not_greys() {
     let one = packed(png::BitDepth::One, None, 10, &[0b1010_0000, 0b0100_0000]);
@@ -59,43 +71,22 @@ fn small_depths_are_numbers_not_greys() {
         read_instances(path(), &four, Some(15), LIMIT).unwrap()[(0, 0)],
         UNLABELLED_OBJECT
     );
-
-    let table = [([1, 2, 3], 7), ([4, 5, 6], 8), ([9, 8, 7], 0)];
-    assert_eq!(
-        read_coloured(path(), &two, &table, LIMIT).unwrap(),
-        array![[7, 8, 0]]
-    );
 }
 
 #[test]
-fn colours_are_looked_up() {
+fn masks_of_colours_are_refused_with_what_helps() {
     let picture = ImageBuffer::from_fn(4, 3, |x, _| Rgb([0, 10 * x as u8, 0]));
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
-    let bytes = bytes.into_inner();
-    let mut table = vec![([0, 0, 0], 0), ([0, 10, 0], 2), ([0, 20, 0], 255)];
-    let error = read_coloured(path(), &bytes, &table, LIMIT)
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "m.png: the colour 0 30 0 (column 3, row 0) is no class; 3 pixels have such colours"
-    );
-    table.push(([0, 30, 0], 1));
-    let mask = read_coloured(path(), &bytes, &table, LIMIT).unwrap();
-    assert_eq!(mask.row(2).to_vec(), [0, 2, 255, 1]);
+    let error = read_indexed(path(), bytes.get_ref(), LIMIT).unwrap_err();
     assert!(
-        read_indexed(path(), &bytes, LIMIT)
-            .unwrap_err()
+        error
             .to_string()
-            .contains("not palette")
+            .contains("colours (Rgb), not class numbers")
     );
-    assert!(
-        read_coloured(path(), &bytes, &table, 11)
-            .unwrap_err()
-            .to_string()
-            .contains("limit")
-    );
+    assert!(error.help().unwrap().contains("grey PNG of class numbers"));
+    let error = read_indexed(path(), bytes.get_ref(), 11).unwrap_err();
+    assert!(error.to_string().contains("limit"));
 }
 
 #[test]
@@ -200,8 +191,7 @@ proptest! {
         write_instances_png(&mut bytes, objects.view()).unwrap();
         prop_assert_eq!(&read_instances(path(), &bytes, Some(65_535), LIMIT).unwrap(), &objects);
         let objects = objects.mapv(|object| object * 65_537 % u32::MAX);
-        let mut bytes = Cursor::new(Vec::new());
-        write_instances_tiff(&mut bytes, objects.view()).unwrap();
-        prop_assert_eq!(&read_instances(path(), bytes.get_ref(), None, LIMIT).unwrap(), &objects);
+        let bytes = instances_tiff(objects.view());
+        prop_assert_eq!(&read_instances(path(), &bytes, None, LIMIT).unwrap(), &objects);
     }
 }

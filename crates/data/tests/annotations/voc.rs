@@ -111,6 +111,26 @@ fn real_files() {
     }
 }
 
+#[test]
+fn corners_have_few_digits() {
+    for (edge, corners, expected) in [
+        (0.57, Corners::OneBased, "1.57"),
+        (0.57, Corners::Edges, "0.57"),
+        (12.3, Corners::OneBased, "13.3"),
+        (50.0 / 3.0, Corners::OneBased, "17.666666666666668"),
+        (-0.5, Corners::OneBased, "0.5"),
+        (1e9 + 0.25, Corners::OneBased, "1000000001.25"),
+    ] {
+        let rectangle = box_of(edge, 0.0, 2e9, 20.0);
+        let image = image("a.png", vec![Annotation::new("x".to_owned(), rectangle)]);
+        let mut bytes = Vec::new();
+        write(&mut bytes, &image, corners).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let line = format!("<xmin>{expected}</xmin>");
+        assert!(text.contains(&line), "{edge}: {text}");
+    }
+}
+
 fn any_object() -> impl Strategy<Value = Annotation> {
     (any_rectangle(), any_name(), vec(any_flag(), 3)).prop_map(|(rectangle, class, flags)| {
         let names = ["truncated", "difficult", "occluded"].map(String::from);

@@ -201,6 +201,7 @@ impl<I: UnlabelledImages> Pretrainer<'_, I> {
             card: Card {
                 name: name.to_owned(),
                 size: self.settings.train.crop as u32,
+                resized: None,
                 mean: MEAN,
                 std: STANDARD_DEVIATION,
                 pooling: self.settings.encoder.pooling(),

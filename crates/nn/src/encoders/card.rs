@@ -49,6 +49,10 @@ pub struct Card {
     pub name: String,
     /// The side of the network's input, in pixels.
     pub size: u32,
+    /// The side that images are resized to before the middle of [`Card::size`] is cut out of them; by default they are
+    /// resized to the network's input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resized: Option<u32>,
     /// Subtracted from values of the scale 0..=1; red, green, blue.
     pub mean: [f32; 3],
     /// Divided by after the subtraction.
@@ -102,6 +106,9 @@ impl Card {
         if self.size == 0 {
             return Err("`size` must be at least 1 pixel");
         }
+        if self.resized.is_some_and(|side| side < self.size) {
+            return Err("`resized` must be at least `size`");
+        }
         if !self.mean.iter().all(|mean| mean.is_finite()) {
             return Err("`mean` must be finite");
         }
@@ -126,6 +133,7 @@ mod tests {
         Card {
             name: "ours".into(),
             size: 112,
+            resized: Some(128),
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
             pooling: Pooling::ClassTokenAndMeanOfPatches,
@@ -175,6 +183,7 @@ mod tests {
         assert!(refusal("{").starts_with("w: its card (metadata entry cleanslide) is damaged"));
         assert!(refusal("{}").contains("no text `kind`"));
         assert!(changed("size", 0.into()).contains("`size` must be"));
+        assert!(changed("resized", 111.into()).contains("`resized` must be"));
         assert!(changed("std", json!([1.0, 0.0, 1.0])).contains("`std` must be"));
         assert!(changed("mean", json!([1.0])).contains("length 1"));
         assert!(changed("heads", 0.into()).contains("`heads` must be"));

@@ -55,12 +55,12 @@ pub struct Known {
     pub name: &'static str,
     /// Who published it.
     pub by: &'static str,
-    /// How its file is recognised.
+    /// What its file holds.
     pub network: Network,
-    /// Networks trained on photographs have the same tensors: its file is not taken for it without its name.
-    pub common: bool,
-    /// The side of its images, in pixels.
+    /// The side of the images that the network sees, in pixels.
     pub size: u32,
+    /// The side that images are resized to, where only their middle of [`Known::size`] is seen; by default all of them is.
+    pub resized: Option<u32>,
     /// How values become its input.
     pub colours: Colours,
     /// How its features become an embedding.
@@ -91,8 +91,8 @@ const ENTRY: Known = Known {
     name: "vit",
     by: "anyone, on photographs of ImageNet",
     network: Network::AnyVisionTransformer,
-    common: true,
     size: 224,
+    resized: None,
     colours: IMAGENET,
     pooling: Pooling::ClassToken,
     heads: None,
@@ -123,7 +123,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         colours: BIOPTIMUS,
         microns_per_pixel: Some(0.5),
         licence: "Apache 2.0",
@@ -142,7 +141,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         colours: BIOPTIMUS,
         microns_per_pixel: Some(0.5),
         licence: NON_COMMERCIAL,
@@ -189,7 +187,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         microns_per_pixel: Some(0.5),
         licence: "Owkin's, non-commercial",
         source: "huggingface.co/owkin/phikon-v2",
@@ -205,7 +202,7 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
+        resized: Some(256),
         microns_per_pixel: Some(0.5),
         licence: "Prov-GigaPath's, non-commercial research",
         source: "huggingface.co/prov-gigapath/prov-gigapath (the tile encoder), gated",
@@ -242,7 +239,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         microns_per_pixel: Some(0.5),
         licence: NON_COMMERCIAL,
         source: "huggingface.co/MahmoodLab/UNI, gated",
@@ -260,7 +256,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         microns_per_pixel: Some(0.5),
         licence: NON_COMMERCIAL,
         source: "huggingface.co/MahmoodLab/UNI2-h, gated",
@@ -277,7 +272,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         pooling: Pooling::ClassTokenAndMeanOfPatches,
         heads: Some(16),
         microns_per_pixel: Some(0.5),
@@ -297,7 +291,6 @@ pub const ENCODERS: &[Known] = &[
             layer_scale: true,
             ..TRANSFORMER
         })),
-        common: false,
         pooling: Pooling::ClassTokenAndMeanOfPatches,
         heads: Some(16),
         licence: NON_COMMERCIAL,
@@ -350,6 +343,7 @@ impl Known {
             size,
             mean,
             std,
+            resized: self.resized,
             pooling: self.pooling,
             heads: self.heads,
             microns_per_pixel: self.microns_per_pixel,
@@ -357,8 +351,8 @@ impl Known {
     }
 }
 
-/// How images are made for the encoder in a file without a card: by the name that the user gave, or because it can be
-/// but one.
+/// How images are made for the encoder in a file without a card: by the name that the user gave. Its tensors alone do not
+/// tell, for many networks that were trained on other images have the same shapes.
 pub(super) fn card(
     file: &str,
     shape: &Shape,
@@ -372,7 +366,7 @@ pub(super) fn card(
         });
     }
     let Some(name) = name else {
-        return only(file, shape, native_size)?.card(file, native_size);
+        return Err(nameless(file, shape));
     };
     let Some(known) = ENCODERS.iter().find(|known| known.name == name) else {
         let names = ENCODERS.iter().map(|known| known.name);
@@ -395,23 +389,11 @@ pub(super) fn card(
     known.card(file, native_size)
 }
 
-fn only(
-    file: &str,
-    shape: &Shape,
-    native_size: Option<u32>,
-) -> Result<&'static Known, EncoderError> {
-    let fitting: Vec<&Known> = ENCODERS.iter().filter(|known| known.fits(shape)).collect();
-    let (published, any): (Vec<&Known>, Vec<&Known>) = fitting
-        .into_iter()
-        .partition(|known| matches!(known.network, Network::Published(_)));
-    // Photographs of another size have other positions.
-    let of_size = |known: &&Known| native_size.is_none_or(|size| size == known.size);
-    if let [known] = published.as_slice()
-        && !known.common
-        && of_size(known)
-    {
-        return Ok(known);
-    }
+/// What is said of a file that nobody named: whose it may be.
+fn nameless(file: &str, shape: &Shape) -> EncoderError {
+    let fitting = ENCODERS.iter().filter(|known| known.fits(shape));
+    let (published, any): (Vec<&Known>, Vec<&Known>) =
+        fitting.partition(|known| matches!(known.network, Network::Published(_)));
     let names = |entries: &[&Known]| {
         let names = entries.iter().map(|known| known.name);
         names.collect::<Vec<_>>().join(", ")
@@ -420,7 +402,7 @@ fn only(
         [] => "no published encoder known here has this network".to_owned(),
         some => format!("published ones are {}", names(some)),
     };
-    Err(EncoderError::Ambiguous {
+    EncoderError::Ambiguous {
         file: file.to_owned(),
         found: shape.to_string(),
         candidates: format!(
@@ -428,7 +410,7 @@ fn only(
              ImageNet's",
             names(&any)
         ),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -437,6 +419,20 @@ mod tests {
 
     fn refusal(shape: &Shape, name: Option<&str>) -> String {
         card("some.pth", shape, None, name).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_shape_alone_is_taken_for_no_published_encoder() {
+        let published = ENCODERS.iter().filter_map(|known| match &known.network {
+            Network::Published(shape) => Some((known.name, shape)),
+            _ => None,
+        });
+        for (name, shape) in published {
+            let told = card("some.pth", shape, Some(224), None).unwrap_err();
+            assert!(told.to_string().contains(name), "{told}");
+            let named = card("some.pth", shape, Some(224), Some(name)).unwrap();
+            assert_eq!(named.name, name);
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub trait Encoder: Send + Sync {
 }
 
 /// Opens an encoder: `classical`; the path of a file of weights; or `NAME=FILE`, which says by a name of
-/// [`known::ENCODERS`] how images are to be made for a file that several published encoders might be. Files hold
+/// [`known::ENCODERS`] how images are to be made for a file that does not say it itself. Files hold
 /// EfficientNet-Lite0 or a network that [`NetworkEncoder`] knows. `central_crop` is the side in pixels of the part of
 /// each image that is embedded; `None` takes the whole image.
 ///

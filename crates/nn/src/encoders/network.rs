@@ -14,7 +14,7 @@ use super::checkpoint::Checkpoint;
 use super::{Card, Encoder, EncoderError, Pooling, Shape, embed_each, known, shape};
 use crate::layers::Start;
 use crate::networks::{ResNet, VisionTransformer};
-use crate::preprocess::Preprocessing;
+use crate::preprocess::{Preprocessing, central_crop, resize};
 use crate::weights::Weights;
 
 /// Part of the identity: raise it when embeddings change for the same weights and settings.
@@ -43,7 +43,7 @@ pub struct NetworkEncoder {
 
 impl NetworkEncoder {
     /// An encoder with the weights of a file; `name` is that of a published encoder ([`known::ENCODERS`]), for files
-    /// without a card that several might be.
+    /// without a card.
     ///
     /// # Errors
     /// When the weights are of no such network, or it is unknown how images are to be made for them.
@@ -75,12 +75,15 @@ impl NetworkEncoder {
             mean: card.mean,
             std: card.std,
         };
-        let settings = format!(
+        let mut settings = format!(
             "network {VERSION} {} {preprocessing:?} {:?} {:?}",
             weights.hash(),
             card.pooling,
             card.heads
         );
+        if let Some(side) = card.resized {
+            settings.push_str(&format!(" resized {side}"));
+        }
         Ok(Self {
             network: Network::load(&weights, &shape, &card)?,
             dimension: shape.dimension(card.pooling),
@@ -96,9 +99,22 @@ impl NetworkEncoder {
         &self.card
     }
 
+    /// What the network sees of an image.
+    fn input(&self, image: &RgbImage, index: usize) -> Result<Vec<f32>, EncoderError> {
+        let Some(side) = self.card.resized else {
+            return self.preprocessing.apply(image, index);
+        };
+        let part = central_crop(image, self.preprocessing.central_crop, index)?;
+        let middle = Preprocessing {
+            central_crop: Some(self.preprocessing.size),
+            ..self.preprocessing.clone()
+        };
+        middle.apply(&*resize(&part, side, side, index)?, index)
+    }
+
     fn embed_one(&self, image: &RgbImage, index: usize) -> Result<Vec<f32>, EncoderError> {
         let side = self.preprocessing.size as usize;
-        let input = TensorData::new(self.preprocessing.apply(image, index)?, [1, side, side, 3]);
+        let input = TensorData::new(self.input(image, index)?, [1, side, side, 3]);
         let input = Tensor::<4>::from_data(input, &Device::flex());
         self.network
             .forward(input, self.card.pooling)
@@ -203,7 +219,7 @@ impl Encoder for NetworkEncoder {
     }
 
     fn native_side(&self) -> Option<u32> {
-        Some(self.card.size)
+        Some(self.card.resized.unwrap_or(self.card.size))
     }
 
     fn microns_per_pixel(&self) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cleanslide_data::{Evidence, Target, TryMap, UNLABELLED_CLASS, mask};
+use cleanslide_data::{Evidence, Target, TryMap, UNLABELLED_CLASS};
 use cleanslide_eval::segmentation::{
     ClassOverlap, Directions, EmptyCase, SurfaceDistances, class_overlaps, mean_over_images,
     pixel_confusion,
@@ -124,7 +124,7 @@ pub fn measure(study: &Study) -> Result<Agreed> {
 /// The class masks of the experts; `None` for those who did not label the image.
 pub fn read(labelled: &Labelled) -> Result<Vec<Option<Array2<u8>>>> {
     let one = |piece: &Evidence| match &piece.target {
-        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
+        Target::Dense(file) | Target::Partial(file) => Ok(file.read_classes()?),
         _ => Err(Failure::input(format!("{}: not a class mask", piece.key()))),
     };
     labelled

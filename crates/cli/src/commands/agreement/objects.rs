@@ -1,6 +1,5 @@
 //! Agreement on boxes and on instance masks: which objects of two experts are one.
 
-use cleanslide_data::mask::read_instance_mask;
 use cleanslide_data::{Rectangle, Target, TryMap};
 use cleanslide_eval::matching::{Assignment, MatchCounts, Overlaps, box_pairs, match_objects};
 use cleanslide_eval::segmentation::{instance_counts, panoptic_counts};
@@ -57,7 +56,7 @@ pub fn instances(study: &Study) -> Result<Agreed> {
         };
         match &piece.target {
             Target::Instances { mask, classes } => {
-                Ok(Some((read_instance_mask(&mask.path)?, classes.len())))
+                Ok(Some((mask.read_instances()?, classes.len())))
             }
             _ => Err(Failure::input(format!("{}: not instances", piece.key()))),
         }

@@ -13,8 +13,8 @@ use cleanslide_audit::{AuditError, PixelBlocks};
 use cleanslide_data::formats::{Annotation, Attribute, Shape, geojson};
 use cleanslide_data::store::{write_file, write_file_with};
 use cleanslide_data::{
-    Dataset, Detection, Evidence, Family, MAX_PIXELS, Objects, Polygon, Rectangle, Target, TryMap,
-    UNLABELLED_CLASS, assign_folds, mask, read_image, to_csv,
+    Dataset, Detection, Evidence, Family, ImageRecord, MAX_PIXELS, Objects, Polygon, Rectangle,
+    Target, TryMap, UNLABELLED_CLASS, assign_folds, mask, read_image, to_csv,
 };
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_learn::pixels::{PixelClassifier, PixelImages, maps};
@@ -36,9 +36,6 @@ use crate::progress;
 use crate::shape_labels::{ShapeLabels, about};
 use crate::sheet::{self, Sheet};
 use crate::text_table::TextTable;
-
-/// Images whose masks are in memory at once.
-const BATCH: usize = 64;
 
 /// What is asked.
 pub struct Request<'a> {
@@ -266,56 +263,44 @@ fn instances(context: &Context, dataset: &Dataset, request: &Request) -> Result<
         }
     };
     let common = common_area(&labels.pieces)?;
-    let mut issues = Vec::new();
-    let (mut checked, mut overlap) = (0, ClassOverlap::default());
     let bar = progress::bar("judging objects", labels.images.len());
-    for (batch, pieces) in labels.pieces.chunks(BATCH).enumerate() {
-        let first = batch * BATCH;
-        let records = &labels.images[first..first + pieces.len()];
-        let given = pieces.par_iter().try_map(instance_mask)?;
-        let judged: Vec<Judgement> =
-            records
-                .par_iter()
-                .zip(&given)
-                .try_map(|(record, (given, _))| match (&maps_folder, &predicted) {
-                    (Some(folder), _) => {
-                        let probabilities = read_map(folder, &record.id)?;
-                        check_map(record.id.as_str(), &probabilities, given.dim(), None)?;
-                        let background = probabilities.index_axis(Axis(0), 0);
-                        Ok(Judgement::Foreground(
-                            background.mapv(|p| (1.0 - p).clamp(0.0, 1.0)),
-                        ))
-                    }
-                    (None, Some(predicted)) => {
-                        objects(predicted.get(record.id.as_str()), given.dim())
-                    }
-                    (None, None) => Err(Failure::other("nobody judges")),
-                })?;
-        let images: Vec<InstanceImage> = given
-            .iter()
-            .zip(&judged)
-            .map(|((mask, classes), judgement)| InstanceImage {
-                labels: mask.view(),
-                classes,
-                prediction: judgement.prediction(),
-            })
-            .collect();
-        let mut audits = audit_instances(&images).map_err(|error| named(records, error))?;
+    // Each thread has the masks of one image at a time.
+    let judge_image = |image: usize| -> Result<JudgedImage> {
+        let (record, piece) = (&labels.images[image], &labels.pieces[image]);
+        let (given, classes) = instance_mask(piece)?;
+        let judgement = match (&maps_folder, &predicted) {
+            (Some(folder), _) => foreground(folder, record, given.dim())?,
+            (None, Some(predicted)) => objects(predicted.get(record.id.as_str()), given.dim())?,
+            (None, None) => return Err(Failure::other("nobody judges")),
+        };
+        let judged = [InstanceImage {
+            labels: given.view(),
+            classes: &classes,
+            prediction: judgement.prediction(),
+        }];
+        let named = |error| named(std::slice::from_ref(record), error);
+        let mut audits = audit_instances(&judged).map_err(named)?;
         for audit in &mut audits {
             audit.doubt_small_objects(common);
         }
-        let found = instance_issues(&audits, &images).map_err(|error| named(records, error))?;
-        issues.extend(found.into_iter().map(|issue| SpatialIssue {
-            image: first + issue.image,
-            ..issue
-        }));
-        for ((mask, classes), judgement) in given.iter().zip(&judged) {
-            checked += classes.len() as u64;
-            overlap = add(overlap, judgement.overlap(mask));
-        }
-        bar.inc(pieces.len() as u64);
-    }
+        let found = instance_issues(&audits, &judged).map_err(named)?;
+        bar.inc(1);
+        Ok(JudgedImage {
+            issues: found
+                .into_iter()
+                .map(|issue| SpatialIssue { image, ..issue })
+                .collect(),
+            checked: classes.len() as u64,
+            overlap: judgement.overlap(&given),
+        })
+    };
+    let images = (0..labels.images.len())
+        .into_par_iter()
+        .try_map(judge_image)?;
     bar.finish_and_clear();
+    let overlap = (images.iter().map(|image| image.overlap)).fold(ClassOverlap::default(), add);
+    let checked = images.iter().map(|image| image.checked).sum();
+    let issues = images.into_iter().flat_map(|image| image.issues).collect();
     Ok(Found {
         issues: ranked(issues),
         checked,
@@ -324,6 +309,23 @@ fn instances(context: &Context, dataset: &Dataset, request: &Request) -> Result<
         pixel_issues: None,
         tables: Vec::new(),
     })
+}
+
+/// What was found in the objects of one image.
+struct JudgedImage {
+    issues: Vec<SpatialIssue>,
+    checked: u64,
+    overlap: ClassOverlap,
+}
+
+/// The probability of every pixel of an image that it belongs to an object.
+fn foreground(folder: &Path, record: &ImageRecord, size: (usize, usize)) -> Result<Judgement> {
+    let probabilities = read_map(folder, &record.id)?;
+    check_map(record.id.as_str(), &probabilities, size, None)?;
+    let background = probabilities.index_axis(Axis(0), 0);
+    Ok(Judgement::Foreground(
+        background.mapv(|p| (1.0 - p).clamp(0.0, 1.0)),
+    ))
 }
 
 /// What the judge says of one image.
@@ -412,7 +414,7 @@ fn instance_mask(piece: &Evidence) -> Result<(Array2<u32>, Vec<usize>)> {
         Target::Instances {
             mask: file,
             classes,
-        } => Ok((mask::read_instance_mask(&file.path)?, classes.clone())),
+        } => Ok((file.read_instances()?, classes.clone())),
         _ => Err(Failure::other("instances are no instances")),
     }
 }
@@ -514,7 +516,7 @@ fn class_masks(context: &Context, dataset: &Dataset, request: &Request) -> Resul
 
 fn class_mask(piece: &Evidence) -> Result<Array2<u8>> {
     match &piece.target {
-        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
+        Target::Dense(file) | Target::Partial(file) => Ok(file.read_classes()?),
         _ => Err(Failure::other("masks are no masks")),
     }
 }

@@ -33,7 +33,7 @@ pub fn corrected(dataset: &Dataset, run: &CorrectingRun) -> Result<Corrected> {
                 run.manifest.source, image.image
             )));
         };
-        let given = read_instance_mask(&mask.path)?;
+        let given = mask.read_instances()?;
         let changed = changes(
             (given.view(), classes),
             (corrected.view(), image.objects.as_slice()),

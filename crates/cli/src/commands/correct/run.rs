@@ -71,7 +71,10 @@ struct Summary {
     without_objects: usize,
     /// Images with boxes, but not of every object: what is in none is not background.
     incomplete: usize,
+    /// Objects before: kept, redrawn and dropped ones.
     given: usize,
+    /// Objects now: kept, redrawn and added ones.
+    corrected: usize,
     kept: usize,
     redrawn: usize,
     added: usize,
@@ -203,6 +206,7 @@ fn publish(
         without_objects: corrected.unlabelled,
         incomplete: corrected.incomplete,
         given: counts.kept + counts.redrawn + counts.dropped,
+        corrected: counts.kept + counts.redrawn + counts.added,
         kept: counts.kept,
         redrawn: counts.redrawn,
         added: counts.added,
@@ -231,10 +235,11 @@ impl Show for Summary {
         }
         let mut lines = vec![
             format!(
-                "{}: {} on {}, corrected as `{}` in {}, by the labels after epoch {}",
+                "{}: {} given on {}, and {} as `{}` in {}, by the labels after epoch {}",
                 self.dataset.display(),
                 count(self.given, "object"),
                 count(self.images, "image"),
+                thousands(self.corrected),
                 self.source,
                 self.labels,
                 self.epoch

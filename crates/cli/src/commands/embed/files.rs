@@ -284,6 +284,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether what cannot be read ends the work, and how much of images is read to know.
+#[derive(Clone, Copy)]
+enum Strict {
+    No,
+    Yes { crop: Option<u32> },
+}
+
 /// A block: its source, number in it, and items.
 struct Planned {
     source: usize,
@@ -301,8 +308,8 @@ impl Planned {
     /// Whether it is done, and of the same content.
     ///
     /// # Errors
-    /// What is there is of other files or other tiles.
-    fn is_done(&self, sources: &[Source], out: &Path) -> Result<bool> {
+    /// What is there is of other files or other tiles; if `strict`, an image in it still cannot be read.
+    fn is_done(&self, sources: &[Source], out: &Path, strict: Strict) -> Result<bool> {
         let path = self.file(sources, out, "csv");
         if !path.exists() {
             return Ok(false);
@@ -323,10 +330,22 @@ impl Planned {
             })
         };
         if rows.len() == told.len() && same(source.names()) {
-            // Tiles that could not be decoded are tried again; of images the content tells.
-            let is_tile = matches!(source, Source::Slide(_));
-            let left_out = is_tile && rows.iter().any(|row| row.get(0).is_empty());
-            return Ok(!left_out && same(source.columns().len()));
+            let left_out = || {
+                rows.iter()
+                    .zip(&items)
+                    .filter(|(row, _)| row.get(0).is_empty())
+            };
+            return match (source, strict) {
+                // Tiles that could not be decoded are tried again; of images the content tells.
+                (Source::Slide(_), _) => Ok(left_out().next().is_none()),
+                (Source::Images(_), Strict::No) => Ok(same(source.columns().len())),
+                (Source::Images(images), Strict::Yes { crop }) => {
+                    for (_, &item) in left_out() {
+                        images[item].read(crop)?;
+                    }
+                    Ok(left_out().next().is_none() && same(source.columns().len()))
+                }
+            };
         }
         Err(
             Failure::usage(format!("{} is of other files than these", path.display())).help(
@@ -389,9 +408,13 @@ pub fn run(
     let piece = |block: &Planned| sources[block.source].place() + block.number;
     let (mine, others): (Vec<&Planned>, Vec<&Planned>) =
         blocks.iter().partition(|block| share.has(piece(block)));
+    let reading = match strict {
+        true => Strict::Yes { crop },
+        false => Strict::No,
+    };
     let mut missing: Vec<&Planned> = Vec::new();
     for &block in &mine {
-        if !block.is_done(&sources, out)? {
+        if !block.is_done(&sources, out, reading)? {
             missing.push(block);
         }
     }
@@ -706,10 +729,14 @@ impl Work<'_> {
         let read = |&item: &usize| reader.read(item);
         let made = embed_items(self.encoder, &items, &read, done)?;
         let mut lines = Vec::new();
+        let mut refused = None;
         for (item, row) in items.into_iter().zip(made.rows) {
             let row = match row {
                 Ok(row) => row.to_string(),
-                Err(failure) if self.strict => return Err(failure),
+                Err(failure) if self.strict => {
+                    refused = refused.or(Some(failure));
+                    String::new()
+                }
                 Err(failure) => {
                     self.tell(failure.message());
                     String::new()
@@ -722,7 +749,7 @@ impl Work<'_> {
         let path = block.file(self.sources, self.out, "safetensors");
         if made.features.is_empty() {
             self.unreadable.push(path);
-            return Ok(());
+            return refused.map_or(Ok(()), Err);
         }
         let bytes = to_bytes(made.features.view(), self.precision).ok_or_else(|| {
             Failure::input(format!(
@@ -738,7 +765,8 @@ impl Work<'_> {
             &to_csv(&header, lines),
         )?;
         self.computed += made.features.nrows();
-        Ok(())
+        // What was computed beside it is kept.
+        refused.map_or(Ok(()), Err)
     }
 
     /// Says that an item is left out, as long as there are few.

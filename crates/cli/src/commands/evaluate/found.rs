@@ -246,8 +246,8 @@ impl Compared {
                     classes,
                 },
             ) => {
-                let truth = mask::read_instance_mask(&truth.path)?;
-                let given = mask::read_instance_mask(&given.path)?;
+                let truth = truth.read_instances()?;
+                let given = given.read_instances()?;
                 Self::of_masks(&truth, true_classes, &given, classes)
             }
             _ => Err(Failure::input("labels and truth are of different kinds")),

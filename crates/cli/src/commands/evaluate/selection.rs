@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cleanslide_data::mask::read_instance_mask;
 use cleanslide_data::{Dataset, Evidence, Family, Target, independent_units};
 use cleanslide_eval::matching::{Assignment, MatchCounts, Overlaps, match_objects};
 use cleanslide_eval::{Bootstrap, Estimate, Groups, Weights};
@@ -163,10 +162,7 @@ fn right_ones(given: &Evidence, truth: &Evidence) -> Result<BTreeSet<u32>> {
     else {
         return Ok(BTreeSet::new());
     };
-    let (given, truth) = (
-        read_instance_mask(&mask.path)?,
-        read_instance_mask(&of_truth.path)?,
-    );
+    let (given, truth) = (mask.read_instances()?, of_truth.read_instances()?);
     let overlaps = Overlaps::new(truth.view(), given.view())?;
     let class = |classes: &[usize], number: u32| classes.get(number as usize - 1).copied();
     let mut pairs = overlaps.pairs();

@@ -448,14 +448,14 @@ fn about(judged: &Evidence, error: &Error) -> Failure {
 /// The class of each pixel.
 pub fn class_mask(target: &Target) -> Result<Array2<u8>> {
     match target {
-        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
+        Target::Dense(file) | Target::Partial(file) => Ok(file.read_classes()?),
         _ => Err(cannot(target.family())),
     }
 }
 
 fn instance_mask(target: &Target) -> Result<Array2<u32>> {
     match target {
-        Target::Instances { mask: file, .. } => Ok(mask::read_instance_mask(&file.path)?),
+        Target::Instances { mask: file, .. } => Ok(file.read_instances()?),
         _ => Err(cannot(target.family())),
     }
 }

@@ -1,8 +1,10 @@
 //! Evidence in the neutral form of annotations, fit for a format.
 
 use cleanslide_data::formats::{Annotation, RunLengths, Shape};
-use cleanslide_data::mask::{UNLABELLED_OBJECT, read_class_mask, read_instance_mask};
-use cleanslide_data::{Classes, Evidence, Object, Polygon, Target, Trust, UNLABELLED_CLASS};
+use cleanslide_data::mask::UNLABELLED_OBJECT;
+use cleanslide_data::{
+    Classes, Evidence, Object, Point, Polygon, Rectangle, Target, Trust, UNLABELLED_CLASS,
+};
 use cleanslide_image::contour::{outlines, polygon_mask};
 use cleanslide_image::region::{Neighbours, components_of_labels};
 use ndarray::{Array2, ArrayView2};
@@ -58,20 +60,24 @@ impl Conversion<'_> {
 
     fn drafts(&self, piece: &Evidence, losses: &mut Losses) -> Result<Vec<Draft>> {
         let drafts = match &piece.target {
-            Target::Boxes(boxes) => all(&boxes.objects, piece, |&shape| Shape::Rectangle(shape)),
-            Target::Points(points) => all(&points.objects, piece, |&shape| Shape::Point(shape)),
+            Target::Boxes(boxes) => all(&boxes.objects, piece, |shape| {
+                Shape::Rectangle(short_rectangle(shape))
+            }),
+            Target::Points(points) => all(&points.objects, piece, |shape| {
+                Shape::Point(short_point(shape))
+            }),
             Target::Polygons(polygons) => all(&polygons.objects, piece, |shape| {
-                Shape::Polygon(shape.clone())
+                Shape::Polygon(short_polygon(shape))
             }),
             Target::Instances { mask, classes } => {
-                let mut mask = read_instance_mask(&mask.path)?;
+                let mut mask = mask.read_instances()?;
                 losses.open += usize::from(clear(&mut mask));
                 self.traced(mask.view(), piece.trust, |label| {
                     classes.get(label as usize - 1).copied()
                 })?
             }
             Target::Dense(mask) | Target::Partial(mask) => {
-                let mask = read_class_mask(&mask.path)?;
+                let mask = mask.read_classes()?;
                 let open = mask.iter().any(|&class| class == UNLABELLED_CLASS);
                 losses.open += usize::from(open);
                 let labels = mask.mapv(|class| {
@@ -254,6 +260,43 @@ fn decimal(trust: Trust) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
+/// Decimals with so many characters are no noise.
+const SHORT: usize = 12;
+
+/// The shortest decimal that is this place in the 32 bits that networks count in, so that 12.3 is not written as
+/// 12.300000190734863. Places of more bits, and those that are short anyway, stay as they are.
+fn short(value: f64) -> f64 {
+    let single = value as f32;
+    if f64::from(single) != value || value.to_string().len() <= SHORT {
+        return value;
+    }
+    single.to_string().parse().unwrap_or(value)
+}
+
+fn short_point(point: &Point) -> Point {
+    Point {
+        x: short(point.x),
+        y: short(point.y),
+    }
+}
+
+fn short_rectangle(rectangle: &Rectangle) -> Rectangle {
+    Rectangle {
+        left: short(rectangle.left),
+        top: short(rectangle.top),
+        right: short(rectangle.right),
+        bottom: short(rectangle.bottom),
+    }
+}
+
+fn short_polygon(polygon: &Polygon) -> Polygon {
+    let ring = |ring: &Vec<Point>| ring.iter().map(short_point).collect();
+    Polygon {
+        outline: ring(&polygon.outline),
+        holes: polygon.holes.iter().map(ring).collect(),
+    }
+}
+
 /// Makes unlabelled pixels background; true if there are some.
 fn clear(mask: &mut Array2<u32>) -> bool {
     let mut open = false;
@@ -322,7 +365,11 @@ mod tests {
     }
 
     #[test]
-    fn trusts_are_written_short() {
+    fn trusts_and_places_are_written_short() {
         assert_eq!(decimal(Trust::new(0.7).unwrap()), 0.7);
+        assert_eq!(short(f64::from(12.3_f32)), 12.3);
+        for stays in [12.3, 1.0 / 3.0, 100_000.062_5, -0.5, 0.0] {
+            assert_eq!(short(stays), stays);
+        }
     }
 }

@@ -8,7 +8,7 @@ use cleanslide_data::formats::mask_file::{IndexedMask, write_indexed, write_inst
 use cleanslide_data::formats::{
     AnnotatedImage, Annotation, aperio, asap, coco, geojson, imagej, labelme, voc, yolo,
 };
-use cleanslide_data::mask::{UNLABELLED_OBJECT, read_class_mask, read_instance_mask};
+use cleanslide_data::mask::UNLABELLED_OBJECT;
 use cleanslide_data::store::write_file_with;
 use cleanslide_data::{
     Dataset, Evidence, Family, ImageRecord, Labels, Target, Trust, TryMap, UNLABELLED_CLASS,
@@ -254,12 +254,12 @@ fn picture(request: &Request, labelled: &Labelled, bytes: &mut Vec<u8>) -> Resul
         losses.trusted += usize::from(piece.trust < Trust::FULL);
         let result = match &piece.target {
             Target::Dense(file) | Target::Partial(file) => {
-                let classes = read_class_mask(&file.path)?;
+                let classes = file.read_classes()?;
                 let palette = palette(request.dataset.classes().len(), &classes);
                 write_indexed(&mut *bytes, &IndexedMask { classes, palette })
             }
             Target::Instances { mask, classes } => {
-                let mask = read_instance_mask(&mask.path)?;
+                let mask = mask.read_instances()?;
                 let open = mask.iter().any(|&object| object == UNLABELLED_OBJECT);
                 losses.open += usize::from(open);
                 let several = request.dataset.classes().len() > 1 && !classes.is_empty();

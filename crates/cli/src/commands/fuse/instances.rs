@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cleanslide_data::mask::{UNLABELLED_OBJECT, read_instance_mask};
+use cleanslide_data::mask::UNLABELLED_OBJECT;
 use cleanslide_data::{Evidence, MaskFile, Scope, Target, Trust};
 use cleanslide_eval::matching::{MatchCounts, Overlaps};
 use cleanslide_eval::segmentation::instance_counts;
@@ -60,7 +60,7 @@ pub fn fuse(request: &Request, rule: &InstanceConsensus, folder: &Path) -> Resul
 
 fn instances(piece: &Evidence) -> Result<(Array2<u32>, &[usize])> {
     match &piece.target {
-        Target::Instances { mask, classes } => Ok((read_instance_mask(&mask.path)?, classes)),
+        Target::Instances { mask, classes } => Ok((mask.read_instances()?, classes)),
         _ => Err(Failure::input(format!("{}: not instances", piece.key()))),
     }
 }

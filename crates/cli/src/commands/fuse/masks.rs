@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::{
-    Dataset, Evidence, Family, ImageRecord, Labels, Scope, Target, Trust, UNLABELLED_CLASS, mask,
+    Dataset, Evidence, Family, ImageRecord, Labels, Scope, Target, Trust, UNLABELLED_CLASS,
 };
 use cleanslide_eval::segmentation::{ClassOverlap, EmptyCase, class_overlaps, pixel_confusion};
 use cleanslide_weak::fusion::masks::{
@@ -173,7 +173,7 @@ pub fn fuse(
 
 fn read_mask(piece: &Evidence) -> Result<Array2<u8>> {
     match &piece.target {
-        Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
+        Target::Dense(file) | Target::Partial(file) => Ok(file.read_classes()?),
         _ => Err(Failure::input(format!("{}: not a class mask", piece.key()))),
     }
 }

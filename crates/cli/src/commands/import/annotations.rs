@@ -6,20 +6,29 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use cleanslide_data::formats::{
-    AnnotatedImage, Annotation, Imported, Reading, Shape, Warning, aperio, asap, coco, geojson,
-    imagej, labelme, mask_file, voc, yolo,
+    AnnotatedImage, Annotation, Imported, Reading, Warning, aperio, asap, coco, geojson, imagej,
+    labelme, mask_file, voc, yolo,
 };
 use cleanslide_data::{
-    Classes, Evidence, ImageRecord, MAX_PIXELS, MaskFile, Object, Objects, Polygon, Scope, Source,
-    Target, Task, Trust, image_size, looks_like_image,
+    Classes, Evidence, ImageRecord, MAX_PIXELS, MaskFile, Scope, Source, Target, Task, Trust,
+    UNLABELLED_CLASS, image_size, looks_like_image,
 };
-use cleanslide_image::contour;
 
 use super::Kind;
 use super::numbering::Numbering;
+use super::objects::{Drawing, Drawn, Keeper, KeptAs, OBJECT, ObjectArguments};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output::count;
+use crate::output::{count, quoted};
+
+/// What importers of shapes take.
+#[derive(Debug, Clone, Args)]
+pub struct Drawings {
+    #[command(flatten)]
+    pub shared: Shared,
+    #[command(flatten)]
+    pub objects: ObjectArguments,
+}
 
 /// What importers of shapes and masks take.
 #[derive(Debug, Clone, Args)]
@@ -29,7 +38,8 @@ pub struct Shared {
     /// Folder of the images
     #[arg(long, value_name = "FOLDER")]
     images: PathBuf,
-    /// The classes, in order; by default all that occur, sorted by name
+    /// The classes, in order; by default all that occur, sorted by name. Objects have names, so in a dataset that exists
+    /// its classes are their default
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub classes: Option<Vec<String>>,
     /// Name of whoever made the labels
@@ -41,9 +51,6 @@ pub struct Shared {
     /// Keep the labels apart as a reference of this name, for evaluation only
     #[arg(long, value_name = "NAME")]
     pub as_reference: Option<String>,
-    /// Not every object was marked: where none is, nobody looked
-    #[arg(long)]
-    incomplete: bool,
     /// Takes the case of each image from its id: the first group of this regular expression
     #[arg(long, value_name = "REGEX")]
     pub case_pattern: Option<String>,
@@ -173,14 +180,119 @@ fn with_ending<'a>(endings: &'a [&str]) -> impl Fn(&Path) -> bool + 'a {
     }
 }
 
-/// What was said about one image: shapes, or a mask.
-enum Said {
-    Shapes(Vec<Annotation>),
-    Classes(ndarray::Array2<u8>),
-    Instances {
-        mask: ndarray::Array2<u32>,
-        class: Option<String>,
-    },
+/// What a file says about an image.
+struct Labelled {
+    /// The file, with the image's name if it is of several images.
+    origin: String,
+    /// The file.
+    path: PathBuf,
+    /// The image.
+    image: PathBuf,
+    /// Height and width of the image.
+    size: (usize, usize),
+    /// What is drawn; `None` if the file is a mask, which is read when its turn comes.
+    drawing: Option<Drawing>,
+}
+
+impl Labelled {
+    /// Refuses a mask of another size than its image.
+    fn check_size(&self, (height, width): (usize, usize)) -> Result<()> {
+        if (height, width) == self.size {
+            return Ok(());
+        }
+        let (image_height, image_width) = self.size;
+        Err(Failure::input(format!(
+            "{} has {width} × {height} pixels, but {} has {image_width} × {image_height}",
+            self.origin,
+            self.image.display()
+        ))
+        .help("A mask has the size of its image; export it again."))
+    }
+}
+
+/// What the files of an import say.
+#[derive(Default)]
+struct Said {
+    by_image: BTreeMap<String, Labelled>,
+    /// The numbers that occur in class masks whose numbers are those of the classes.
+    numbers: BTreeSet<u8>,
+}
+
+impl Said {
+    fn add(&mut self, id: &str, labelled: Labelled) -> Result<()> {
+        if let Some(other) = self.by_image.get(id) {
+            return Err(Failure::input(format!(
+                "{} and {} are both about the image {}",
+                other.origin,
+                labelled.origin,
+                labelled.image.display()
+            ))
+            .help(
+                "Labels belong to the image of the same name, whatever its folder and ending: keep one of them, or \
+                 give every image a name of its own.",
+            ));
+        }
+        self.by_image.insert(id.to_owned(), labelled);
+        Ok(())
+    }
+
+    fn drawings(&self) -> impl Iterator<Item = &Drawing> {
+        let all = self.by_image.values();
+        all.filter_map(|labelled| labelled.drawing.as_ref())
+    }
+
+    fn drawings_mut(&mut self) -> impl Iterator<Item = &mut Drawing> {
+        let all = self.by_image.values_mut();
+        all.filter_map(|labelled| labelled.drawing.as_mut())
+    }
+
+    /// The names of the classes of all objects.
+    fn class_names(&self, kept_as: KeptAs) -> BTreeSet<&str> {
+        let names = self
+            .drawings()
+            .flat_map(|drawing| kept_as.class_names(drawing));
+        names.collect()
+    }
+
+    /// Refuses objects of other classes than those of the dataset, all of them at once.
+    fn check_names(&self, kept_as: KeptAs, classes: &Classes, input: &Path) -> Result<()> {
+        let mut strange = self.class_names(kept_as);
+        strange.retain(|name| classes.find(name).is_none());
+        let (Some(first), [class, ..]) = (strange.first(), classes.names()) else {
+            return Ok(());
+        };
+        let listed: Vec<&str> = strange.iter().copied().collect();
+        Err(Failure::input(format!(
+            "{} has objects of the classes {}, but the classes of the dataset are {}",
+            input.display(),
+            listed.join(", "),
+            classes.names().join(", ")
+        ))
+        .help(format!(
+            "Say which of these classes each one is, as in `--map {}`, or name all classes of a new dataset with \
+             `--classes`.",
+            quoted(&format!("{first}={class}"))
+        )))
+    }
+}
+
+/// Refuses annotations of an image of another size.
+fn check_declared(
+    origin: &str,
+    declared: Option<(usize, usize)>,
+    image: &Path,
+    size: (usize, usize),
+) -> Result<()> {
+    match declared {
+        Some((height, width)) if (height, width) != size => Err(Failure::input(format!(
+            "{origin} is about an image of {width} × {height} pixels, but {} has {} × {}",
+            image.display(),
+            size.1,
+            size.0
+        ))
+        .help("Give the images that were annotated, in their own size.")),
+        _ => Ok(()),
+    }
 }
 
 /// The images of a folder, about which nobody has said anything.
@@ -201,58 +313,41 @@ pub fn read(
     format: &Format,
     input: &Path,
     shared: &Shared,
+    objects: &ObjectArguments,
     masks: &Path,
 ) -> Result<(Imported, Task)> {
     let images = Images::of(&shared.images)?;
-    let mut warnings = Warnings::default();
-    let said = match format {
-        Format::Coco => read_coco(input, &images, &mut warnings)?,
-        _ => read_folder(format, input, &images, &mut warnings)?,
-    };
-    warnings.show(context);
-    if said.is_empty() {
-        return Err(Failure::input(format!(
-            "no file in {} is about an image in {}",
-            input.display(),
-            shared.images.display()
-        ))
-        .help("Labels belong to the image of the same name but for the ending."));
+    let mut said = said(context, format, input, &images, shared)?;
+    for name in objects.rename(said.drawings_mut())? {
+        context
+            .output
+            .warn(&format!("no object has the class `{name}` of `--map`"));
     }
-    let task = match format {
-        Format::Voc(_) | Format::Yolo(_) => Task::Detection,
-        Format::Masks(_) | Format::Instances { .. } => Task::Segmentation,
-        _ if said.values().any(|said| matches!(said, Said::Shapes(all) if all.iter().any(|a| !matches!(a.shape, Shape::Rectangle(_) | Shape::Point(_))))) => {
-            Task::Segmentation
-        }
-        _ => Task::Detection,
-    };
+    let kept_as = objects
+        .choose(context.output, said.drawings())
+        .map_err(|failure| failure.about(&input.display().to_string()))?;
     let numbering = match format {
         Format::Masks(numbering) => numbering.as_deref(),
         _ => None,
     };
     let classes = match numbering {
         Some(numbering) => numbering.classes.clone(),
-        None => classes(shared, &said)?,
+        None => classes(context, format, shared, objects, kept_as, &said)?,
     };
+    said.check_names(kept_as, &classes, input)?;
     let source = Source {
         kind: shared.kind.into(),
         values: numbering.map(|numbering| numbering.values.clone()),
         ..Source::expert(shared.source.clone())
     };
-    let mut evidence = Vec::new();
-    for (number, (id, said)) in said.into_iter().enumerate() {
-        let file = masks.join(format!("{number}.png"));
-        for target in targets(said, &classes, !shared.incomplete, &file)
-            .map_err(|failure| failure.about(&format!("image {id}")))?
-        {
-            evidence.push(Evidence {
-                source: source.id.clone(),
-                scope: Scope::Image(id.clone()),
-                target,
-                trust: Trust::FULL,
-            });
-        }
+    let mut keeper = Keeper::new(objects, kept_as, &classes)?;
+    let evidence = evidence(format, &said, &source.id, &mut keeper, masks)?;
+    keeper.told.show(context.output);
+    Warnings {
+        objects: keeper.told.left_out,
+        files: Vec::new(),
     }
+    .show(context);
     let mut imported = Imported {
         images: images.records(),
         classes,
@@ -266,7 +361,76 @@ pub fn read(
         let evidence = std::mem::take(&mut imported.evidence);
         imported.references.push((name.clone(), evidence));
     }
-    Ok((imported, task))
+    Ok((imported, task(format, kept_as)))
+}
+
+/// What the files say about the images of the folder.
+fn said(
+    context: &Context,
+    format: &Format,
+    input: &Path,
+    images: &Images,
+    shared: &Shared,
+) -> Result<Said> {
+    let mut warnings = Warnings::default();
+    let said = match format {
+        Format::Coco => read_coco(input, images, &mut warnings)?,
+        _ => read_folder(format, input, images, &mut warnings)?,
+    };
+    warnings.show(context);
+    if said.by_image.is_empty() {
+        return Err(Failure::input(format!(
+            "no file in {} is about an image in {}",
+            input.display(),
+            shared.images.display()
+        ))
+        .help("Labels belong to the image of the same name but for the ending."));
+    }
+    if matches!(format, Format::Masks(None)) {
+        check_numbers(input, &said.numbers, shared)?;
+    }
+    Ok(said)
+}
+
+/// What was said as evidence of a source; masks go to a folder.
+fn evidence(
+    format: &Format,
+    said: &Said,
+    source: &str,
+    keeper: &mut Keeper<'_>,
+    masks: &Path,
+) -> Result<Vec<Evidence>> {
+    let mut evidence = Vec::new();
+    for (number, (id, labelled)) in said.by_image.iter().enumerate() {
+        let file = masks.join(format!("{number}.png"));
+        let targets = match &labelled.drawing {
+            Some(drawing) => {
+                let drawn = Drawn {
+                    origin: &labelled.origin,
+                    size: labelled.size,
+                    drawing,
+                };
+                keeper.targets(&drawn, &file)
+            }
+            None => mask(format, labelled, keeper.classes, &file).map(|target| vec![target]),
+        };
+        let targets = targets.map_err(|failure| failure.about(&format!("image {id}")))?;
+        evidence.extend(targets.into_iter().map(|target| Evidence {
+            source: source.to_owned(),
+            scope: Scope::Image(id.clone()),
+            target,
+            trust: Trust::FULL,
+        }));
+    }
+    Ok(evidence)
+}
+
+fn task(format: &Format, kept_as: KeptAs) -> Task {
+    match (format, kept_as) {
+        (Format::Masks(_) | Format::Instances { .. }, _) => Task::Segmentation,
+        (_, KeptAs::Boxes | KeptAs::Points) => Task::Detection,
+        (_, KeptAs::Instances | KeptAs::Masks | KeptAs::Outlines) => Task::Segmentation,
+    }
 }
 
 fn read_folder(
@@ -274,7 +438,7 @@ fn read_folder(
     folder: &Path,
     images: &Images,
     warnings: &mut Warnings,
-) -> Result<BTreeMap<String, Said>> {
+) -> Result<Said> {
     let endings: &[&str] = match format {
         Format::Voc(_) | Format::Asap | Format::Aperio => &["xml"],
         Format::Yolo(_) => &["txt"],
@@ -288,7 +452,7 @@ fn read_folder(
         Format::Yolo(file) => yolo::read_names(file, &bytes(file)?)?,
         _ => Vec::new(),
     };
-    let mut said = BTreeMap::new();
+    let mut said = Said::default();
     for path in files(folder, with_ending(endings))? {
         let Some((id, image)) = images.find(&path.to_string_lossy()) else {
             // The list of classes may lie among the labels.
@@ -297,196 +461,200 @@ fn read_folder(
             }
             continue;
         };
-        let bytes = bytes(&path)?;
-        let shapes = |reading: Reading<AnnotatedImage>| Reading {
-            content: reading.content.annotations,
-            warnings: reading.warnings,
+        let mut labelled = Labelled {
+            origin: path.display().to_string(),
+            size: image_size(image)?,
+            image: image.clone(),
+            path,
+            drawing: None,
         };
-        let reading = match format {
-            Format::Voc(corners) => shapes(voc::read(&path, &bytes, (*corners).into())?),
-            Format::Labelme => shapes(labelme::read(&path, &bytes)?),
-            Format::Geojson => geojson::read(&path, bytes.as_slice())?,
-            Format::Yolo(_) => {
-                let size = image_size(image)?;
-                shapes(yolo::read(&path, &bytes, id, size, &names)?)
+        match format {
+            Format::Instances { .. } | Format::Masks(Some(_)) => {}
+            Format::Masks(None) => {
+                let mask =
+                    mask_file::read_indexed(&labelled.path, &bytes(&labelled.path)?, MAX_PIXELS)?;
+                said.numbers.extend(numbers(&mask.classes));
             }
-            Format::Masks(numbering) => {
-                let mask = match numbering {
-                    Some(numbering) => {
-                        mask_file::read_numbered(&path, &bytes, &numbering.table, MAX_PIXELS)?
-                    }
-                    None => mask_file::read_indexed(&path, &bytes, MAX_PIXELS)?.classes,
-                };
-                said.insert(id.clone(), Said::Classes(mask));
-                continue;
+            _ => {
+                let reading = read_drawing(format, id, &labelled, &names)?;
+                labelled.drawing = Some(Drawing {
+                    lacks_objects: reading.warnings.iter().any(|w| w.incomplete.is_some()),
+                    annotations: reading.content,
+                });
+                warnings.of_file(&labelled.path, reading.warnings);
             }
-            Format::Imagej => imagej::read(&path, &bytes)?,
-            Format::Asap => asap::read(&path, &bytes)?,
-            Format::Aperio => aperio::read(&path, &bytes)?,
-            Format::Instances { unlabelled, class } => {
-                let mask = mask_file::read_instances(&path, &bytes, *unlabelled, MAX_PIXELS)?;
-                let class = class.clone();
-                said.insert(id.clone(), Said::Instances { mask, class });
-                continue;
-            }
-            Format::Coco => unreachable!("COCO is one file"),
-        };
-        warnings.of_file(&path, reading.warnings);
-        said.insert(id.clone(), Said::Shapes(reading.content));
+        }
+        said.add(id, labelled)?;
     }
     Ok(said)
 }
 
-fn read_coco(
-    file: &Path,
-    images: &Images,
-    warnings: &mut Warnings,
-) -> Result<BTreeMap<String, Said>> {
-    let reader = fs::File::open(file).map_err(|error| unreadable(file, &error))?;
-    let reading = coco::read(file, reader)?;
-    warnings.of_file(file, reading.warnings);
-    let mut said = BTreeMap::new();
-    for image in reading.content.images {
-        match images.find(&image.file_name) {
-            Some((id, _)) => {
-                said.insert(id.clone(), Said::Shapes(image.annotations));
-            }
-            None => warnings.without_image(Path::new(&image.file_name)),
+/// The annotations of a file about one image.
+fn read_drawing(
+    format: &Format,
+    id: &str,
+    labelled: &Labelled,
+    names: &[String],
+) -> Result<Reading<Vec<Annotation>>> {
+    let (path, size) = (&labelled.path, labelled.size);
+    let bytes = bytes(path)?;
+    let of_image = |reading: Reading<AnnotatedImage>| {
+        let AnnotatedImage {
+            annotations,
+            size: declared,
+            ..
+        } = reading.content;
+        check_declared(&labelled.origin, declared, &labelled.image, size)?;
+        Ok(Reading {
+            content: annotations,
+            warnings: reading.warnings,
+        })
+    };
+    match format {
+        Format::Voc(corners) => of_image(voc::read(path, &bytes, (*corners).into())?),
+        Format::Labelme => of_image(labelme::read(path, &bytes)?),
+        Format::Yolo(_) => of_image(yolo::read(path, &bytes, id, size, names)?),
+        Format::Geojson => Ok(geojson::read(path, bytes.as_slice())?),
+        Format::Imagej => Ok(imagej::read(path, &bytes)?),
+        Format::Asap => Ok(asap::read(path, &bytes)?),
+        Format::Aperio => Ok(aperio::read(path, &bytes)?),
+        Format::Coco | Format::Masks(_) | Format::Instances { .. } => {
+            unreachable!("COCO is one file, and masks are not drawn")
         }
     }
+}
+
+fn read_coco(file: &Path, images: &Images, warnings: &mut Warnings) -> Result<Said> {
+    let reader = fs::File::open(file).map_err(|error| unreadable(file, &error))?;
+    let reading = coco::read(file, reader)?;
+    let incomplete: BTreeSet<usize> = reading
+        .warnings
+        .iter()
+        .filter_map(|warning| warning.incomplete)
+        .collect();
+    warnings.of_file(file, reading.warnings);
+    let mut said = Said::default();
+    for (index, image) in reading.content.images.into_iter().enumerate() {
+        let Some((id, path)) = images.find(&image.file_name) else {
+            warnings.without_image(Path::new(&image.file_name));
+            continue;
+        };
+        let origin = format!("{}, image {}", file.display(), image.file_name);
+        let size = image_size(path)?;
+        check_declared(&origin, image.size, path, size)?;
+        let labelled = Labelled {
+            origin,
+            path: file.to_owned(),
+            image: path.clone(),
+            size,
+            drawing: Some(Drawing {
+                annotations: image.annotations,
+                lacks_objects: incomplete.contains(&index),
+            }),
+        };
+        said.add(id, labelled)?;
+    }
     Ok(said)
+}
+
+/// The numbers that occur in a mask.
+fn numbers(mask: &ndarray::Array2<u8>) -> impl Iterator<Item = u8> {
+    let mut occurs = [false; 256];
+    for &number in mask {
+        occurs[usize::from(number)] = true;
+    }
+    (0..=u8::MAX).filter(move |&number| occurs[usize::from(number)])
+}
+
+/// Refuses masks of black and white: their white is an object, not what nobody labelled.
+fn check_numbers(input: &Path, numbers: &BTreeSet<u8>, shared: &Shared) -> Result<()> {
+    if !numbers.iter().eq([&0, &UNLABELLED_CLASS]) {
+        return Ok(());
+    }
+    let (black, white) = match shared.classes.as_deref() {
+        Some([black, white]) => (black.as_str(), white.as_str()),
+        _ => ("background", "nucleus"),
+    };
+    Err(Failure::input(format!(
+        "the masks in {} have the numbers 0 and 255 alone, and 255 means unlabelled",
+        input.display()
+    ))
+    .help(format!(
+        "If 255 is a class, as in binary masks of ImageJ, say which: `--values 0={black},255={white}`; if it is none: \
+         `--values 0={black},255=unlabelled`."
+    )))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
-/// The name of the class of objects that have none.
-const OBJECT: &str = "object";
-
-fn classes(shared: &Shared, said: &BTreeMap<String, Said>) -> Result<Classes> {
+/// The classes of `--classes`, otherwise, as drawn objects name theirs, of the dataset, otherwise all that occur.
+fn classes(
+    context: &Context,
+    format: &Format,
+    shared: &Shared,
+    objects: &ObjectArguments,
+    kept_as: KeptAs,
+    said: &Said,
+) -> Result<Classes> {
     if let Some(names) = &shared.classes {
         return Ok(Classes::new(names.clone())?);
     }
-    let mut names = BTreeSet::new();
-    let mut greatest = None;
-    for said in said.values() {
-        match said {
-            Said::Shapes(annotations) => names.extend(
-                annotations
-                    .iter()
-                    .map(|a| a.class.clone().unwrap_or_else(|| OBJECT.to_owned())),
-            ),
-            Said::Classes(mask) => {
-                let labelled = mask
-                    .iter()
-                    .filter(|&&c| c != cleanslide_data::UNLABELLED_CLASS);
-                greatest = greatest.max(labelled.max().copied());
-            }
-            Said::Instances { class, .. } => {
-                names.insert(class.clone().unwrap_or_else(|| OBJECT.to_owned()));
-            }
+    let is_mask = matches!(format, Format::Masks(_) | Format::Instances { .. });
+    if !is_mask && shared.dataset.join("dataset.toml").exists() {
+        return Ok(context.open(&shared.dataset)?.classes().clone());
+    }
+    let names: Vec<String> = match format {
+        Format::Masks(_) => {
+            let labelled = said.numbers.iter().filter(|&&n| n != UNLABELLED_CLASS);
+            let past = labelled.max().map_or(0, |greatest| greatest + 1);
+            (0..past).map(|class| class.to_string()).collect()
         }
-    }
-    if let Some(greatest) = greatest {
-        names.extend((0..=greatest).map(|class| class.to_string()));
-        let mut numbers: Vec<String> = (0..=greatest).map(|class| class.to_string()).collect();
-        numbers.extend(names.into_iter().filter(|name| name.parse::<u8>().is_err()));
-        return Ok(Classes::new(numbers)?);
-    }
+        Format::Instances { class, .. } => vec![class.clone().unwrap_or_else(|| OBJECT.to_owned())],
+        _ => {
+            let background = objects.background();
+            let occurring = said.class_names(kept_as).into_iter();
+            let others = occurring.filter(|&name| Some(name) != background);
+            let names = background.into_iter().chain(others);
+            names.map(String::from).collect()
+        }
+    };
     if names.is_empty() {
         return Err(
             Failure::input("the labels have no objects, so no class occurs")
                 .help("Declare the classes with `--classes`."),
         );
     }
-    Ok(Classes::new(names.into_iter().collect())?)
+    Ok(Classes::new(names)?)
 }
 
-/// Evidence of one image: a target for each kind of shape that occurs. No shapes at all say that
-/// there are no boxes.
-fn targets(said: Said, classes: &Classes, complete: bool, file: &Path) -> Result<Vec<Target>> {
-    let annotations = match said {
-        Said::Classes(mask) => return class_mask(&mask, classes, file),
-        Said::Instances { mask, class } => {
-            return instance_mask(mask, class.as_deref(), classes, file);
+/// What a mask says.
+fn mask(format: &Format, labelled: &Labelled, classes: &Classes, file: &Path) -> Result<Target> {
+    let (path, bytes) = (&labelled.path, bytes(&labelled.path)?);
+    match format {
+        Format::Instances { unlabelled, class } => {
+            let mask = mask_file::read_instances(path, &bytes, *unlabelled, MAX_PIXELS)?;
+            labelled.check_size(mask.dim())?;
+            instance_mask(mask, class.as_deref(), classes, file)
         }
-        Said::Shapes(annotations) => annotations,
-    };
-    let (mut boxes, mut points, mut polygons) = (Vec::new(), Vec::new(), Vec::new());
-    for annotation in annotations {
-        let class = classes.index(annotation.class.as_deref().unwrap_or(OBJECT))?;
-        let trust = match annotation.score {
-            Some(score) if (0.0..=1.0).contains(&score) => Trust::new(score as f32)?,
-            _ => Trust::FULL,
-        };
-        match annotation.shape {
-            Shape::Rectangle(shape) => boxes.push(Object {
-                shape,
-                class,
-                trust,
-            }),
-            Shape::Point(shape) => points.push(Object {
-                shape,
-                class,
-                trust,
-            }),
-            Shape::Points(all) => {
-                points.extend(all.into_iter().map(|shape| Object {
-                    shape,
-                    class,
-                    trust,
-                }));
-            }
-            shape => {
-                let parts = outlines(&shape)?;
-                polygons.extend(parts.into_iter().map(|shape| Object {
-                    shape,
-                    class,
-                    trust,
-                }));
-            }
+        Format::Masks(Some(numbering)) => {
+            let mask = mask_file::read_numbered(path, &bytes, &numbering.table, MAX_PIXELS)?;
+            labelled.check_size(mask.dim())?;
+            Ok(Target::class_mask(file, mask.view())?)
+        }
+        _ => {
+            let mask = mask_file::read_indexed(path, &bytes, MAX_PIXELS)?.classes;
+            labelled.check_size(mask.dim())?;
+            class_mask(&mask, classes, file)
         }
     }
-    let mut targets = Vec::new();
-    if !boxes.is_empty() || (points.is_empty() && polygons.is_empty()) {
-        targets.push(Target::Boxes(Objects {
-            objects: boxes,
-            complete,
-        }));
-    }
-    if !points.is_empty() {
-        targets.push(Target::Points(Objects {
-            objects: points,
-            complete,
-        }));
-    }
-    if !polygons.is_empty() {
-        targets.push(Target::Polygons(Objects {
-            objects: polygons,
-            complete,
-        }));
-    }
-    Ok(targets)
 }
 
-fn outlines(shape: &Shape) -> Result<Vec<Polygon>> {
-    if let Shape::Mask(mask) = shape {
-        let labels = mask.decode().mapv(u32::from);
-        let outlines = contour::outlines(labels.view())?;
-        return Ok(outlines
-            .into_iter()
-            .map(|outline| outline.polygon)
-            .collect());
-    }
-    Ok(shape.polygons().unwrap_or_default())
-}
-
-fn class_mask(mask: &ndarray::Array2<u8>, classes: &Classes, file: &Path) -> Result<Vec<Target>> {
-    let unlabelled = cleanslide_data::UNLABELLED_CLASS;
+fn class_mask(mask: &ndarray::Array2<u8>, classes: &Classes, file: &Path) -> Result<Target> {
     let strange = mask
         .iter()
-        .find(|&&class| class != unlabelled && usize::from(class) >= classes.len());
+        .find(|&&class| class != UNLABELLED_CLASS && usize::from(class) >= classes.len());
     if let Some(class) = strange {
         return Err(Failure::input(format!(
             "the mask has the class {class}, but the classes are numbered 0 to {}",
@@ -494,7 +662,7 @@ fn class_mask(mask: &ndarray::Array2<u8>, classes: &Classes, file: &Path) -> Res
         ))
         .help("Declare all classes in their order with `--classes`."));
     }
-    Ok(vec![Target::class_mask(file, mask.view())?])
+    Ok(Target::class_mask(file, mask.view())?)
 }
 
 fn instance_mask(
@@ -502,7 +670,7 @@ fn instance_mask(
     class: Option<&str>,
     classes: &Classes,
     file: &Path,
-) -> Result<Vec<Target>> {
+) -> Result<Target> {
     let class = match class {
         Some(name) => classes.index(name)?,
         None if classes.len() == 1 => 0,
@@ -514,10 +682,10 @@ fn instance_mask(
         }
     };
     let objects = mask_file::renumber(&mut mask)?;
-    Ok(vec![Target::Instances {
+    Ok(Target::Instances {
         mask: MaskFile::write_instances(file, mask.view())?,
         classes: vec![class; objects.len()],
-    }])
+    })
 }
 
 /// What is told of, not more than a screen.

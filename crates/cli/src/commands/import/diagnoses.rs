@@ -1,11 +1,11 @@
 //! Diagnoses of cases, slides or images that a dataset has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
 use cleanslide_data::formats::{Diagnosed, Meaning, read_diagnoses};
-use cleanslide_data::{Labels, NewVersion, Source, SourceKind};
+use cleanslide_data::{Evidence, Family, Labels, NewVersion, Source, SourceKind, difference};
 use serde::Serialize;
 
 use crate::arguments::DatasetArgument;
@@ -38,6 +38,10 @@ struct Summary {
     dataset: PathBuf,
     labels: String,
     source: String,
+    /// All of this was known, so nothing was changed.
+    nothing_new: bool,
+    /// Diagnoses of this source that were otherwise before.
+    corrected: usize,
     /// How many have each diagnosis.
     counts: BTreeMap<String, usize>,
     #[serde(skip)]
@@ -51,6 +55,7 @@ impl Diagnoses {
         let mut dataset = context.open(&self.dataset.dataset)?;
         let Diagnosed {
             evidence,
+            scopes,
             counts,
             unknown,
         } = read_diagnoses(
@@ -67,33 +72,50 @@ impl Diagnoses {
             ));
         }
         let parent = dataset.versions()?.last().copied();
-        let before = match parent {
-            Some(parent) => dataset.labels(parent)?.into_evidence(),
-            None => Vec::new(),
+        let (before, produced) = match parent {
+            Some(parent) => (dataset.labels(parent)?, dataset.version(parent)?.produced),
+            None => (Labels::default(), None),
         };
-        let produced = match parent {
-            Some(parent) => dataset.version(parent)?.produced,
-            None => None,
+        let scopes: BTreeSet<(&str, &str)> = scopes
+            .iter()
+            .map(|scope| (scope.kind(), scope.item()))
+            .collect();
+        // A later diagnosis of the same source corrects the one before.
+        let corrected = |piece: &Evidence| {
+            piece.source == self.source
+                && piece.target.family() == Family::Class
+                && scopes.contains(&(piece.scope.kind(), piece.scope.item()))
         };
-        let labels = Labels::new(
-            before.into_iter().chain(evidence).collect(),
-            dataset.classes(),
-        )?;
-        let version = dataset.add_version(NewVersion {
-            parent,
-            produced,
-            sources: vec![Source {
-                kind: SourceKind::Diagnosis,
-                ..Source::expert(&self.source)
-            }],
-            labels,
-            provenance: context.provenance(format!("imported {}", self.input.display())),
-            notes: Vec::new(),
-        })?;
+        let kept = before.evidence().iter().filter(|piece| !corrected(piece));
+        let labels = Labels::new(kept.cloned().chain(evidence).collect(), dataset.classes())?;
+        let (changes, numbers) = difference(&before, &labels);
+        let corrected = numbers.changed + numbers.removed;
+        let known = parent.filter(|_| changes.is_empty());
+        let version = match known {
+            Some(known) => known,
+            None => {
+                dataset
+                    .add_version(NewVersion {
+                        parent,
+                        produced,
+                        sources: vec![Source {
+                            kind: SourceKind::Diagnosis,
+                            ..Source::expert(&self.source)
+                        }],
+                        labels,
+                        provenance: context
+                            .provenance(format!("imported {}", self.input.display())),
+                        notes: Vec::new(),
+                    })?
+                    .id
+            }
+        };
         context.output.show(&Summary {
             dataset: self.dataset.dataset,
-            labels: version.id.to_string(),
+            labels: version.to_string(),
             source: self.source,
+            nothing_new: known.is_some(),
+            corrected,
             counts,
             excludes: self.excludes,
             unknown: unknown.len(),
@@ -115,8 +137,13 @@ impl Show for Summary {
                 },
             ]);
         }
+        let known = match (self.nothing_new, self.corrected) {
+            (true, _) => "; nothing new, so nothing was changed".to_owned(),
+            (false, 0) => String::new(),
+            (false, some) => format!("; {} of what it said before", count(some, "correction")),
+        };
         format!(
-            "{}: diagnoses by {}, as {}\n{}\nnext: cleanslide train {} --method complementary",
+            "{}: diagnoses by {}, as {}{known}\n{}\nnext: cleanslide train {} --method complementary",
             self.dataset.display(),
             self.source,
             self.labels,

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::{
-    Classes, Dataset, Evidence, Labels, NewVersion, Source, SourceKind, Table, to_csv,
+    Classes, Dataset, Evidence, Family, Labels, NewVersion, Scope, Source, SourceKind, Table,
+    Target, Trust, to_csv,
 };
-use cleanslide_learn::image_labels::ImageLabels;
+use cleanslide_learn::image_labels::{ALL_ANNOTATORS, ImageLabel, ImageLabels};
 use cleanslide_weak::noise::{
     Noisy, Selection, Uniform, asymmetric, between, instance_dependent, uniform,
 };
@@ -127,24 +128,29 @@ fn store(
     noisy: &Noisy,
     shared: &Shared,
 ) -> Result<()> {
-    let ids: Vec<String> = labelled
-        .iter()
-        .map(|&image| dataset.images()[image].id.clone())
-        .collect();
-    let as_evidence = |source: &str, classes: &[usize]| -> Vec<Evidence> {
-        ids.iter()
-            .zip(classes)
-            .map(|(id, &class)| Evidence::class(source, id, class))
-            .collect()
+    let class_count = dataset.classes().len();
+    let mut classes = vec![None; labels.labels.len()];
+    for (&image, &class) in labelled.iter().zip(&noisy.labels) {
+        classes[image] = Some(class);
+    }
+    let given = labels.with_classes(&classes, class_count);
+    let truth = evidence_of(dataset, labels, "reference", |label| {
+        Target::Class(label.class())
+    })?;
+    let truth = Labels::new(truth, dataset.classes())?;
+    let clean = clean_sources(dataset, &labels.source);
+    let replaced = |piece: &Evidence| {
+        matches!(piece.scope, Scope::Image(_))
+            && piece.target.family() == Family::Class
+            && (piece.source == shared.name || clean.contains(&piece.source))
     };
-    let truth = Labels::new(as_evidence("reference", &noisy.truth()), dataset.classes())?;
     let evidence = dataset
         .labels(labels.version)?
         .into_evidence()
         .into_iter()
         // The clean labels must not be in the version that is trained on.
-        .filter(|piece| piece.source != labels.source && piece.source != shared.name)
-        .chain(as_evidence(&shared.name, &noisy.labels))
+        .filter(|piece| !replaced(piece))
+        .chain(evidence_of(dataset, &given, &shared.name, target)?)
         .collect();
     let new = Labels::new(evidence, dataset.classes())?;
     keep_truth(dataset, &shared.reference, truth)?;
@@ -166,7 +172,7 @@ fn store(
         notes: Vec::new(),
     })?;
     let classes = dataset.classes();
-    let matrix = noisy.realised(classes.len())?;
+    let matrix = noisy.realised(class_count)?;
     context.output.show(&Summary {
         dataset: dataset.folder().to_owned(),
         labels: version.id.to_string(),
@@ -182,6 +188,45 @@ fn store(
         transitions: matrix.rows().into_iter().map(|row| row.to_vec()).collect(),
         classes: classes.names().to_vec(),
     })
+}
+
+/// The sources whose labels were made wrong.
+fn clean_sources(dataset: &Dataset, source: &str) -> Vec<String> {
+    if source != ALL_ANNOTATORS {
+        return vec![source.to_owned()];
+    }
+    let sources = dataset.manifest().sources.iter();
+    let experts = sources.filter(|source| source.kind == SourceKind::Expert);
+    experts.map(|source| source.id.clone()).collect()
+}
+
+/// What is said of each labelled image, as far believed as before.
+fn evidence_of(
+    dataset: &Dataset,
+    labels: &ImageLabels,
+    source: &str,
+    target: impl Fn(&ImageLabel) -> Target,
+) -> Result<Vec<Evidence>> {
+    let images = dataset.images().iter().zip(&labels.labels);
+    let labelled = images.filter_map(|(image, label)| Some((image, label.as_ref()?)));
+    labelled
+        .map(|(image, label)| {
+            Ok(Evidence {
+                source: source.to_owned(),
+                scope: Scope::Image(image.id.clone()),
+                target: target(label),
+                trust: Trust::new(label.trust)?,
+            })
+        })
+        .collect()
+}
+
+/// A plain class where there is no doubt about it.
+fn target(label: &ImageLabel) -> Target {
+    match label.distribution[label.class()] < 1.0 {
+        true => Target::Distribution(label.distribution.clone()),
+        false => Target::Class(label.class()),
+    }
 }
 
 fn parse_flip(text: &str, classes: &Classes) -> Result<(usize, usize, f64)> {

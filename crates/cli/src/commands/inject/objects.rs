@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cleanslide_data::{
     Dataset, Evidence, Family, ImageRecord, Labels, MAX_PIXELS, MaskFile, NewVersion, Objects,
-    Polygon, Source, SourceKind, Target, TryMap, UNLABELLED_CLASS, mask, read_image,
+    Polygon, Source, SourceKind, Target, TryMap, UNLABELLED_CLASS, read_image,
 };
 use cleanslide_report::contact_sheet::Tile;
 use cleanslide_report::thumbnail::{Ink, Outlines};
@@ -197,12 +197,16 @@ pub fn store(
     });
     let truth = Labels::new(truth.collect(), dataset.classes())?;
     keep_truth(dataset, &shared.reference, truth)?;
+    let replaced = |piece: &Evidence| {
+        piece.target.family() == clean.family
+            && (piece.source == clean.source || piece.source == shared.name)
+    };
     let evidence = dataset
         .labels(clean.version)?
         .into_evidence()
         .into_iter()
         // The clean labels must not be in the version that is trained on.
-        .filter(|piece| piece.source != clean.source && piece.source != shared.name)
+        .filter(|piece| !replaced(piece))
         .chain(noisy)
         .collect();
     let labels = Labels::new(evidence, dataset.classes())?;
@@ -349,7 +353,7 @@ fn instances(
             else {
                 return Err(Failure::other("instances are no instances"));
             };
-            let mask = mask::read_instance_mask(&file.path)?;
+            let mask = file.read_instances()?;
             InstanceMask::new(mask, classes.clone()).map_err(|error| about(image, error))
         })?;
     let rate = noise.rate.unwrap_or(1.0);
@@ -414,7 +418,7 @@ fn class_masks(
         .pieces
         .par_iter()
         .try_map(|piece| match &piece.target {
-            Target::Dense(file) | Target::Partial(file) => Ok(mask::read_class_mask(&file.path)?),
+            Target::Dense(file) | Target::Partial(file) => Ok(file.read_classes()?),
             _ => Err(Failure::other("masks are no masks")),
         })?;
     let views: Vec<ArrayView2<u8>> = masks.iter().map(|mask| mask.view()).collect();

@@ -4,7 +4,7 @@ use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use cleanslide_data::store::{in_file_names, write_file};
-use cleanslide_data::{Dataset, ImageRecord, Target, mask, to_csv};
+use cleanslide_data::{Dataset, ImageRecord, Target, to_csv};
 use cleanslide_learn::experts::{
     Belief, ExpertImages, ExpertMask, ExpertMethod, ExpertModel, ExpertTrainer, majority,
 };
@@ -99,7 +99,7 @@ fn masks(labels: &ShapeLabels, image: usize) -> Result<Vec<Option<ExpertMask>>> 
             return Err(about(&labels.images[image], "its labels are no class mask"));
         };
         Ok(Some(ExpertMask {
-            classes: mask::read_class_mask(&file.path)?,
+            classes: file.read_classes()?,
             trust: piece.trust.value(),
         }))
     };

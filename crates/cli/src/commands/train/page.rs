@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Evidence, Family, Labels, Polygon, Target, UNLABELLED_CLASS, mask};
+use cleanslide_data::{Evidence, Family, Labels, Polygon, Target, UNLABELLED_CLASS};
 use cleanslide_learn::experts::ExpertMethod;
 use cleanslide_learn::training::Epoch;
 use cleanslide_report::contact_sheet::Tile;
@@ -366,11 +366,9 @@ pub fn outlines(target: &Target, trust: f32) -> Result<Vec<Polygon>> {
             Ok(drawn.map(|object| sheet::of_box(object.shape)).collect())
         }
         Target::Instances { mask: file, .. } => {
-            sheet::of_mask(mask::read_instance_mask(&file.path)?.view(), |_| true)
+            sheet::of_mask(file.read_instances()?.view(), |_| true)
         }
-        Target::Dense(file) | Target::Partial(file) => {
-            of_classes(mask::read_class_mask(&file.path)?.view())
-        }
+        Target::Dense(file) | Target::Partial(file) => of_classes(file.read_classes()?.view()),
         _ => Ok(Vec::new()),
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use cleanslide_data::store::write_file;
-use cleanslide_data::{Family, MaskFile, Target, UNLABELLED_CLASS, mask};
+use cleanslide_data::{Family, MaskFile, Target, UNLABELLED_CLASS};
 use cleanslide_learn::experts::ExpertModel;
 use cleanslide_learn::pixels::PixelImages;
 use cleanslide_learn::segment::{
@@ -241,7 +241,7 @@ impl PixelImages for LabelledImages<'_, '_> {
                 classes_of_objects(objects.view(), &of_objects, border, &job.recipe.objects)
             }
             Target::Dense(file) | Target::Partial(file) => {
-                mask::read_class_mask(&file.path)?.mapv(|class| match class {
+                file.read_classes()?.mapv(|class| match class {
                     UNLABELLED_CLASS => class,
                     class => labelled.class(usize::from(class)) as u8,
                 })
@@ -267,5 +267,5 @@ pub fn given_objects<R>(job: &Job<R>, image: usize) -> Result<(Array2<u32>, Vec<
         return Err(about(labelled.record, "its labels are no mask of objects"));
     };
     let classes = classes.iter().map(|&class| labelled.class(class));
-    Ok((mask::read_instance_mask(&file.path)?, classes.collect()))
+    Ok((file.read_instances()?, classes.collect()))
 }
